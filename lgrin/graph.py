@@ -1,0 +1,476 @@
+"""The layouts a graph can come in: dense, banded, ragged and edge list.
+
+Each layout is a NamedTuple of tensors that knows two things: ``aggregate(x)``, which is A @ x, and
+``neighbor_max(x)``, the maximum over each node's closed neighbourhood. ``A[i, j]`` is the weight with which node j
+speaks to node i. Entries <= 0 are no neighbours. ``mask`` tells which nodes are present: an absent node speaks to
+nobody, whatever its features hold, and its own row of every result is 0.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch_geometric import EdgeIndex
+from torch_geometric.typing import SparseTensor
+from torch_geometric.utils import scatter
+
+from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
+
+
+def hide(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Replaces the rows of absent nodes by 0, so that neither their values nor their gradients go anywhere.
+
+    Args:
+        x: Node features ``[*, F]``.
+        mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
+
+    Returns:
+        The features ``[*, F]``.
+
+    Example:
+        >>> hide(torch.tensor([[1.0], [float("nan")]]), torch.tensor([True, False])).flatten().tolist()
+        [1.0, 0.0]
+    """
+    return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0)
+
+
+def closest_first(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator) -> Tensor:
+    """Runs a neighbour maximum on ``[M, F]`` or ``[B, M, F]`` and clears the rows of absent nodes."""
+    if x.dim() == 3:
+        return hide(operator(x, neighbors, mask)[0], mask)
+    return hide(operator(x[None], neighbors, None if mask is None else mask[None])[0][0], mask)
+
+
+class DenseGraph(NamedTuple):
+    """A full matrix, shared by all sequences or one for each.
+
+    Attributes:
+        adj: Weights ``[M, M]`` or ``[B, M, M]``, ``adj[target, source]``.
+        mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
+
+    Example:
+        >>> graph = DenseGraph(torch.tensor([[0.0, 2.0], [0.0, 0.0]]))
+        >>> graph.aggregate(torch.tensor([[1.0], [3.0]])).flatten().tolist()
+        [6.0, 0.0]
+    """
+
+    adj: Tensor
+    mask: Tensor | None = None
+
+    @property
+    def num_nodes(self) -> int:
+        """The number of nodes M of a sequence."""
+        return self.adj.size(-1)
+
+    def aggregate(self, x: Tensor) -> Tensor:
+        """Computes A @ x for ``[M, F]`` or ``[B, M, F]``."""
+        return hide(torch.matmul(self.adj, hide(x, self.mask)), self.mask)
+
+    def neighbor_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
+        itself = torch.eye(self.num_nodes, dtype=torch.bool, device=x.device)
+        return closest_first(x, (self.adj > 0) | itself, self.mask, neighbor_max)
+
+    def line(self) -> "LineGraph":
+        """Returns the line graph over the same nodes."""
+        return LineGraph(self.mask)
+
+
+class BandedGraph(NamedTuple):
+    """A matrix that is zero further than w from its diagonal, stored as M rows of 2w + 1 entries.
+
+    Attributes:
+        band: Weights ``[M, 2w + 1]``; ``band[i, k]`` is ``A[i, i + k - w]``, and 0 where that is outside A.
+        mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
+
+    Example:
+        >>> graph = BandedGraph(torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 0.0]]))
+        >>> graph.aggregate(torch.tensor([[1.0], [3.0]])).flatten().tolist()
+        [6.0, 0.0]
+    """
+
+    band: Tensor
+    mask: Tensor | None = None
+
+    @property
+    def num_nodes(self) -> int:
+        """The number of nodes M of a sequence."""
+        return self.band.size(0)
+
+    @property
+    def bandwidth(self) -> int:
+        """The largest distance w between two nodes that the band can connect."""
+        return self.band.size(1) // 2
+
+    def aggregate(self, x: Tensor) -> Tensor:
+        """Computes A @ x for ``[M, F]`` or ``[B, M, F]``."""
+        margin = (0, 0, self.bandwidth, self.bandwidth)
+        shifted = torch.nn.functional.pad(hide(x, self.mask), margin)
+        out = torch.zeros_like(x)
+        for k in range(self.band.size(1)):
+            out = out + self.band[:, k, None] * shifted[..., k : k + self.num_nodes, :]
+        return hide(out, self.mask)
+
+    def neighbor_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
+        itself = torch.arange(self.band.size(1), device=x.device) == self.bandwidth
+        return closest_first(x, (self.band > 0) | itself, self.mask, neighbor_max_banded)
+
+    def line(self) -> "LineGraph":
+        """Returns the line graph over the same nodes."""
+        return LineGraph(self.mask)
+
+
+class LineGraph(NamedTuple):
+    """The fixed graph in which frame i hears frames i - 1 and i + 1, and not itself.
+
+    Attributes:
+        mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
+
+    Example:
+        >>> LineGraph().neighbor_max(torch.tensor([[1.0], [3.0], [2.0]])).flatten().tolist()
+        [3.0, 2.0, 3.0]
+    """
+
+    mask: Tensor | None = None
+
+    def neighbor_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over the frames before and after, 0 where both are absent."""
+        sides = torch.tensor([True, False, True], device=x.device).expand(x.size(-2), 3)
+        return closest_first(x, sides, self.mask, neighbor_max_banded)
+
+
+class RaggedGraph(NamedTuple):
+    """Sequences of unequal length on one shared matrix: each node says which frame of which sequence it is.
+
+    Nothing is stored per edge. Features are laid out in ``[B, M, F]`` by frame, the padded layout does the work,
+    and the results of the nodes that exist are read back.
+
+    Attributes:
+        padded: A dense or banded graph whose mask ``[B, M]`` says which frames exist.
+        frame: Int64 ``[N]`` (or ``[B, L]`` beside dense features), each node's frame in ``[0, M)``.
+        batch: Int64 of the same shape, each node's sequence in ``[0, B)``.
+        mask: Bool of the same shape, the nodes that are present; ``None`` means all.
+
+    Example:
+        >>> frame, batch = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1])
+        >>> graph = RaggedGraph.place(DenseGraph(torch.ones(2, 2)), frame, batch, batch_size=2)
+        >>> graph.aggregate(torch.tensor([[1.0], [2.0], [5.0]])).flatten().tolist()
+        [3.0, 3.0, 5.0]
+    """
+
+    padded: "DenseGraph | BandedGraph | LineGraph"
+    frame: Tensor
+    batch: Tensor
+    mask: Tensor | None = None
+
+    @classmethod
+    def place(
+        cls,
+        graph: DenseGraph | BandedGraph,
+        frame: Tensor,
+        batch: Tensor,
+        batch_size: int,
+        mask: Tensor | None = None,
+    ) -> "RaggedGraph":
+        """Lays nodes out on a shared graph.
+
+        Args:
+            graph: The matrix that all sequences share; its own mask is replaced.
+            frame: Int64 ``[N]``, each node's frame in ``[0, M)``, no frame twice in a sequence.
+            batch: Int64 ``[N]``, each node's sequence in ``[0, B)``.
+            batch_size: The number of sequences B.
+            mask: Bool ``[N]``, the nodes that are present; ``None`` means all.
+
+        Returns:
+            The ragged graph.
+        """
+        here = torch.ones_like(frame, dtype=torch.bool) if mask is None else mask
+        present = here.new_zeros(batch_size, graph.num_nodes).index_put((batch, frame), here)
+        return cls(graph._replace(mask=present), frame, batch, mask)
+
+    @property
+    def present(self) -> Tensor:
+        """Bool ``[B, M]``, the frames that exist in each sequence."""
+        return self.padded.mask
+
+    def aggregate(self, x: Tensor) -> Tensor:
+        """Computes A @ x for ``[N, F]``."""
+        return self._read(self.padded.aggregate(self._lay_out(x)))
+
+    def neighbor_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over each node and its neighbours, ``[N, F]``."""
+        return self._read(self.padded.neighbor_max(self._lay_out(x)))
+
+    def line(self) -> "RaggedGraph":
+        """Returns the line graph over the same nodes."""
+        return self._replace(padded=LineGraph(self.present))
+
+    def _lay_out(self, x: Tensor) -> Tensor:
+        empty = x.new_zeros(*self.present.shape, x.size(-1))
+        return empty.index_put((self.batch, self.frame), hide(x, self.mask))
+
+    def _read(self, padded: Tensor) -> Tensor:
+        return padded[self.batch, self.frame]
+
+
+class EdgeList(NamedTuple):
+    """Edges one by one, as PyG has them.
+
+    Attributes:
+        edge_index: Int64 ``[2, E]``, source nodes first and target nodes second.
+        edge_weight: Weights ``[E]``; ``None`` means 1. Parallel edges add up.
+        mask: Bool ``[N]``, the nodes that are present; ``None`` means all.
+
+    Example:
+        >>> graph = EdgeList(torch.tensor([[1], [0]]), torch.tensor([2.0]))
+        >>> graph.aggregate(torch.tensor([[1.0], [3.0]])).flatten().tolist()
+        [6.0, 0.0]
+    """
+
+    edge_index: Tensor
+    edge_weight: Tensor | None = None
+    mask: Tensor | None = None
+
+    def aggregate(self, x: Tensor) -> Tensor:
+        """Computes A @ x for ``[N, F]``."""
+        source, target = self.edge_index
+        messages = hide(x, self.mask)[source]
+        if self.edge_weight is not None:
+            messages = messages * self.edge_weight.unsqueeze(-1)
+        return hide(scatter(messages, target, 0, dim_size=x.size(0), reduce="sum"), self.mask)
+
+    def neighbor_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over each node and its neighbours, ``[N, F]``."""
+        source, target = self.edge_index
+        if self.edge_weight is not None:
+            connected = parallel_sum(self.edge_index, self.edge_weight.detach(), x.size(0)) > 0
+            source = torch.where(connected, source, target)
+        itself = torch.arange(x.size(0), device=x.device)
+        closed = torch.stack([torch.cat([source, itself]), torch.cat([target, itself])])
+        return hide(neighbor_max_edges(x, closed, self.mask)[0], self.mask)
+
+    def line(self) -> "LineGraph":
+        """Always raises: an edge list does not say which node is which frame."""
+        raise ValueError(
+            "neighborhood='line' needs to know which node is which frame, and an edge list does not say it; "
+            "pass the graph as a matrix or as adjacency.graph(frame, batch), or use neighborhood='learned'"
+        )
+
+    def reweighted(self, factor: Tensor) -> "EdgeList":
+        """Multiplies every edge's weight, as explanations with edge masks do."""
+        return self._replace(edge_weight=factor if self.edge_weight is None else self.edge_weight * factor)
+
+
+Graph: TypeAlias = DenseGraph | BandedGraph | RaggedGraph | EdgeList
+
+
+def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
+    """Gives every edge the summed weight of all edges between the same two nodes, in a fixed number of steps.
+
+    Args:
+        edge_index: Int64 ``[2, E]``.
+        edge_weight: Weights ``[E]``.
+        num_nodes: The number of nodes N.
+
+    Returns:
+        The sums ``[E]``.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 0], [1, 0, 1]])
+        >>> parallel_sum(edge_index, torch.tensor([1.0, 2.0, -3.0]), num_nodes=2).tolist()
+        [-2.0, 2.0, -2.0]
+    """
+    pair, order = (edge_index[0] * num_nodes + edge_index[1]).sort(stable=True)
+    starts = torch.cat([pair.new_zeros(1), (pair[1:] != pair[:-1]).long()])[: pair.size(0)]
+    group = torch.empty_like(order).scatter_(0, order, starts.cumsum(0))
+    return edge_weight.new_zeros(edge_weight.shape).index_add(0, group, edge_weight)[group]
+
+
+def count_sequences(batch: Tensor, batch_size: int | None = None) -> int:
+    """Counts the sequences of a batch vector.
+
+    Args:
+        batch: Int64 ``[N]``, each node's sequence.
+        batch_size: The number, where it is known; reading it from ``batch`` waits for a GPU and stops ``torch.compile``.
+
+    Returns:
+        The number of sequences B.
+
+    Example:
+        >>> count_sequences(torch.tensor([0, 0, 1]))
+        2
+    """
+    if batch_size is not None:
+        return batch_size
+    return int(batch.max()) + 1 if batch.numel() else 0
+
+
+def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None) -> tuple[Tensor, int]:
+    """Numbers the nodes of each sequence, all of which have ``num_nodes`` nodes.
+
+    Args:
+        batch: Int64 ``[N]``, each node's sequence, sorted.
+        num_nodes: Nodes of every sequence, M.
+        batch_size: The number of sequences, where it is known.
+
+    Returns:
+        The frames ``[N]`` and the number of sequences.
+
+    Raises:
+        ValueError: If N is not M times the number of sequences.
+
+    Example:
+        >>> frames_in_order(torch.tensor([0, 0, 1, 1]), num_nodes=2)
+        (tensor([0, 1, 0, 1]), 2)
+    """
+    num_sequences, rest = divmod(batch.numel(), num_nodes)
+    if rest or batch_size not in (None, num_sequences):
+        count = "" if batch_size is None else f" of {batch_size} sequences"
+        raise ValueError(
+            f"frame is None, but batch has {batch.numel()} nodes{count}, not num_nodes={num_nodes} for each; pass "
+            f"frame= to say which frame each node is, or pad with lgrin.transforms.CyclicPad({num_nodes})"
+        )
+    first = torch.searchsorted(batch, torch.arange(num_sequences, device=batch.device))
+    return torch.arange(batch.numel(), device=batch.device) - first[batch], num_sequences
+
+
+def as_graph(
+    x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None = None, mask: Tensor | None = None
+) -> Graph:
+    """Reads whatever PyG calls an adjacency into one of the layouts.
+
+    ==================================================  ===========  ===================
+    ``edge_index``                                      layout       ``x``
+    ==================================================  ===========  ===================
+    floating ``[M, M]`` or ``[B, M, M]``                dense        ``[(B,) M, F]``
+    integer ``[2, E]`` or ``EdgeIndex``                 edge list    ``[N, F]``
+    torch sparse ``[N, N]`` or ``SparseTensor``         edge list    ``[N, F]``
+    a graph of this module                              itself       as the graph needs
+    ==================================================  ===========  ===================
+
+    Matrices of any kind are ``A[target, source]`` like PyG's ``adj_t``, so the result of
+    ``torch_geometric.utils.to_dense_adj`` has to be transposed.
+
+    Args:
+        x: Node features that the graph is meant for.
+        edge_index: The adjacency.
+        edge_weight: Weights ``[E]`` beside an edge list; ``None`` means 1.
+        mask: Bool with the leading shape of ``x``, the nodes that are present; ``None`` means all.
+
+    Returns:
+        The graph.
+
+    Raises:
+        TypeError: If ``x`` or the adjacency is of a kind or dtype that has no meaning here.
+        ValueError: If sizes do not fit, or two arguments say the same thing twice.
+
+    Example:
+        >>> type(as_graph(torch.rand(3, 4), torch.tensor([[0, 1], [1, 2]]))).__name__
+        'EdgeList'
+    """
+    _check_features(x)
+    if isinstance(edge_index, DenseGraph | BandedGraph | RaggedGraph | EdgeList):
+        _refuse("edge_weight", edge_weight, "a graph object", "put the weights into the graph")
+        _refuse("mask", mask, "a graph object", "build the graph with it, for example adjacency.graph(mask=mask)")
+        graph: Graph = edge_index
+    else:
+        graph = _read_adjacency(x, edge_index, edge_weight, mask)
+    _check_fit(x, graph)
+    return graph
+
+
+def _read_adjacency(x: Tensor, adj, edge_weight: Tensor | None, mask: Tensor | None) -> Graph:
+    if isinstance(adj, SparseTensor):
+        _refuse("edge_weight", edge_weight, "a SparseTensor", "store the weights in it")
+        target, source, weight = adj.coo()
+        return EdgeList(torch.stack([source, target]), weight, mask)
+    if not isinstance(adj, Tensor):
+        raise TypeError(
+            f"edge_index is a {type(adj).__name__}; it may be a tensor, an EdgeIndex, a SparseTensor or a graph of "
+            f"lgrin.graph"
+        )
+    if adj.layout != torch.strided:
+        _refuse("edge_weight", edge_weight, "a sparse matrix", "store the weights in it")
+        _check_square(adj, "a sparse edge_index")
+        coo = adj.to_sparse_coo().coalesce()
+        return EdgeList(coo.indices().flip(0), coo.values(), mask)
+    if adj.is_floating_point():
+        _refuse("edge_weight", edge_weight, "a dense matrix", "multiply the matrix by the weights")
+        if adj.dim() == 2 and adj.size(0) == 2 and x.size(-2) != 2:
+            raise TypeError(
+                f"edge_index is {adj.dtype} {list(adj.shape)}; an edge list holds integers: pass edge_index.long()"
+            )
+        _check_square(adj, "a dense edge_index")
+        return DenseGraph(adj, mask)
+    if adj.dtype == torch.bool or adj.is_complex():
+        raise TypeError(
+            f"edge_index is {adj.dtype} {list(adj.shape)}; a matrix of weights is floating: pass adj.to(x.dtype)"
+        )
+    if adj.dim() != 2 or adj.size(0) != 2:
+        raise TypeError(
+            f"edge_index is {adj.dtype} {list(adj.shape)}; integers are an edge list [2, E]; for a matrix of weights "
+            f"pass adj.to(x.dtype)"
+        )
+    adj = adj.as_tensor() if isinstance(adj, EdgeIndex) else adj
+    return EdgeList(adj.long(), edge_weight, mask)
+
+
+def _check_features(x: Tensor) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"x is {kind}; node features are a floating tensor: pass x.float()")
+    if x.dim() not in (2, 3):
+        raise ValueError(f"x has shape {list(x.shape)}; node features are [N, F], [M, F] or [B, M, F]")
+
+
+def _check_square(adj: Tensor, what: str) -> None:
+    if adj.dim() not in (2, 3) or adj.size(-1) != adj.size(-2):
+        raise ValueError(f"{what} has shape {list(adj.shape)}; it may be [M, M] or, dense only, [B, M, M]")
+
+
+def _refuse(name: str, value, beside: str, way_out: str) -> None:
+    if value is not None:
+        raise ValueError(f"{name} was given beside {beside}, which carries its own; {way_out} and leave {name} out")
+
+
+def _check_fit(x: Tensor, graph: Graph) -> None:
+    if graph.mask is not None and (graph.mask.dtype != torch.bool or graph.mask.shape != x.shape[:-1]):
+        raise ValueError(
+            f"mask is {graph.mask.dtype} {list(graph.mask.shape)}; for x {list(x.shape)} it has to be torch.bool "
+            f"{list(x.shape[:-1])}"
+        )
+    if isinstance(graph, RaggedGraph):
+        if graph.frame.shape != x.shape[:-1]:
+            raise ValueError(
+                f"x has shape {list(x.shape)}, but the graph was built for nodes {list(graph.frame.shape)}; "
+                f"pass one row of x for every entry of frame"
+            )
+        weights = graph.padded[0]
+    elif isinstance(graph, EdgeList):
+        _check_edges(x, graph)
+        weights = graph.edge_weight
+    else:
+        weights = graph[0]
+        if graph.num_nodes != x.size(-2):
+            raise ValueError(
+                f"x has {x.size(-2)} nodes, but the graph has {graph.num_nodes}; pad x with "
+                f"lgrin.transforms.CyclicPad({graph.num_nodes}), or say with frame= which nodes x holds"
+            )
+        if weights.dim() == 3 and weights.shape[:1] != x.shape[:-2]:
+            raise ValueError(
+                f"edge_index holds {weights.size(0)} matrices, but x has shape {list(x.shape)}; a stack of matrices "
+                f"[B, M, M] needs x [B, M, F] with the same B"
+            )
+    autocast = torch.is_autocast_enabled(x.device.type)
+    if weights is not None and weights.dtype != x.dtype and not autocast:
+        raise TypeError(f"x is {x.dtype}, but the edge weights are {weights.dtype}; convert one with .to(dtype)")
+
+
+def _check_edges(x: Tensor, graph: EdgeList) -> None:
+    if x.dim() != 2:
+        raise ValueError(f"x has shape {list(x.shape)}; beside an edge list it has to be flat, [N, F]")
+    num_edges = graph.edge_index.size(1)
+    weight = graph.edge_weight
+    if weight is not None and weight.shape != (num_edges,):
+        raise ValueError(f"edge_weight has shape {list(weight.shape)}; for {num_edges} edges it has to be [{num_edges}]")

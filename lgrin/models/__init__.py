@@ -1,0 +1,5 @@
+"""Whole networks."""
+
+from lgrin.models.lgrin import LGrIN
+
+__all__ = ["LGrIN"]

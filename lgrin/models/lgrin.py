@@ -1,0 +1,299 @@
+"""The Learnable Graph Inception Network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Dropout, Linear, Module, ModuleList, PReLU, Sequential
+
+from lgrin.graph import Graph, RaggedGraph, as_graph
+from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm
+from lgrin.nn.pool import Sequences
+from lgrin.options import check_positive
+
+PAPER: dict[str, Any] = {
+    "norm": None,
+    "input_norm": False,
+    "dropout": 0.0,
+    "adjacency": {"init": "normal"},
+    "readout": {"init": "xavier"},
+}
+RELEASED: dict[str, Any] = {
+    "hidden_channels": "bottleneck",
+    "neighborhood": "line",
+    "adjacency": {"init": "uniform"},
+    "readout": {"init": "ones"},
+    "head_channels": 512,
+}
+RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "temporal", "normalize": "row"}
+
+
+class LGrIN(Module):
+    r"""Classifies sequences of frames on a graph that it learns.
+
+    .. math:: H^{(k+1)} = \mathrm{Inception}_k(H^{(k)}, A), \qquad
+              \mathrm{logits} = \mathrm{head}(\mathrm{readout}(H^{(K)}))
+
+    Args:
+        in_channels: Features per frame, P.
+        num_nodes: Frames per sequence, M.
+        num_classes: Classes, C.
+        branch_channels: Output channels of the G* convolutions in each inception layer.
+        num_layers: Number of inception layers.
+        hidden_channels: Hidden width of the G* convolutions, see :class:`lgrin.nn.GStarConv`.
+        norm: Norm of the G* convolutions.
+        neighborhood: Neighbours of the maximum, see :class:`lgrin.nn.GraphInception`.
+        adjacency: A :class:`lgrin.nn.LearnableAdjacency` or its keywords, shared by all inception layers; ``None``
+            means ``{"init": "temporal", "normalize": "row"}``.
+        readout: A :class:`lgrin.nn.GraphReadout` or its keywords; ``None`` means Eq. (6) with p started at 1/M.
+        head_channels: ``None`` makes the head dropout and Linear; h makes it Linear, dropout, PReLU(h), Linear.
+        dropout: Probability of dropping a channel in the head.
+        input_norm: Whether a batch norm without parameters scales the input.
+
+    Attributes:
+        config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a module.
+
+    Shapes:
+        - **x:** ``[B, M, P]``, ``[M, P]``, or flat ``[N, P]`` beside ``batch``
+        - **edge_index, edge_weight:** ``None`` uses the learned graph; any adjacency of :func:`lgrin.graph.as_graph`
+          replaces it for this call
+        - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or for flat x the position in
+          sequences of M nodes each
+        - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B
+        - **output:** logits ``[B, C]``
+
+    Raises:
+        TypeError: If a dtype or kind of adjacency has no meaning here.
+        ValueError: If ranks or sizes do not fit or an option is unknown.
+
+    Source:
+        Fig. 2 of Shirian, Tripathi and Guha, 2021. :meth:`paper` is its text, :meth:`released` the authors' code.
+
+    Example:
+        >>> model = LGrIN(in_channels=12, num_nodes=29, num_classes=9)
+        >>> model(torch.rand(2, 29, 12)).shape
+        torch.Size([2, 9])
+        >>> frame, batch = torch.tensor([0, 1, 2, 0, 1]), torch.tensor([0, 0, 0, 1, 1])
+        >>> model(torch.rand(5, 12), frame=frame, batch=batch).shape
+        torch.Size([2, 9])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_nodes: int,
+        num_classes: int,
+        branch_channels: Sequence[int] = (128, 64),
+        num_layers: int = 2,
+        hidden_channels: int | str | None = None,
+        norm: str | None = "batch_norm",
+        neighborhood: str = "learned",
+        adjacency: LearnableAdjacency | Mapping[str, Any] | None = None,
+        readout: GraphReadout | Mapping[str, Any] | None = None,
+        head_channels: int | None = None,
+        dropout: float = 0.5,
+        input_norm: bool = True,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        super().__init__()
+        self.config = None if any(isinstance(value, Module) for value in arguments.values()) else arguments
+        for name, value in (("in_channels", in_channels), ("num_nodes", num_nodes), ("num_classes", num_classes)):
+            check_positive(name, value)
+        check_positive("num_layers", num_layers)
+        self.in_channels, self.num_nodes, self.num_classes = in_channels, num_nodes, num_classes
+        self.adjacency = _module(
+            LearnableAdjacency, num_nodes, "adjacency", RECOMMENDED_ADJACENCY if adjacency is None else adjacency
+        )
+        self.readout = _module(GraphReadout, num_nodes, "readout", {} if readout is None else readout)
+        self.input_norm = MaskedBatchNorm(in_channels, affine=False) if input_norm else None
+        self.layers = ModuleList()
+        channels = in_channels
+        for _ in range(num_layers):
+            self.layers.append(
+                GraphInception(channels, branch_channels, neighborhood, hidden_channels=hidden_channels, norm=norm)
+            )
+            channels = self.layers[-1].out_channels
+        with torch.no_grad():
+            width = self.readout(torch.zeros(1, num_nodes, channels)).size(-1)
+        self.head = _head(width, head_channels, num_classes, dropout)
+        self._reset_head()
+
+    @classmethod
+    def paper(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
+        """Builds the network of the paper's text; ``docs/fidelity.md`` says how its silences are read.
+
+        Args:
+            in_channels: Features per frame, P.
+            num_nodes: Frames per sequence, M.
+            num_classes: Classes, C.
+            **overrides: Arguments of the class that replace the preset's.
+
+        Returns:
+            The model.
+
+        Example:
+            >>> sum(p.numel() for p in LGrIN.paper(136, 90, 6).parameters())
+            148372
+        """
+        return cls(in_channels, num_nodes, num_classes, **{**PAPER, **overrides})
+
+    @classmethod
+    def released(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
+        """Builds the network of the authors' released code.
+
+        Args:
+            in_channels: Features per frame, P.
+            num_nodes: Frames per sequence, M.
+            num_classes: Classes, C.
+            **overrides: Arguments of the class that replace the preset's.
+
+        Returns:
+            The model.
+
+        Example:
+            >>> sum(p.numel() for p in LGrIN.released(136, 90, 6).parameters())
+            930972
+        """
+        return cls(in_channels, num_nodes, num_classes, **{**RELEASED, **overrides})
+
+    def reset_parameters(self) -> None:
+        """Draws every weight again."""
+        for module in (self.adjacency, self.readout, self.input_norm, *self.layers):
+            if module is not None:
+                module.reset_parameters()
+        self._reset_head()
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: "Tensor | Graph | None" = None,
+        edge_weight: Tensor | None = None,
+        *,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Computes logits ``[B, C]``; see the class."""
+        return self.head(
+            self.embed(x, edge_index, edge_weight, frame=frame, batch=batch, mask=mask, batch_size=batch_size)
+        )
+
+    def embed(
+        self,
+        x: Tensor,
+        edge_index: "Tensor | Graph | None" = None,
+        edge_weight: Tensor | None = None,
+        *,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Computes what the head sees of each sequence, ``[B, F]``; arguments as for the class."""
+        return self.readout(*self._nodes(x, edge_index, edge_weight, frame, batch, mask, batch_size))
+
+    @torch.no_grad()
+    def salient_frames(
+        self,
+        x: Tensor,
+        edge_index: "Tensor | Graph | None" = None,
+        edge_weight: Tensor | None = None,
+        *,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
+
+        Arguments are those of the class. Call ``eval()`` first, as for any prediction.
+
+        Returns:
+            Int64 ``[B]``, the lowest frame where several win equally many; -1 for an empty sequence.
+
+        Example:
+            >>> model = LGrIN(in_channels=3, num_nodes=8, num_classes=2).eval()
+            >>> model.salient_frames(torch.rand(4, 8, 3)).shape
+            torch.Size([4])
+        """
+        nodes = self._nodes(x, edge_index, edge_weight, frame, batch, mask, batch_size)
+        winner = Sequences.read(*nodes).max()[1]
+        same = winner.unsqueeze(-1) == winner.unsqueeze(-2)
+        wins = same.sum(-1)
+        most = wins == wins.amax(-1, keepdim=True)
+        return torch.where(most, winner, torch.iinfo(winner.dtype).max).amin(-1)
+
+    def _nodes(
+        self,
+        x: Tensor,
+        edge_index: "Tensor | Graph | None",
+        edge_weight: Tensor | None,
+        frame: Tensor | None,
+        batch: Tensor | None,
+        mask: Tensor | None,
+        batch_size: int | None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, int | None]:
+        """Runs the inception layers and returns the arguments of the readout."""
+        if x.dim() == 3 and frame is not None and frame.dim() == 1:
+            frame = frame.expand(x.shape[:-1])
+        if edge_index is None:
+            graph = self._learned_graph(x, edge_weight, frame, batch, mask, batch_size)
+        else:
+            graph = as_graph(x, edge_index, edge_weight, mask)
+        if x.size(-1) != self.in_channels:
+            raise ValueError(f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}")
+        if isinstance(graph, RaggedGraph):
+            frame, batch_size = graph.frame, graph.present.size(0)
+            batch = graph.batch if x.dim() == 2 else None
+        if self.input_norm is not None:
+            x = self.input_norm(x, graph.mask)
+        for layer in self.layers:
+            x = layer(x, graph)
+        return x, frame, batch, graph.mask, batch_size
+
+    def _learned_graph(
+        self,
+        x: Tensor,
+        edge_weight: Tensor | None,
+        frame: Tensor | None,
+        batch: Tensor | None,
+        mask: Tensor | None,
+        batch_size: int | None,
+    ) -> Graph:
+        if edge_weight is not None:
+            raise ValueError("edge_weight was given without edge_index; pass both, or neither to use the learned graph")
+        if frame is None and batch is None and x.size(-2) != self.num_nodes:
+            raise ValueError(
+                f"x has {x.size(-2)} frames, but this model was built for num_nodes={self.num_nodes}; pad with "
+                f"lgrin.transforms.CyclicPad({self.num_nodes}), or say with frame= which frames x holds"
+            )
+        return as_graph(x, self.adjacency.graph(frame, batch, mask, batch_size))
+
+    def _reset_head(self) -> None:
+        for module in self.head:
+            if isinstance(module, Linear):
+                torch.nn.init.xavier_uniform_(module.weight)
+                torch.nn.init.zeros_(module.bias)
+            elif isinstance(module, PReLU):
+                module.reset_parameters()
+
+
+def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mapping[str, Any]) -> Module:
+    if isinstance(value, Mapping):
+        return kind(num_nodes, **value)
+    if not isinstance(value, Module):
+        raise TypeError(f"{name} is a {type(value).__name__}; it may be a module or the keywords of {kind.__name__}")
+    size = getattr(value, "num_nodes", num_nodes)
+    if size != num_nodes:
+        raise ValueError(f"{name} was built for {size} nodes, but num_nodes={num_nodes}; build both for the same number")
+    return value
+
+
+def _head(width: int, head_channels: int | None, num_classes: int, dropout: float) -> Sequential:
+    if head_channels is None:
+        return Sequential(Dropout(dropout), Linear(width, num_classes))
+    return Sequential(
+        Linear(width, head_channels), Dropout(dropout), PReLU(head_channels), Linear(head_channels, num_classes)
+    )

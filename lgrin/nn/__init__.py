@@ -1,0 +1,20 @@
+"""The reusable layers of L-GrIN."""
+
+from lgrin.nn.adjacency import LearnableAdjacency
+from lgrin.nn.gstar_conv import GStarConv
+from lgrin.nn.inception import GraphInception
+from lgrin.nn.loss import LGrINLoss, StructureLoss, structure_loss
+from lgrin.nn.norm import MaskedBatchNorm
+from lgrin.nn.pool import GraphReadout, LearnablePool
+
+__all__ = [
+    "GStarConv",
+    "GraphInception",
+    "GraphReadout",
+    "LGrINLoss",
+    "LearnableAdjacency",
+    "LearnablePool",
+    "MaskedBatchNorm",
+    "StructureLoss",
+    "structure_loss",
+]

@@ -1,0 +1,288 @@
+"""The learnable adjacency, Sec. III-A and III-B."""
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter
+
+from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, count_sequences, frames_in_order
+from lgrin.options import check_option, check_positive
+
+INITS = ("normal", "uniform", "temporal")
+NONNEGATIVITIES = ("relu",)
+NORMALIZATIONS = (None, "row")
+LARGEST_MATRIX = 8192
+TEMPORAL_WIDTH = 3.0
+
+
+class LearnableAdjacency(Module):
+    r"""A graph over frames whose edge weights are parameters, one graph for all sequences.
+
+    .. math:: A = \mathrm{ReLU}(W)
+
+    An entry of W that is negative is no edge and gets no gradient; half of the entries start so under ``"normal"``.
+
+    Args:
+        num_nodes: Frames per sequence, M.
+        init: ``"normal"`` N(0, 1) (the paper), ``"uniform"`` U[0, 1) (the released code), ``"temporal"``
+            :math:`\exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor.
+        nonnegativity: ``"relu"``.
+        normalize: ``None`` (the paper) or ``"row"``: each row of A is divided by its sum; empty rows stay empty.
+        symmetric: Whether the two directions of an edge share one parameter. Rows are normalised after that.
+        bandwidth: Store the entries with :math:`|i - j| \le w` only, M(2w + 1) parameters; ``None`` stores all.
+
+    Shapes:
+        - **output:** ``[M, M]``, non-negative, ``A[target, source]``
+
+    Raises:
+        ValueError: If an option is unknown, or a tensor for ``init`` has the wrong shape, edges outside the band, or
+            no symmetry where ``symmetric`` asks for one.
+
+    Source:
+        Sec. III-A, Eq. (4) and "Learnable adjacency" of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> adjacency = LearnableAdjacency(5, init="uniform")
+        >>> adjacency().shape
+        torch.Size([5, 5])
+        >>> edge_index, edge_weight = adjacency.edges(threshold=0.5)
+        >>> edge_index.shape[0], bool((edge_weight > 0.5).all())
+        (2, True)
+    """
+
+    def __init__(
+        self,
+        num_nodes: int,
+        *,
+        init: str | Tensor = "normal",
+        nonnegativity: str = "relu",
+        normalize: str | None = None,
+        symmetric: bool = False,
+        bandwidth: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_positive("num_nodes", num_nodes)
+        if not isinstance(init, Tensor):
+            check_option("init", init, INITS)
+        check_option("nonnegativity", nonnegativity, NONNEGATIVITIES)
+        check_option("normalize", normalize, NORMALIZATIONS)
+        if bandwidth is not None and (not isinstance(bandwidth, int) or bandwidth < 0):
+            raise ValueError(f"bandwidth is {bandwidth!r}; it may be a whole number, 0 or larger, or None")
+        self.num_nodes, self.init, self.normalize = num_nodes, init, normalize
+        self.nonnegativity, self.symmetric, self.bandwidth = nonnegativity, symmetric, bandwidth
+        if isinstance(init, Tensor):
+            self._check_matrix(init)
+        self.weight = Parameter(torch.empty(self._storage_shape()))
+        self.reset_parameters()
+
+    @classmethod
+    def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs) -> "LearnableAdjacency":
+        """Starts from a matrix, keeping the band of it that is asked for.
+
+        Args:
+            tensor: Floating ``[M, M]``, ``tensor[target, source]``.
+            bandwidth: The band to keep; ``None`` keeps all.
+            **kwargs: Further arguments of the class.
+
+        Returns:
+            The adjacency.
+
+        Raises:
+            ValueError: If an edge (an entry above 0) lies outside the band.
+
+        Example:
+            >>> LearnableAdjacency.from_dense(torch.eye(5), bandwidth=1).weight.shape
+            torch.Size([5, 3])
+        """
+        return cls(tensor.size(0), init=tensor, bandwidth=bandwidth, **kwargs)
+
+    def reset_parameters(self) -> None:
+        """Draws or copies the start again."""
+        if isinstance(self.init, Tensor):
+            target, source = self._positions()
+            inside = (source >= 0) & (source < self.num_nodes)
+            start = self.init.detach()[target, source.clamp(0, self.num_nodes - 1)].masked_fill(~inside, 0)
+            self.weight.data.copy_(start)
+        elif self.init == "normal":
+            torch.nn.init.normal_(self.weight)
+        elif self.init == "uniform":
+            torch.nn.init.uniform_(self.weight)
+        else:
+            target, source = self._positions()
+            distance = (source - target).to(self.weight.dtype) / TEMPORAL_WIDTH
+            self.weight.data.copy_(torch.exp(-distance.square() / 2))
+
+    def forward(self) -> Tensor:
+        """Builds the non-negative matrix ``[M, M]``.
+
+        Raises:
+            ValueError: If the adjacency is banded and M is above 8,192; its :meth:`graph` needs no matrix.
+        """
+        if self.bandwidth is None:
+            return self._normalize(torch.relu(self._full_matrix()))
+        if self.num_nodes > LARGEST_MATRIX:
+            raise ValueError(
+                f"num_nodes is {self.num_nodes}; a banded adjacency becomes a matrix up to {LARGEST_MATRIX} only: "
+                f"pass adjacency.graph() to the layers instead"
+            )
+        band = self._band()
+        target, source = self._band_positions()
+        inside = (source >= 0) & (source < self.num_nodes)
+        return band.new_zeros(self.num_nodes, self.num_nodes).index_put((target[inside], source[inside]), band[inside])
+
+    def graph(
+        self,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> DenseGraph | BandedGraph | RaggedGraph:
+        """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
+
+        Args:
+            frame: Int64 ``[N]``, each node's frame, beside flat features; ``[B, L]`` beside dense ones. ``None`` means
+                0..M-1 without ``batch``, and with it the position in the sequence, all of M nodes.
+            batch: Int64 ``[N]``, each node's sequence, sorted, as in a PyG batch.
+            mask: Bool, shaped like the nodes, those that are present.
+            batch_size: The number of sequences; ``None`` reads it from ``batch``, which ``torch.compile`` and
+                ``torch.export`` cannot.
+
+        Returns:
+            The graph.
+
+        Raises:
+            ValueError: If sizes do not fit.
+
+        Example:
+            >>> graph = LearnableAdjacency(4).graph(torch.tensor([0, 2, 3]), torch.tensor([0, 0, 1]))
+            >>> graph.aggregate(torch.rand(3, 2)).shape
+            torch.Size([3, 2])
+        """
+        graph = DenseGraph(self(), mask) if self.bandwidth is None else BandedGraph(self._band(), mask)
+        if frame is None and batch is None:
+            return graph
+        frame, batch, batch_size = self._place(frame, batch, batch_size)
+        return RaggedGraph.place(graph, frame, batch, batch_size, mask)
+
+    def edges(
+        self, frame: Tensor | None = None, batch: Tensor | None = None, threshold: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Lists the edges for other people's layers; their weights carry gradients to the adjacency.
+
+        Args:
+            frame: Int64 ``[N]``, each node's frame; ``None`` as in :meth:`graph`.
+            batch: Int64 ``[N]``, each node's sequence; ``None`` means a single one.
+            threshold: Edges have a weight above this.
+
+        Returns:
+            ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``.
+
+        Raises:
+            ValueError: If sizes do not fit.
+
+        Example:
+            >>> adjacency = LearnableAdjacency(3, init=torch.tensor([[0.0, 2, 0], [0, 0, 0], [0, 0, 1]]))
+            >>> edge_index, edge_weight = adjacency.edges()
+            >>> edge_index.tolist(), edge_weight.tolist()
+            ([[1, 2], [0, 2]], [2.0, 1.0])
+        """
+        if self.bandwidth is None:
+            weights = self()
+            row, column = (weights > threshold).nonzero(as_tuple=True)
+            target, source = row, column
+        else:
+            weights = self._band()
+            row, column = (weights > threshold).nonzero(as_tuple=True)
+            target, source = row, row + column - self.bandwidth
+        weight = weights[row, column]
+        if frame is None and batch is None:
+            return torch.stack([source, target]), weight
+        frame, batch, batch_size = self._place(frame, batch, None)
+        node = frame.new_full((batch_size, self.num_nodes), -1)
+        node[batch, frame] = torch.arange(frame.numel(), device=frame.device).view(frame.shape)
+        edge_index = torch.stack([node[:, source], node[:, target]])
+        exists = (edge_index >= 0).all(0)
+        return edge_index[:, exists], weight.expand(batch_size, -1)[exists]
+
+    def _place(
+        self, frame: Tensor | None, batch: Tensor | None, batch_size: int | None
+    ) -> tuple[Tensor, Tensor, int]:
+        """Says of every node which frame of which sequence it is."""
+        if batch is None:
+            assert frame is not None
+            if frame.dim() == 2:
+                sequence = torch.arange(frame.size(0), device=frame.device).unsqueeze(-1)
+                return frame, sequence.expand_as(frame), frame.size(0)
+            return frame, torch.zeros_like(frame), 1
+        if frame is None:
+            frame, batch_size = frames_in_order(batch, self.num_nodes, batch_size)
+        if frame.shape != batch.shape:
+            raise ValueError(f"frame has shape {list(frame.shape)}, but batch {list(batch.shape)}; both are [N]")
+        return frame, batch, count_sequences(batch, batch_size)
+
+    def _storage_shape(self) -> tuple[int, ...]:
+        if self.bandwidth is not None:
+            return self.num_nodes, self.bandwidth + 1 if self.symmetric else 2 * self.bandwidth + 1
+        return (self.num_nodes * (self.num_nodes + 1) // 2,) if self.symmetric else (self.num_nodes, self.num_nodes)
+
+    def _positions(self) -> tuple[Tensor, Tensor]:
+        """The target and source of every parameter; sources outside 0..M-1 belong to the corners of a band."""
+        device = self.weight.device
+        if self.bandwidth is not None:
+            target, source = self._band_positions()
+            return (target[:, : self.weight.size(1)], source[:, : self.weight.size(1)])
+        if self.symmetric:
+            target, source = torch.tril_indices(self.num_nodes, self.num_nodes, device=device)
+            return target, source
+        index = torch.arange(self.num_nodes, device=device)
+        target, source = torch.meshgrid(index, index, indexing="ij")
+        return target, source
+
+    def _band_positions(self) -> tuple[Tensor, Tensor]:
+        assert self.bandwidth is not None
+        target = torch.arange(self.num_nodes, device=self.weight.device).unsqueeze(-1)
+        source = target + torch.arange(-self.bandwidth, self.bandwidth + 1, device=self.weight.device)
+        return target.expand_as(source), source
+
+    def _full_matrix(self) -> Tensor:
+        if not self.symmetric:
+            return self.weight
+        lower = self.weight.new_zeros(self.num_nodes, self.num_nodes).index_put(self._positions(), self.weight)
+        return lower + lower.tril(-1).T
+
+    def _band(self) -> Tensor:
+        """The non-negative, normalised band ``[M, 2w + 1]``, 0 in the corners that lie outside the matrix."""
+        target, source = self._band_positions()
+        width = self.weight.size(1) - 1
+        band = self.weight
+        if self.symmetric:
+            mirror = (source[:, width + 1 :].clamp(max=self.num_nodes - 1), width - torch.arange(1, width + 1))
+            band = torch.cat([band, band[mirror[0], mirror[1].to(band.device)]], dim=1)
+        band = torch.relu(band).masked_fill((source < 0) | (source >= self.num_nodes), 0)
+        return self._normalize(band)
+
+    def _normalize(self, weights: Tensor) -> Tensor:
+        if self.normalize is None:
+            return weights
+        total = weights.sum(-1, keepdim=True)
+        return weights / total.masked_fill(total == 0, 1)
+
+    def _check_matrix(self, matrix: Tensor) -> None:
+        shape = (self.num_nodes, self.num_nodes)
+        if matrix.shape != shape or not matrix.is_floating_point():
+            raise ValueError(f"init is {matrix.dtype} {list(matrix.shape)}; a start has to be floating {list(shape)}")
+        if self.symmetric and not torch.equal(matrix, matrix.T):
+            raise ValueError("init is not symmetric, but symmetric=True; pass (init + init.T) / 2 or symmetric=False")
+        if self.bandwidth is not None:
+            target, source = (matrix > 0).nonzero(as_tuple=True)
+            reach = int((target - source).abs().max()) if target.numel() else 0
+            if reach > self.bandwidth:
+                raise ValueError(
+                    f"init has edges between frames {reach} apart, but bandwidth={self.bandwidth}; "
+                    f"widen the band to {reach}, or set those entries to 0"
+                )
+
+    def __repr__(self) -> str:
+        init = "tensor" if isinstance(self.init, Tensor) else self.init
+        options = {"init": init, "normalize": self.normalize, "bandwidth": self.bandwidth}
+        shown = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
+        return f"{type(self).__name__}({self.num_nodes}{shown}{', symmetric=True' if self.symmetric else ''})"

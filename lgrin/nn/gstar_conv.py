@@ -1,0 +1,124 @@
+"""G* convolution, Eq. (4)."""
+
+import torch
+from torch import Tensor
+from torch.nn import LayerNorm, Linear, Module, ModuleList
+from torch_geometric.nn.resolver import activation_resolver
+
+from lgrin.graph import Graph, hide
+from lgrin.nn.layer import GraphLayer
+from lgrin.nn.norm import MaskedBatchNorm
+from lgrin.options import check_option, check_positive
+
+NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
+
+
+class GStarConv(GraphLayer):
+    r"""Sums each node's neighbours and passes the sum through a small perceptron.
+
+    .. math:: G^*(H) = \sigma \left( \mathrm{MLP} ( \mathrm{A} H ) \right), \qquad
+              (\mathrm{A} H)_i = \sum_j A_{ij} H_j
+
+    Args:
+        in_channels: Channels of an input node.
+        out_channels: Channels of an output node.
+        hidden_channels: Width of the hidden layers; ``None`` means ``out_channels`` (the paper's eta),
+            ``"bottleneck"`` means ``(in_channels + out_channels) // 4`` (the released code).
+        num_layers: Number of linear layers, each followed by norm, activation and dropout.
+        act: Activation, by PyG's name or as a module.
+        norm: ``"batch_norm"`` over the present nodes of the batch, ``"layer_norm"`` per node, or ``None``.
+        dropout: Probability of dropping a channel of a node after each layer.
+
+    Shapes:
+        - **x:** ``[B, M, F]`` or ``[M, F]`` beside a matrix, ``[N, F]`` beside an edge list or a ragged graph
+        - **edge_index, edge_weight:** any adjacency, see :func:`lgrin.graph.as_graph`
+        - **mask:** bool, the leading shape of x
+        - **output:** like x with ``out_channels``; rows of absent nodes are 0
+
+    Raises:
+        TypeError: If a dtype or kind of adjacency has no meaning here.
+        ValueError: If sizes do not fit or an option is unknown.
+
+    Source:
+        Eq. (4) of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> conv = GStarConv(4, 8)
+        >>> conv(torch.rand(2, 5, 4), torch.rand(5, 5)).shape
+        torch.Size([2, 5, 8])
+        >>> conv(torch.rand(3, 4), torch.tensor([[0, 1], [1, 2]])).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        hidden_channels: int | str | None = None,
+        num_layers: int = 2,
+        act: str | Module = "relu",
+        norm: str | None = "batch_norm",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(in_channels)
+        for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("num_layers", num_layers)):
+            check_positive(name, value)
+        check_option("norm", norm, (*NORMS, None))
+        self.out_channels = out_channels
+        hidden = _hidden_width(in_channels, out_channels, hidden_channels)
+        widths = [in_channels, *[hidden] * (num_layers - 1), out_channels]
+        self.lins = ModuleList(Linear(before, after) for before, after in zip(widths, widths[1:], strict=False))
+        self.norms = ModuleList(NORMS[norm](width) for width in widths[1:]) if norm else None
+        self.act = activation_resolver(act)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws Xavier-uniform weights (the paper's initialisation) and resets biases and norms."""
+        for lin in self.lins:
+            torch.nn.init.xavier_uniform_(lin.weight)
+            torch.nn.init.zeros_(lin.bias)
+        for norm in self.norms or ():
+            norm.reset_parameters()
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: "Tensor | Graph",
+        edge_weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Convolves node features; see the class."""
+        graph = self.read_graph(x, edge_index, edge_weight, mask)
+        return self.project(graph.aggregate(x), graph.mask)
+
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Applies the perceptron to sums over neighbours that are already there.
+
+        Args:
+            x: Sums ``[*, in_channels]``.
+            mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
+
+        Returns:
+            Node features ``[*, out_channels]``; rows of absent nodes are 0.
+        """
+        for layer, lin in enumerate(self.lins):
+            x = lin(x)
+            if self.norms is not None:
+                norm = self.norms[layer]
+                x = norm(x, mask) if isinstance(norm, MaskedBatchNorm) else norm(x)
+            x = self.dropout(self.act(x))
+        return hide(x, mask)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, num_layers={len(self.lins)})"
+
+
+def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | str | None) -> int:
+    if hidden_channels is None:
+        return out_channels
+    if hidden_channels == "bottleneck":
+        return (in_channels + out_channels) // 4
+    if not isinstance(hidden_channels, int) or hidden_channels < 1:
+        raise ValueError(f"hidden_channels is {hidden_channels!r}; it may be a positive int, 'bottleneck' or None")
+    return hidden_channels

@@ -1,0 +1,86 @@
+"""Graph inception, Eq. (5)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import ModuleList
+
+from lgrin.graph import Graph
+from lgrin.nn.gstar_conv import GStarConv
+from lgrin.nn.layer import GraphLayer
+from lgrin.options import check_option
+
+NEIGHBORHOODS = ("learned", "line")
+
+
+class GraphInception(GraphLayer):
+    r"""Looks at each neighbourhood at several scales at once: G* convolutions beside a neighbour maximum.
+
+    .. math:: H' = \left[ \, G_1^*(H) \mid G_2^*(H) \mid \max_{j \in \mathcal{N}(i) \cup \{i\}} H_j \, \right],
+              \qquad \mathcal{N}(i) = \{ j : A_{ij} > 0 \}
+
+    The choice of neighbours is piecewise constant, so A learns through G* alone.
+
+    Args:
+        in_channels: Channels of an input node.
+        branch_channels: Output channels of each G* convolution.
+        neighborhood: ``"learned"`` takes the maximum over the graph's closed neighbourhood, ``"line"`` over the
+            frames before and after whatever the graph is (the released code).
+        **conv_kwargs: Further arguments of every :class:`GStarConv`.
+
+    Attributes:
+        out_channels: ``sum(branch_channels) + in_channels``.
+
+    Shapes:
+        - **x, edge_index, edge_weight, mask:** as for :class:`GStarConv`
+        - **output:** like x with ``out_channels``; rows of absent nodes are 0
+
+    Raises:
+        TypeError: If a dtype or kind of adjacency has no meaning here.
+        ValueError: If sizes do not fit, an option is unknown, or ``"line"`` meets an edge list.
+
+    Source:
+        Eq. (5) of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> layer = GraphInception(4, branch_channels=(8, 2))
+        >>> layer(torch.rand(2, 5, 4), torch.rand(5, 5)).shape
+        torch.Size([2, 5, 14])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        branch_channels: Sequence[int] = (128, 64),
+        neighborhood: str = "learned",
+        **conv_kwargs,
+    ) -> None:
+        super().__init__(in_channels)
+        check_option("neighborhood", neighborhood, NEIGHBORHOODS)
+        self.neighborhood = neighborhood
+        self.branches = ModuleList(GStarConv(in_channels, channels, **conv_kwargs) for channels in branch_channels)
+        self.out_channels = sum(branch_channels) + in_channels
+
+    def reset_parameters(self) -> None:
+        """Resets every branch."""
+        for branch in self.branches:
+            branch.reset_parameters()
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: "Tensor | Graph",
+        edge_weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Convolves and pools node features; see the class."""
+        graph = self.read_graph(x, edge_index, edge_weight, mask)
+        total = graph.aggregate(x)
+        branches = [branch.project(total, graph.mask) for branch in self.branches]
+        neighbors = graph.line() if self.neighborhood == "line" else graph
+        return torch.cat([*branches, neighbors.neighbor_max(x)], dim=-1)
+
+    def __repr__(self) -> str:
+        widths = tuple(branch.out_channels for branch in self.branches)
+        return f"{type(self).__name__}({self.in_channels}, branch_channels={widths}, neighborhood={self.neighborhood!r})"

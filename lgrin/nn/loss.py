@@ -1,0 +1,165 @@
+"""The losses, Eq. (7)-(9)."""
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import cross_entropy
+
+from lgrin.graph import BandedGraph
+from lgrin.nn.adjacency import LearnableAdjacency
+from lgrin.nn.pool import LearnablePool
+from lgrin.options import check_option, check_positive
+
+REDUCTIONS = ("sum", "mean")
+
+
+def structure_loss(
+    adj: Tensor | BandedGraph,
+    lambda_distance: float = 0.1,
+    lambda_frobenius: float = 0.1,
+    reduction: str = "sum",
+) -> Tensor:
+    r"""Charges edges for their length in time and for their weight.
+
+    .. math:: \lambda_1 \sum_{ij} (i - j)^2 A_{ij} + \lambda_2 \sum_{ij} A_{ij}^2
+
+    Args:
+        adj: Non-negative weights ``[M, M]``, or a banded graph.
+        lambda_distance: Price of distance, the paper's lambda_1.
+        lambda_frobenius: Price of weight, the paper's lambda_2.
+        reduction: ``"sum"`` over all M*M entries (the paper) or their ``"mean"`` (the released code).
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: If the matrix is not square or the reduction is unknown.
+
+    Source:
+        First two terms of Eq. (8), with Eq. (9), of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> structure_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]])).item()
+        0.7...
+    """
+    check_option("reduction", reduction, REDUCTIONS)
+    if isinstance(adj, BandedGraph):
+        weights, num_nodes = adj.band, adj.num_nodes
+        distance = torch.arange(weights.size(1), device=weights.device) - adj.bandwidth
+    else:
+        if adj.dim() != 2 or adj.size(0) != adj.size(1):
+            raise ValueError(f"adj has shape {list(adj.shape)}; it may be [M, M] or a BandedGraph")
+        weights, num_nodes = adj, adj.size(0)
+        index = torch.arange(num_nodes, device=adj.device)
+        distance = index - index.unsqueeze(-1)
+    total = (lambda_distance * distance.square() * weights + lambda_frobenius * weights.square()).sum()
+    return total / num_nodes**2 if reduction == "mean" else total
+
+
+class StructureLoss(Module):
+    """:func:`structure_loss` as a module.
+
+    Args:
+        lambda_distance: Price of distance, the paper's lambda_1.
+        lambda_frobenius: Price of weight, the paper's lambda_2.
+        reduction: ``"sum"`` (the paper) or ``"mean"`` (the released code).
+
+    Raises:
+        ValueError: If the reduction is unknown.
+
+    Source:
+        First two terms of Eq. (8) of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> StructureLoss(reduction="mean")(torch.zeros(3, 3)).item()
+        0.0
+    """
+
+    def __init__(
+        self, lambda_distance: float = 0.1, lambda_frobenius: float = 0.1, reduction: str = "sum"
+    ) -> None:
+        super().__init__()
+        check_option("reduction", reduction, REDUCTIONS)
+        self.lambda_distance, self.lambda_frobenius, self.reduction = lambda_distance, lambda_frobenius, reduction
+
+    def forward(self, adj: Tensor | BandedGraph) -> Tensor:
+        """Charges a matrix ``[M, M]`` or a banded graph."""
+        return structure_loss(adj, self.lambda_distance, self.lambda_frobenius, self.reduction)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(lambda_distance={self.lambda_distance}, "
+            f"lambda_frobenius={self.lambda_frobenius}, reduction={self.reduction!r})"
+        )
+
+
+class LGrINLoss(Module):
+    r"""Cross-entropy plus the price of every learnable adjacency and pooling vector in a model.
+
+    .. math:: \frac{1}{B} \sum_b \mathrm{CE}_b + s \left( \lambda_1 \sum_{ij} (i - j)^2 A_{ij}
+              + \lambda_2 \sum_{ij} A_{ij}^2 + \lambda_3 \sum_i p_i^2 \right)
+
+    With ``reduction="sum"``, :math:`s = 1 / N` for N training sequences, which is Eq. (7) plus Eq. (8) divided by N.
+    With ``reduction="mean"`` each sum is divided by its number of entries instead, as in the released code.
+
+    Args:
+        num_sequences: The number N of training sequences.
+        lambda_distance: The paper's lambda_1.
+        lambda_frobenius: The paper's lambda_2.
+        lambda_pool: The paper's lambda_3.
+        reduction: ``"mean"`` (the released code) or ``"sum"`` (the paper).
+
+    Shapes:
+        - **logits:** ``[B, C]``; **target:** int64 ``[B]``; **model:** any module that holds the layers
+        - **output:** scalar
+
+    Raises:
+        ValueError: If the reduction is unknown or ``num_sequences`` is not positive.
+
+    Source:
+        Eq. (7)-(9) of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> from lgrin import LGrIN
+        >>> model = LGrIN(in_channels=4, num_nodes=5, num_classes=2)
+        >>> loss = LGrINLoss(num_sequences=100)(model(torch.rand(3, 5, 4)), torch.tensor([0, 1, 1]), model)
+        >>> loss.shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self,
+        num_sequences: int,
+        lambda_distance: float = 0.1,
+        lambda_frobenius: float = 0.1,
+        lambda_pool: float = 1e-4,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        check_positive("num_sequences", num_sequences)
+        self.structure = StructureLoss(lambda_distance, lambda_frobenius, reduction)
+        self.num_sequences, self.lambda_pool = num_sequences, lambda_pool
+
+    def forward(self, logits: Tensor, target: Tensor, model: Module) -> Tensor:
+        """Adds the penalties of ``model`` to the cross-entropy of a batch; see the class."""
+        return cross_entropy(logits, target) + self.penalty(model)
+
+    def penalty(self, model: Module) -> Tensor | float:
+        """Prices every :class:`LearnableAdjacency` and :class:`LearnablePool` in ``model``; 0.0 if it has none."""
+        mean = self.structure.reduction == "mean"
+        total: Tensor | float = 0.0
+        for module in model.modules():
+            if isinstance(module, LearnableAdjacency):
+                graph = module.graph()
+                total = total + self.structure(graph if isinstance(graph, BandedGraph) else graph.adj)
+            elif isinstance(module, LearnablePool):
+                squares = module.weight.square()
+                total = total + self.lambda_pool * (squares.mean() if mean else squares.sum())
+        return total if mean else total / self.num_sequences
+
+    def __repr__(self) -> str:
+        structure = self.structure
+        return (
+            f"{type(self).__name__}({self.num_sequences}, lambda_distance={structure.lambda_distance}, lambda_frobenius="
+            f"{structure.lambda_frobenius}, lambda_pool={self.lambda_pool}, reduction={structure.reduction!r})"
+        )
