@@ -1,1 +1,194 @@
+"""Every check that has to read values.
 
+``forward`` looks at ranks, dtypes and sizes only: reading values would stall a GPU and break compilation. Datasets,
+training and estimators call these functions instead, once, where the data comes in.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+
+def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
+    """Raises if a present frame holds NaN or infinity.
+
+    Args:
+        x: Features ``[*, F]``.
+        mask: Bool ``[*]``, the frames that are present; ``None`` means all.
+        name: What the error calls the features.
+
+    Raises:
+        ValueError: With the index and value of the first one.
+
+    Example:
+        >>> features(torch.tensor([[0.0, float("nan")]]))
+        Traceback (most recent call last):
+        ...
+        ValueError: x[0, 1] is nan; mark such frames as absent in mask, or repair them
+    """
+    bad = ~torch.isfinite(x)
+    if mask is not None:
+        bad = bad & mask.unsqueeze(-1)
+    if bad.any():
+        first = bad.nonzero()[0].tolist()
+        raise ValueError(
+            f"{name}{first} is {x[tuple(first)].item()}; mark such frames as absent in mask, or repair them"
+        )
+
+
+def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
+    """Raises unless every label is one of the classes.
+
+    Args:
+        y: Int64 ``[B]``.
+        num_classes: Classes, C.
+        name: What the error calls the labels.
+
+    Raises:
+        TypeError: If labels are not whole numbers.
+        ValueError: With the index and value of the first one outside 0..C-1.
+
+    Example:
+        >>> labels(torch.tensor([0, 2]), num_classes=2)
+        Traceback (most recent call last):
+        ...
+        ValueError: y[1] is 2; with num_classes=2 a label is one of 0..1
+    """
+    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+        raise TypeError(f"{name} is {y.dtype}; labels are whole numbers: pass {name}.long()")
+    _check_range(y, num_classes, name, f"with num_classes={num_classes} a label is one of 0..{num_classes - 1}")
+
+
+def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None) -> None:
+    """Raises unless every frame exists in the graph and stands once in its sequence.
+
+    Args:
+        frame: Int64 ``[N]``, or ``[B, L]`` beside dense features.
+        num_nodes: Frames per sequence, M.
+        batch: Int64 ``[N]``, each node's sequence; ``None`` means one sequence, or one a row.
+
+    Raises:
+        ValueError: With the index and value of the first offender.
+
+    Example:
+        >>> frames(torch.tensor([0, 7]), num_nodes=5)
+        Traceback (most recent call last):
+        ...
+        ValueError: frame[1] is 7; with num_nodes=5 a frame is one of 0..4: pad or shorten with ...
+    """
+    way_out = f"pad or shorten with lgrin.transforms.CyclicPad({num_nodes}, longer='resample')"
+    _check_range(
+        frame, num_nodes, "frame", f"with num_nodes={num_nodes} a frame is one of 0..{num_nodes - 1}: {way_out}"
+    )
+    if batch is None:
+        rows = frame.view(-1, frame.size(-1)) if frame.numel() else frame.view(1, -1)
+        batch = torch.arange(rows.size(0), device=frame.device).unsqueeze(-1).expand_as(rows).reshape(-1)
+    place = batch.reshape(-1) * num_nodes + frame.reshape(-1)
+    order = place.sort(stable=True)[1]
+    again = order[1:][place[order][1:] == place[order][:-1]]
+    if again.numel():
+        node = int(again.min())
+        raise ValueError(
+            f"frame {int(frame.reshape(-1)[node])} stands twice in sequence {int(batch.reshape(-1)[node])}, again at node "
+            f"{node}; a frame is one node of its sequence"
+        )
+
+
+def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> None:
+    """Raises if a sequence has no present frame.
+
+    Args:
+        batch: Int64 ``[N]``, each node's sequence, sorted; ``None`` where mask is ``[B, M]``.
+        mask: Bool, shaped like the nodes; ``None`` means that all are present.
+        batch_size: The number of sequences.
+
+    Raises:
+        ValueError: With the index of the first one, or if the batch vector is not sorted or out of range.
+
+    Example:
+        >>> sequences(torch.tensor([0, 0, 2]), None, batch_size=3)
+        Traceback (most recent call last):
+        ...
+        ValueError: sequence 1 has no present frame; leave it out
+    """
+    if batch is None:
+        count = torch.ones(batch_size) if mask is None else mask.reshape(batch_size, -1).sum(-1)
+    else:
+        if batch.numel() and bool((batch[1:] < batch[:-1]).any()):
+            raise ValueError("batch is not sorted; put the nodes of a sequence next to each other")
+        _check_range(batch, batch_size, "batch", f"with batch_size={batch_size} it is one of 0..{batch_size - 1}")
+        count = torch.bincount(batch if mask is None else batch[mask], minlength=batch_size)
+    if bool((count == 0).any()):
+        raise ValueError(f"sequence {int((count == 0).nonzero()[0])} has no present frame; leave it out")
+
+
+def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: bool = False) -> None:
+    """Checks a PyG sequence or batch of sequences before a model sees it.
+
+    Args:
+        data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``.
+        num_nodes: Frames per sequence of the model, M.
+        num_classes: Classes, C; ``None`` skips the labels.
+        training: Whether batch norm will take statistics from this batch.
+
+    Raises:
+        TypeError: If labels are not whole numbers.
+        ValueError: If features are not finite, a sequence is empty, a label or frame is out of range, or a batch norm
+            would see a single frame.
+
+    Example:
+        >>> batch(Data(x=torch.rand(3, 2), y=torch.tensor([1])), num_nodes=3, num_classes=2)
+    """
+    mask = data.get("mask")
+    features(data.x, mask)
+    sequences(_batch_vector(data), mask, data.num_graphs if data.get("batch") is not None else 1)
+    if data.get("frame") is not None:
+        frames(data.frame, num_nodes, _batch_vector(data))
+    if num_classes is not None:
+        labels(data.y, num_classes)
+    if training and (data.x.size(0) if mask is None else int(mask.sum())) == 1:
+        raise ValueError(
+            "x holds a single present frame, and batch norm cannot learn from one; use a larger batch or norm='layer_norm'"
+        )
+
+
+def dataset(data: Iterable[Data], num_nodes: int, num_classes: int | None = None) -> None:
+    """Checks every sequence of a dataset and says which one is wrong.
+
+    Args:
+        data: Sequences, as for :func:`batch`.
+        num_nodes: Frames per sequence of the model, M.
+        num_classes: Classes, C; ``None`` skips the labels.
+
+    Raises:
+        TypeError: If labels are not whole numbers.
+        ValueError: As :func:`batch`, with the index of the sequence, or if there is none.
+
+    Example:
+        >>> dataset([Data(x=torch.zeros(0, 2))], num_nodes=3)
+        Traceback (most recent call last):
+        ...
+        ValueError: dataset[0]: sequence 0 has no present frame; leave it out
+    """
+    index = -1
+    for index, sequence in enumerate(data):
+        try:
+            batch(sequence, num_nodes, num_classes)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"dataset[{index}]: {error}") from error
+    if index < 0:
+        raise ValueError("dataset is empty; give it at least one sequence")
+
+
+def _batch_vector(data: Data) -> Tensor:
+    vector = data.get("batch")
+    return torch.zeros(data.x.size(0), dtype=torch.long, device=data.x.device) if vector is None else vector
+
+
+def _check_range(values: Tensor, stop: int, name: str, rule: str) -> None:
+    wrong = (values < 0) | (values >= stop)
+    if wrong.any():
+        first = wrong.nonzero()[0].tolist()
+        raise ValueError(f"{name}{first} is {values[tuple(first)].item()}; {rule}")

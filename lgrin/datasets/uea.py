@@ -1,0 +1,121 @@
+"""The UEA and UCR archives of time series classification."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from lgrin.datasets.sequences import SequenceDataset
+from lgrin.extras import require
+from lgrin.options import check_option
+
+SPLITS = ("train", "test")
+
+
+class UEA(SequenceDataset):
+    r"""One set of the UEA multivariate or UCR univariate archive, read through aeon.
+
+    Sets that aeon ships (among them JapaneseVowels and BasicMotions) need no network, the others are downloaded.
+    Unequal lengths stay as they are. A frame with a missing value is absent in ``data.mask``.
+
+    Args:
+        root: Folder for all sets; each has its own folder in it.
+        name: The archive's name of the set.
+        split: ``"train"`` or ``"test"``, the archive's own.
+        transform: Applied at every access.
+        pre_transform: Applied before saving.
+        pre_filter: Chooses what is saved.
+        force_reload: Whether to process again.
+
+    Attributes:
+        classes: The names of the classes, in the order of their labels.
+
+    Shapes:
+        - **data.x:** ``[L, P]`` float32; **data.frame:** ``[L]``; **data.y:** ``[1]``
+
+    Raises:
+        ImportError: If aeon is not installed (extra ``train``).
+        ValueError: If the archive has no such set, it is no classification set, or the split is unknown.
+
+    Source:
+        Bagnall et al., "The UEA multivariate time series classification archive, 2018".
+
+    Example:
+        >>> dataset = UEA("/tmp/lgrin-data", "JapaneseVowels")
+        >>> len(dataset), dataset[0].x.shape, len(dataset.classes)
+        (270, torch.Size([20, 12]), 9)
+    """
+
+    def __init__(
+        self,
+        root: str,
+        name: str,
+        split: str = "train",
+        transform: Callable | None = None,
+        pre_transform: Callable | None = None,
+        pre_filter: Callable | None = None,
+        force_reload: bool = False,
+    ) -> None:
+        check_option("split", split, SPLITS)
+        if not name or Path(name).name != name:
+            raise ValueError(f"name is {name!r}; it has to be the archive's name of a set, such as 'JapaneseVowels'")
+        self.name = name
+        super().__init__(
+            str(Path(root) / name), {"name": name}, transform, pre_transform, pre_filter, force_reload=force_reload
+        )
+        self.classes = self.read(self.processed_paths[SPLITS.index(split)])
+
+    @property
+    def raw_file_names(self) -> list[str]:
+        """The archive's files; none for a set that aeon ships."""
+        return [] if self._is_bundled() else [f"{self.name}/{self.name}_{split.upper()}.ts" for split in SPLITS]
+
+    @property
+    def processed_file_names(self) -> list[str]:
+        """One file a split, named after the settings that made it."""
+        return [f"{split}-{self.settings_hash}.pt" for split in SPLITS]
+
+    def download(self) -> None:
+        """Fetches the set from the archive, whole or not at all; a set that aeon ships is there already."""
+        if self._is_bundled():
+            return
+        with TemporaryDirectory(dir=self.raw_dir) as folder:
+            try:
+                self._load("train", folder)
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"name is {self.name!r}, and the archive could not be read: {error}. Check the name and the "
+                    f"network, or put {self.name}_TRAIN.ts and {self.name}_TEST.ts into {self.raw_dir}/{self.name}"
+                ) from error
+            os.replace(Path(folder) / self.name, Path(self.raw_dir) / self.name)
+
+    def process(self) -> None:
+        """Turns the series of both splits into sequences of nodes."""
+        loaded = {split: self._load(split, None if self._is_bundled() else self.raw_dir) for split in SPLITS}
+        classes = sorted({str(label) for _, labels in loaded.values() for label in labels})
+        frames = {split: [np.asarray(series, np.float32).T for series in loaded[split][0]] for split in SPLITS}
+        missing = any(np.isnan(x).any() for split in SPLITS for x in frames[split])
+        for split, path in zip(SPLITS, self.processed_paths, strict=True):
+            labels = [classes.index(str(label)) for label in loaded[split][1]]
+            sequences = [_sequence(x, y, missing) for x, y in zip(frames[split], labels, strict=True)]
+            self.write(sequences, classes, path)
+
+    def _load(self, split: str, folder: str | None):
+        aeon = require("aeon.datasets", extra="train")
+        return aeon.load_classification(self.name, split=split, extract_path=folder)
+
+    def _is_bundled(self) -> bool:
+        package = require("aeon.datasets", extra="train")
+        return (Path(package.__file__).parent / "data" / self.name / f"{self.name}_TRAIN.ts").exists()
+
+
+def _sequence(x: np.ndarray, label: int, missing: bool) -> Data:
+    frames = torch.from_numpy(x.copy())
+    data = Data(x=frames, frame=torch.arange(len(frames)), y=torch.tensor([label]))
+    if missing:
+        data.mask = ~frames.isnan().any(-1)
+    return data

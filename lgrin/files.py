@@ -1,0 +1,39 @@
+"""Files that are either whole or not there."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[str], object]) -> None:
+    """Writes a file under a temporary name beside its place, flushes it to disk and renames it.
+
+    Args:
+        path: Where the file shall be; its folder is made if need be.
+        write: Called with the temporary name; has to write the file.
+
+    Example:
+        >>> folder = tempfile.mkdtemp()
+        >>> write_atomically(f"{folder}/a.txt", lambda name: Path(name).write_text("whole"))
+        >>> os.listdir(folder)
+        ['a.txt']
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}")
+    os.close(handle)
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,63 @@
+"""The graphs that are not learned, Table V."""
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+
+class LineGraph(BaseTransform):
+    r"""Connects each frame with the frames before and after it.
+
+    .. math:: (A_b)_{ij} = 1 \text{ if } |i - j| = 1, \text{ else } 0
+
+    Shapes:
+        - **data.x:** ``[L, F]``, and **data.frame** ``[L]`` if frames are left out
+        - **data.edge_index:** ``[2, E]``, both directions, the weight of each edge being 1
+
+    Source:
+        "Binary adjacency" in Sec. IV-D and Table V of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> LineGraph()(Data(x=torch.rand(3, 4))).edge_index.tolist()
+        [[1, 0, 2, 1], [0, 1, 1, 2]]
+    """
+
+    def forward(self, data: Data) -> Data:
+        """Adds the edges to one sequence."""
+        frame = data.get("frame")
+        frame = torch.arange(data.x.size(0), device=data.x.device) if frame is None else frame
+        target, source = ((frame.unsqueeze(-1) - frame).abs() == 1).nonzero(as_tuple=True)
+        data.edge_index = torch.stack([source, target])
+        return data
+
+
+class FeatureDistanceGraph(BaseTransform):
+    r"""Connects all frames of a sequence, the more the more they differ.
+
+    .. math:: (A_w)_{ij} = \lVert n_i - n_j \rVert_2^2
+
+    Shapes:
+        - **data.x:** ``[L, F]``; frames outside **data.mask**, if there is one, get no edge
+        - **data.edge_index:** ``[2, E]``, every pair of two frames; **data.edge_weight:** ``[E]``
+
+    Source:
+        "Weighted adjacency" in Sec. IV-D and Table V of Shirian, Tripathi and Guha, 2021, whose weights grow with
+        distance, as here.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> FeatureDistanceGraph()(Data(x=torch.tensor([[0.0], [3.0]]))).edge_weight.tolist()
+        [9.0, 9.0]
+    """
+
+    def forward(self, data: Data) -> Data:
+        """Adds the edges to one sequence."""
+        length = data.x.size(0)
+        connected = ~torch.eye(length, dtype=torch.bool, device=data.x.device)
+        if data.get("mask") is not None:
+            connected &= data.mask & data.mask.unsqueeze(-1)
+        target, source = connected.nonzero(as_tuple=True)
+        data.edge_index = torch.stack([source, target])
+        data.edge_weight = torch.stack([(row - data.x).square().sum(-1) for row in data.x])[target, source]
+        return data

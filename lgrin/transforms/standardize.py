@@ -1,0 +1,79 @@
+"""Normalisation fitted on training data and kept with the model."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch_geometric.data import Data
+
+from lgrin.options import check_positive
+
+
+class Standardize(Module):
+    r"""Scales each feature to zero mean and unit variance over the frames that it was fitted on.
+
+    .. math:: x' = (x - \mu) / \sigma
+
+    A module, so that ``state_dict``, ``.to()`` and checkpoints carry the statistics. Until it is fitted it changes
+    nothing. A feature that never varied keeps its scale.
+
+    Args:
+        num_features: Features per frame, P.
+
+    Attributes:
+        mean: Buffer ``[P]``.
+        std: Buffer ``[P]``.
+
+    Shapes:
+        - **x:** ``[*, P]``; **output:** ``[*, P]``
+
+    Raises:
+        ValueError: If x does not have P features, or there is no frame to fit on.
+
+    Example:
+        >>> scale = Standardize(1).fit([Data(x=torch.tensor([[1.0], [3.0]]))])
+        >>> scale(torch.tensor([[5.0]])).item()
+        3.0
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        check_positive("num_features", num_features)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("std", torch.ones(num_features))
+
+    def fit(self, sequences: Iterable[Data]) -> "Standardize":
+        """Measures the training sequences; frames outside ``data.mask`` do not count.
+
+        Args:
+            sequences: Training sequences with ``x [L, P]`` and perhaps ``mask [L]``.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ValueError: If no frame is present.
+        """
+        frames = [data.x if data.get("mask") is None else data.x[data.mask] for data in sequences]
+        total = sum(frame.size(0) for frame in frames)
+        if total == 0:
+            raise ValueError("sequences holds no present frame; fit on training data that has some")
+        x = torch.cat(frames).double()
+        std = x.std(0, correction=0)
+        scale = x.abs().amax(0).clamp(min=torch.finfo(torch.float64).tiny)
+        std = std.masked_fill(std <= 1e-7 * scale, 1)
+        self.mean.copy_(x.mean(0))
+        self.std.copy_(std)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scales ``[*, P]``."""
+        if x.size(-1) != self.mean.numel():
+            raise ValueError(f"x has {x.size(-1)} features, but num_features={self.mean.numel()}")
+        return (x - self.mean) / self.std
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.mean.numel()})"
