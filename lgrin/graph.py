@@ -331,8 +331,25 @@ def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None
             f"frame is None, but batch has {batch.numel()} nodes{count}, not num_nodes={num_nodes} for each; pass "
             f"frame= to say which frame each node is, or pad with lgrin.transforms.CyclicPad({num_nodes})"
         )
-    first = torch.searchsorted(batch, torch.arange(num_sequences, device=batch.device))
-    return torch.arange(batch.numel(), device=batch.device) - first[batch], num_sequences
+    return frames_from_start(batch, num_sequences), num_sequences
+
+
+def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
+    """Numbers the nodes of each sequence from 0.
+
+    Args:
+        batch: Int64 ``[N]``, each node's sequence, sorted.
+        batch_size: The number of sequences.
+
+    Returns:
+        The positions ``[N]``.
+
+    Example:
+        >>> frames_from_start(torch.tensor([0, 0, 1]), batch_size=2).tolist()
+        [0, 1, 0]
+    """
+    first = torch.searchsorted(batch, torch.arange(batch_size, device=batch.device))
+    return torch.arange(batch.numel(), device=batch.device) - first[batch]
 
 
 def as_graph(

@@ -106,7 +106,9 @@ class UEA(SequenceDataset):
 
     def _load(self, split: str, folder: str | None):
         aeon = require("aeon.datasets", extra="train")
-        return aeon.load_classification(self.name, split=split, extract_path=folder)
+        return aeon.load_classification(
+            self.name, split=split, extract_path=folder, load_equal_length=False, load_no_missing=False
+        )
 
     def _is_bundled(self) -> bool:
         package = require("aeon.datasets", extra="train")

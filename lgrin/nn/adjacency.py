@@ -76,7 +76,7 @@ class LearnableAdjacency(Module):
 
     @classmethod
     def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs) -> "LearnableAdjacency":
-        """Starts from a matrix, keeping the band of it that is asked for.
+        """Starts from a matrix and keeps its dtype, and the band of it that is asked for.
 
         Args:
             tensor: Floating ``[M, M]``, ``tensor[target, source]``.
@@ -93,7 +93,9 @@ class LearnableAdjacency(Module):
             >>> LearnableAdjacency.from_dense(torch.eye(5), bandwidth=1).weight.shape
             torch.Size([5, 3])
         """
-        return cls(tensor.size(0), init=tensor, bandwidth=bandwidth, **kwargs)
+        adjacency = cls(tensor.size(0), init=tensor, bandwidth=bandwidth, **kwargs).to(tensor.dtype)
+        adjacency.reset_parameters()
+        return adjacency
 
     def reset_parameters(self) -> None:
         """Draws or copies the start again."""

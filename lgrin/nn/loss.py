@@ -52,7 +52,7 @@ def structure_loss(
         weights, num_nodes = adj, adj.size(0)
         index = torch.arange(num_nodes, device=adj.device)
         distance = index - index.unsqueeze(-1)
-    total = (lambda_distance * distance.square() * weights + lambda_frobenius * weights.square()).sum()
+    total = (lambda_distance * distance.square().to(weights.dtype) * weights + lambda_frobenius * weights.square()).sum()
     return total / num_nodes**2 if reduction == "mean" else total
 
 

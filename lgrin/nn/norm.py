@@ -96,7 +96,7 @@ class MaskedBatchNorm(Module):
         return out if self.weight is None else out * self.weight + self.bias
 
     def _track(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
-        weight = self.momentum * (count > 0)
+        weight = self.momentum * (count > 0).to(mean.dtype)
         self.running_mean.lerp_(mean, weight)
         self.running_var.lerp_(var, weight)
 

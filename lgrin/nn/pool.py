@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.graph import count_sequences, frames_in_order, hide
+from lgrin.graph import count_sequences, frames_from_start, frames_in_order, hide
 from lgrin.options import check_option, check_positive
 
 INITS = ("mean", "ones", "xavier")
@@ -85,31 +85,46 @@ class Sequences(NamedTuple):
         Returns:
             The maxima ``[B, F]`` and the frames that they come from ``[B, F]``; 0 and -1 for an empty sequence.
         """
-        dim, length = (1, self.x.size(1)) if self.batch is None else (0, self.x.size(0))
-        wins = self._equals_max(self.x.detach())
-        node = torch.arange(length, device=self.x.device)
-        frame = node if self.frame is None else self.frame
-        if self.batch is not None and self.frame is None:
-            frame = torch.zeros_like(node)
-        nobody = torch.iinfo(torch.int64).max
-        place = torch.where(wins, (frame * length + node).unsqueeze(-1), nobody)
-        first = self._extreme(place, "amin", nobody)
-        empty = first == nobody
-        source = first.masked_fill(empty, 0) % max(length, 1)
-        values = self.x.gather(dim, source.unsqueeze(1)).squeeze(1) if dim else self.x.gather(0, source)
-        return values.masked_fill(empty, 0), (first // max(length, 1)).masked_fill(empty, -1)
+        nodes = self._sorted_by_frame()
+        x = nodes.x if nodes.mask is None else nodes.x.masked_fill(~nodes.mask.unsqueeze(-1), -torch.inf)
+        if nodes.batch is None:
+            values, source = x.max(1)  # documented to return the first of equal maxima
+            frame = source if nodes.frame is None else nodes.frame.expand(x.shape[:-1]).gather(1, source)
+        else:
+            values, source = _first_max(x, nodes.batch, self.batch_size)
+            frame = frames_from_start(nodes.batch, self.batch_size) if nodes.frame is None else nodes.frame
+            frame = frame[source]
+        empty = ~nodes.exists()
+        return values.masked_fill(empty, 0), frame.masked_fill(empty, -1)
 
-    def _equals_max(self, x: Tensor) -> Tensor:
-        hidden = x if self.mask is None else x.masked_fill(~self.mask.unsqueeze(-1), -torch.inf)
-        best = self._extreme(hidden, "amax", -torch.inf)
-        wins = (x == (best.unsqueeze(1) if self.batch is None else best[self.batch])) | x.isnan()
-        return wins if self.mask is None else wins & self.mask.unsqueeze(-1)
+    def exists(self) -> Tensor:
+        """Says which sequences have a present node, bool ``[B, 1]``."""
+        if self.mask is None and self.batch is None:
+            return self.x.new_ones(self.batch_size, 1, dtype=torch.bool)
+        present = torch.ones_like(self.batch) if self.mask is None else self.mask.long()
+        return (self.sum(present) > 0).unsqueeze(-1)
 
-    def _extreme(self, x: Tensor, reduce: str, start: float) -> Tensor:
-        if self.batch is None:
-            return getattr(x, reduce)(1)
-        out = x.new_full((self.batch_size, x.size(1)), start)
-        return out.scatter_reduce(0, self.batch.unsqueeze(-1).expand_as(x), x, reduce)
+    def _sorted_by_frame(self) -> "Sequences":
+        if self.frame is None:
+            return self
+        frame, order = self.frame.expand(self.x.shape[:-1]).sort(dim=-1, stable=True)
+        if self.batch is not None:
+            mask = None if self.mask is None else self.mask[order]
+            return self._replace(x=self.x[order], frame=frame, batch=self.batch[order], mask=mask)
+        mask = None if self.mask is None else self.mask.gather(1, order)
+        return self._replace(x=self.x.gather(1, order.unsqueeze(-1).expand_as(self.x)), frame=frame, mask=mask)
+
+
+def _first_max(x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
+    """The maximum of each sequence of ``[N, F]`` and the first row that holds it."""
+    index = batch.unsqueeze(-1).expand_as(x)
+    start = x.new_full((batch_size, x.size(1)), -torch.inf)
+    best = start.scatter_reduce(0, index, x.detach(), "amax")
+    wins = (x == best[batch]) | x.isnan()
+    last = x.size(0) - 1
+    row = torch.arange(x.size(0), device=x.device).unsqueeze(-1)
+    source = index.new_full((batch_size, x.size(1)), last).scatter_reduce(0, index, torch.where(wins, row, last), "amin")
+    return x.gather(0, source), source
 
 
 class LearnablePool(Module):

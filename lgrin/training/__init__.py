@@ -1,0 +1,8 @@
+"""Training with Lightning: the module, its data, runs that resume exactly, and results."""
+
+from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.fit import fit
+from lgrin.training.results import evaluate, write_results
+from lgrin.training.splits import stratified_split
+
+__all__ = ["SequenceClassifier", "evaluate", "fit", "stratified_split", "write_results"]

@@ -1,0 +1,128 @@
+"""The model, its loss and its optimiser as one Lightning module."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch_geometric.data import Data
+
+from lgrin import validate
+from lgrin.extras import require
+from lgrin.models import LGrIN
+from lgrin.nn import LGrINLoss
+from lgrin.transforms import Standardize
+
+lightning = require("lightning", extra="train")
+classification = require("torchmetrics.classification", extra="train")
+
+
+class SequenceClassifier(lightning.LightningModule):
+    r"""Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
+
+    The features are standardised by statistics that :meth:`fit_normalization` takes from training data and that the
+    checkpoint carries. The checkpoint also holds the keywords of the model, so that
+    ``SequenceClassifier.load_from_checkpoint(path)`` needs nothing else; it loads with ``weights_only=True``.
+
+    Args:
+        model: A model with ``in_channels``, ``num_nodes`` and ``num_classes`` that is called like
+            :class:`lgrin.LGrIN`, or the keywords of an LGrIN.
+        num_sequences: The number N of training sequences in Eq. (7).
+        loss: Keywords of :class:`lgrin.nn.LGrINLoss`: ``{"reduction": "sum"}`` is the paper's scaling,
+            ``{"reduction": "mean"}`` the released code's.
+        lr: Learning rate of Adam.
+        weight_decay: Decoupled weight decay; 0 makes it plain Adam.
+        halve_every: The learning rate is halved after each so many epochs.
+        classes: Names of the classes, kept in the checkpoint.
+
+    Shapes:
+        - **batch:** ``x [N, P]``, ``y [B]``, and ``frame [N]``, ``mask [N]`` where there are any
+        - **output:** logits ``[B, C]``
+
+    Raises:
+        TypeError: If the model is neither a module nor keywords.
+
+    Source:
+        "Implementation details" in Sec. IV-A of Shirian, Tripathi and Guha, 2021: Adam, 0.01, halved every 50 epochs.
+
+    Example:
+        >>> from torch_geometric.data import Batch
+        >>> classifier = SequenceClassifier({"in_channels": 2, "num_nodes": 3, "num_classes": 2}, num_sequences=2)
+        >>> classifier(Batch.from_data_list([Data(x=torch.rand(3, 2)), Data(x=torch.rand(3, 2))])).shape
+        torch.Size([2, 2])
+    """
+
+    def __init__(
+        self,
+        model: Module | Mapping[str, Any],
+        num_sequences: int,
+        loss: Mapping[str, Any] | None = None,
+        lr: float = 0.01,
+        weight_decay: float = 0.0,
+        halve_every: int = 50,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(model, Module | Mapping):
+            raise TypeError(f"model is a {type(model).__name__}; it may be a module or the keywords of LGrIN")
+        self.model = model if isinstance(model, Module) else LGrIN(**model)
+        self.save_hyperparameters(
+            {
+                "model": getattr(self.model, "config", None),
+                "num_sequences": num_sequences,
+                "loss": dict(loss or {}),
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "halve_every": halve_every,
+                "classes": None if classes is None else list(classes),
+            }
+        )
+        self.normalize = Standardize(self.model.in_channels)
+        self.loss = LGrINLoss(num_sequences, **(loss or {}))
+        num_classes = self.model.num_classes
+        self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")
+        self.val_uar = classification.MulticlassRecall(num_classes, average="macro")
+
+    def fit_normalization(self, sequences: Iterable[Data]) -> None:
+        """Takes the statistics of the features from training sequences, and from no others."""
+        self.normalize.fit(sequences)
+
+    def forward(self, batch: Data) -> Tensor:
+        """Computes logits ``[B, C]`` of a PyG batch."""
+        return self.model(
+            self.normalize(batch.x),
+            frame=batch.get("frame"),
+            batch=batch.batch,
+            mask=batch.get("mask"),
+            batch_size=batch.num_graphs,
+        )
+
+    def training_step(self, batch: Data, batch_idx: int) -> Tensor:
+        """Computes the loss of one batch."""
+        if batch.num_graphs == 1:
+            validate.batch(batch, self.model.num_nodes, self.model.num_classes, training=True)
+        loss = self.loss(self(batch), batch.y, self.model)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=batch.num_graphs)
+        return loss
+
+    def validation_step(self, batch: Data, batch_idx: int) -> None:
+        """Measures cross-entropy, accuracy and unweighted average recall of one batch."""
+        logits = self(batch)
+        self.val_accuracy.update(logits, batch.y)
+        self.val_uar.update(logits, batch.y)
+        loss = torch.nn.functional.cross_entropy(logits, batch.y)
+        self.log("val_loss", loss, prog_bar=True, batch_size=batch.num_graphs)
+        self.log("val_accuracy", self.val_accuracy, prog_bar=True, batch_size=batch.num_graphs)
+        self.log("val_uar", self.val_uar, batch_size=batch.num_graphs)
+
+    def predict_step(self, batch: Data, batch_idx: int) -> Tensor:
+        """Computes the class probabilities ``[B, C]`` of one batch."""
+        return self(batch).softmax(dim=-1)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Builds Adam and its halving learning rate."""
+        settings = self.hparams
+        optimizer = torch.optim.AdamW(self.parameters(), settings["lr"], weight_decay=settings["weight_decay"])
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings["halve_every"], gamma=0.5)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

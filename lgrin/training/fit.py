@@ -1,0 +1,103 @@
+"""One training run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DistributedSampler
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+
+from lgrin import validate
+from lgrin.extras import require
+from lgrin.training.checkpoints import SeedEveryEpoch, WholeCheckpoints
+from lgrin.training.classifier import SequenceClassifier
+
+lightning = require("lightning", extra="train")
+callbacks_of = require("lightning.pytorch.callbacks", extra="train")
+loggers = require("lightning.pytorch.loggers", extra="train")
+
+
+def fit(
+    classifier: SequenceClassifier,
+    train: Sequence[Data],
+    validation: Sequence[Data],
+    out: str | Path,
+    *,
+    epochs: int = 200,
+    batch_size: int = 32,
+    patience: int = 50,
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+    progress: bool = True,
+    callbacks: Sequence[Any] = (),
+) -> Path:
+    """Trains until the validation loss stops falling, and keeps the best epoch and the last one.
+
+    In ``out/checkpoints`` lie ``best.ckpt`` (lowest validation loss) and ``last.ckpt`` (what ``resume`` goes on from), in
+    ``out/logs`` the losses as CSV and for TensorBoard. On a CPU, a run that was killed at any moment and resumed ends
+    with the same bits as one that was not.
+
+    Args:
+        classifier: The classifier; its normalisation is fitted here, on ``train``.
+        train: Training sequences.
+        validation: Sequences to stop by; never the test set.
+        out: Folder of the run.
+        epochs: Passes over the training sequences at the most.
+        batch_size: Sequences per step.
+        patience: Epochs without a lower validation loss after which to stop.
+        seed: Draws batches and dropout.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows.
+        resume: Whether to go on from ``last.ckpt``; a run that has none starts from the beginning.
+        progress: Whether to show a progress bar.
+        callbacks: Further Lightning callbacks.
+
+    Returns:
+        The path of ``best.ckpt``.
+
+    Raises:
+        FileExistsError: If ``out`` holds a run already and ``resume`` is off.
+        TypeError: If a label is no whole number.
+        ValueError: If a sequence cannot be trained on, with its index and the reason.
+    """
+    for sequences in (train, validation):
+        validate.dataset(sequences, classifier.model.num_nodes, classifier.model.num_classes)
+    last = Path(out) / "checkpoints" / "last.ckpt"
+    if last.exists() and not resume:
+        raise FileExistsError(f"{out} holds a run already; pass resume=True to go on with it, or another folder")
+    classifier.fit_normalization(train)
+    trainer = _trainer(Path(out), epochs, patience, device, progress, [SeedEveryEpoch(seed), *callbacks])
+    sampler = DistributedSampler(train, num_replicas=1, rank=0, shuffle=True, seed=seed)  # shuffles by seed and epoch
+    trainer.fit(
+        classifier,
+        DataLoader(train, batch_size, sampler=sampler),
+        DataLoader(validation, batch_size),
+        ckpt_path=str(last) if last.exists() else None,
+    )
+    return last.with_name("best.ckpt")
+
+
+def _trainer(out: Path, epochs: int, patience: int, device: str, progress: bool, callbacks: list[Any]):
+    logs = loggers.CSVLogger(str(out), name="logs")
+    board = loggers.TensorBoardLogger(str(out), name="logs", version=logs.version)
+    keep = {"dirpath": out / "checkpoints", "enable_version_counter": False, "save_on_train_epoch_end": True}
+    callbacks = [
+        *callbacks,
+        callbacks_of.EarlyStopping("val_loss", patience=patience, check_on_train_epoch_end=True),
+        callbacks_of.ModelCheckpoint(filename="best", monitor="val_loss", **keep),
+        callbacks_of.ModelCheckpoint(filename="last", **keep),
+    ]
+    return lightning.Trainer(
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices="auto" if device == "auto" else 1,
+        max_epochs=epochs,
+        logger=[logs, board],
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )

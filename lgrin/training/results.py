@@ -1,0 +1,96 @@
+"""What a trained classifier achieves, as numbers on disk."""
+
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch_geometric
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+
+import lgrin
+from lgrin import validate
+from lgrin.extras import require
+from lgrin.files import write_atomically
+from lgrin.training.classifier import SequenceClassifier
+
+functional = require("torchmetrics.functional.classification", extra="train")
+
+
+class Evaluation(NamedTuple):
+    """What a classifier did on a set of sequences.
+
+    Attributes:
+        accuracy: Part of the sequences that were recognised.
+        uar: Unweighted average recall, the mean over classes of the part of each that was recognised.
+        confusion: Int64 ``[C, C]``, ``confusion[true, predicted]``.
+        probabilities: ``[B, C]``.
+    """
+
+    accuracy: float
+    uar: float
+    confusion: Tensor
+    probabilities: Tensor
+
+
+@torch.no_grad()
+def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_size: int = 128) -> Evaluation:
+    """Measures a classifier on sequences that it was not trained on.
+
+    Args:
+        classifier: The classifier; left in evaluation mode.
+        sequences: Sequences with labels.
+        batch_size: Sequences at a time.
+
+    Returns:
+        The evaluation.
+
+    Raises:
+        TypeError: If a label is no whole number.
+        ValueError: If a sequence cannot be evaluated, with its index and the reason.
+    """
+    num_classes = classifier.model.num_classes
+    validate.dataset(sequences, classifier.model.num_nodes, num_classes)
+    classifier.eval()
+    loader = DataLoader(sequences, batch_size)
+    probabilities = torch.cat([classifier(batch.to(classifier.device)).softmax(-1).cpu() for batch in loader])
+    target = torch.cat([data.y for data in sequences])
+    confusion = functional.multiclass_confusion_matrix(probabilities, target, num_classes)
+    recall = functional.multiclass_recall(probabilities, target, num_classes, average="none")
+    occurs = confusion.sum(1) > 0
+    return Evaluation(
+        accuracy=float(confusion.diagonal().sum() / confusion.sum()),
+        uar=float(recall[occurs].mean()),
+        confusion=confusion,
+        probabilities=probabilities,
+    )
+
+
+def write_results(path: str | Path, **results: Any) -> dict[str, Any]:
+    """Writes results as JSON, beside them the versions of what computed them.
+
+    Args:
+        path: The file.
+        **results: Plain values by name.
+
+    Returns:
+        What was written.
+
+    Example:
+        >>> import tempfile
+        >>> sorted(write_results(f"{tempfile.mkdtemp()}/metrics.json", accuracy=1.0))
+        ['accuracy', 'versions']
+    """
+    versions = {
+        "lgrin": lgrin.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch_geometric": torch_geometric.__version__,
+    }
+    content = {**results, "versions": versions}
+    write_atomically(path, lambda name: Path(name).write_text(json.dumps(content, indent=2) + "\n"))
+    return content

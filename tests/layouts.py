@@ -1,0 +1,68 @@
+"""The same sequences in every layout, for tests that hold the layouts against each other."""
+
+from dataclasses import dataclass
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lgrin.nn import LearnableAdjacency
+
+KINDS = ("dense", "ragged", "ragged with absent nodes", "edges", "banded", "ragged banded")
+
+
+@dataclass
+class Sequences:
+    """B sequences of at most M frames; ``x`` is NaN where a frame is absent."""
+
+    x: Tensor
+    mask: Tensor
+    weight: Tensor
+    bandwidth: int
+
+    @property
+    def num_nodes(self):
+        return self.x.size(1)
+
+    def adjacency(self, kind, **options):
+        bandwidth = self.bandwidth if "banded" in kind else None
+        return LearnableAdjacency.from_dense(self.weight, bandwidth=bandwidth, **options)
+
+    def inputs(self, kind, adjacency):
+        """The features, the adjacency arguments of a layer and the placement arguments of a readout."""
+        if kind in ("dense", "banded"):
+            return self.x, (adjacency.graph(mask=self.mask),), {"mask": self.mask}
+        batch, frame = self.mask.nonzero(as_tuple=True)
+        x, mask, size = self.x[self.mask], None, self.x.size(0)
+        if kind == "ragged with absent nodes":
+            batch, frame = torch.ones_like(self.mask).nonzero(as_tuple=True)
+            x, mask = self.x.flatten(0, 1), self.mask.flatten()
+        place = {"frame": frame, "batch": batch, "mask": mask, "batch_size": size}
+        if kind == "edges":
+            return x, adjacency.edges(frame, batch), place
+        return x, (adjacency.graph(**place),), place
+
+    def present(self, kind, nodes):
+        """The rows of the nodes that are present, in one order for every layout."""
+        if kind in ("dense", "banded"):
+            return nodes[self.mask]
+        return nodes[self.mask.flatten()] if kind == "ragged with absent nodes" else nodes
+
+
+@st.composite
+def sequences(draw, dtype=torch.float64, min_present=1, ties=True):
+    """Ragged batches with missing frames, isolated nodes, graphs of every density, directed, or all negative."""
+    batch_size, num_nodes = draw(st.integers(1, 4)), draw(st.integers(1, 7))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    x = torch.randn(batch_size, num_nodes, 3, generator=generator, dtype=dtype)
+    if ties and draw(st.booleans()):
+        x = x.round()
+    mask = torch.rand(batch_size, num_nodes, generator=generator) < draw(st.sampled_from([0.2, 0.6, 1.0]))
+    for row in mask:
+        row[: max(0, min_present - int(row.sum()))] = True
+    weight = torch.randn(num_nodes, num_nodes, generator=generator, dtype=dtype)
+    weight = weight - draw(st.sampled_from([0.0, 1.0, 10.0, -10.0]))
+    bandwidth = draw(st.integers(0, num_nodes))
+    index = torch.arange(num_nodes)
+    weight[(index - index[:, None]).abs() > bandwidth] = 0
+    return Sequences(x.masked_fill(~mask.unsqueeze(-1), torch.nan), mask, weight, bandwidth)
