@@ -479,8 +479,7 @@ def _check_fit(x: Tensor, graph: Graph) -> None:
                 f"edge_index holds {weights.size(0)} matrices, but x has shape {list(x.shape)}; a stack of matrices "
                 f"[B, M, M] needs x [B, M, F] with the same B"
             )
-    autocast = torch.is_autocast_enabled(x.device.type)
-    if weights is not None and weights.dtype != x.dtype and not autocast:
+    if weights is not None and weights.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
         raise TypeError(f"x is {x.dtype}, but the edge weights are {weights.dtype}; convert one with .to(dtype)")
 
 

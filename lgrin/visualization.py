@@ -1,6 +1,7 @@
 """Pictures of what was learned. Every function draws into ``ax`` and returns it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from lgrin.extras import require
+from lgrin.files import write_atomically
 
 
 def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
@@ -68,6 +70,21 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: 
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel="predicted class", ylabel="true class")
     return ax
+
+
+def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
+    """Writes the figure of some axes to a file, whole or not at all.
+
+    Args:
+        ax: Matplotlib axes.
+        path: The file; its ending chooses the format.
+        dpi: Dots per inch of a raster format.
+
+    Example:
+        >>> import tempfile
+        >>> save_figure(plot_adjacency(torch.eye(3)), f"{tempfile.mkdtemp()}/adjacency.png")
+    """
+    write_atomically(path, lambda name: ax.figure.savefig(name, dpi=dpi))
 
 
 def _axes(ax: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, and epochs that can be repeated."""
+"""Checkpoints that are whole, and steps that can be repeated."""
 
 from pathlib import Path
 from typing import Any
@@ -41,20 +41,20 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):
             raise ValueError(f"checkpoint {path} is damaged ({error}); delete it and train again") from error
 
 
-class SeedEveryEpoch(callbacks.Callback):
-    """Makes the random numbers of an epoch depend on the seed and the epoch alone, so that any epoch can be repeated.
+class SeedEveryStep(callbacks.Callback):
+    """Makes the random numbers of a step depend on the seed and the step alone, so that a resumed run repeats them.
 
     Args:
         seed: The seed.
 
     Example:
-        >>> SeedEveryEpoch(3).seed
+        >>> SeedEveryStep(3).seed
         3
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Seeds every generator."""
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)

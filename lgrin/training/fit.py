@@ -11,7 +11,7 @@ from torch_geometric.loader import DataLoader
 
 from lgrin import validate
 from lgrin.extras import require
-from lgrin.training.checkpoints import SeedEveryEpoch, WholeCheckpoints
+from lgrin.training.checkpoints import SeedEveryStep, WholeCheckpoints
 from lgrin.training.classifier import SequenceClassifier
 
 lightning = require("lightning", extra="train")
@@ -68,7 +68,7 @@ def fit(
     if last.exists() and not resume:
         raise FileExistsError(f"{out} holds a run already; pass resume=True to go on with it, or another folder")
     classifier.fit_normalization(train)
-    trainer = _trainer(Path(out), epochs, patience, device, progress, [SeedEveryEpoch(seed), *callbacks])
+    trainer = _trainer(Path(out), epochs, patience, device, progress, [SeedEveryStep(seed), *callbacks])
     sampler = DistributedSampler(train, num_replicas=1, rank=0, shuffle=True, seed=seed)  # shuffles by seed and epoch
     trainer.fit(
         classifier,

@@ -5,6 +5,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_option, check_positive
+from lgrin.transforms.resample import evenly_spread, take_frames
 
 LONGER = ("error", "crop", "resample")
 
@@ -44,30 +45,14 @@ class CyclicPad(BaseTransform):
     def forward(self, data: Data) -> Data:
         """Pads or shortens one sequence; see the class."""
         length = data.x.size(0)
-        self._check(data, length)
-        take = torch.arange(self.num_nodes, device=data.x.device)
-        if length > self.num_nodes and self.longer == "resample":
-            take = torch.linspace(0, length - 1, self.num_nodes, device=data.x.device).round().long()
-        take = take % length
-        data.x = data.x[take]
-        if data.get("mask") is not None:
-            data.mask = data.mask[take]
-        data.frame = torch.arange(self.num_nodes, device=data.x.device)
-        return data
-
-    def _check(self, data: Data, length: int) -> None:
-        if length == 0:
-            raise ValueError("data.x has no frame, so there is nothing to repeat; leave empty sequences out")
-        if length > self.num_nodes and self.longer == "error":
-            raise ValueError(
-                f"data.x has {length} frames, more than num_nodes={self.num_nodes}; pass longer='crop' or "
-                f"longer='resample', or a larger num_nodes"
-            )
-        if data.get("edge_index") is not None:
-            raise ValueError("data has an edge_index, which padding would break; pad before a graph is built")
-        frame = data.get("frame")
-        if frame is not None and not torch.equal(frame, torch.arange(length, device=frame.device)):
-            raise ValueError("data.frame leaves frames out; keep them in data.x and mark them in data.mask instead")
+        if length <= self.num_nodes or self.longer == "crop":
+            return take_frames(data, torch.arange(self.num_nodes) % max(length, 1))
+        if self.longer == "resample":
+            return take_frames(data, evenly_spread(length, self.num_nodes))
+        raise ValueError(
+            f"data.x has {length} frames, more than num_nodes={self.num_nodes}; pass longer='crop' or "
+            f"longer='resample', or a larger num_nodes"
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_nodes}, longer={self.longer!r})"

@@ -1,0 +1,90 @@
+"""Trains L-GrIN on a set of the UEA archive and shows what it learned.
+
+    python examples/train.py
+    python examples/train.py --dataset BasicMotions --seed 3
+
+Leaves in runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/, adjacency.png and confusion.png.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from lightning import seed_everything
+
+from lgrin import LGrIN
+from lgrin.datasets import UEA
+from lgrin.training import SequenceClassifier, evaluate, fit, stratified_split, write_results
+from lgrin.transforms import Resample
+from lgrin.visualization import plot_adjacency, plot_confusion, save_figure
+
+
+def parse_arguments(arguments=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0],
+        epilog="Results land in runs/<name>/: metrics.json, checkpoints/, logs/, adjacency.png and confusion.png.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--dataset", default="JapaneseVowels", metavar="NAME", help="set of the UEA or UCR archive")
+    parser.add_argument("--root", default="data", metavar="DIR", help="folder for data")
+    parser.add_argument("--epochs", type=int, default=150, metavar="N", help="passes over the training set at the most")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws weights, batches and validation split")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
+    parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/<dataset>-seed<seed>)")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None, callbacks=()):
+    options = parse_arguments(arguments)
+    out = Path(options.out or f"runs/{options.dataset}-seed{options.seed}")
+    start = time.perf_counter()
+    seed_everything(options.seed, verbose=False)
+
+    train = UEA(options.root, options.dataset, "train")
+    train.transform = Resample(train.max_num_frames)
+    test = UEA(options.root, options.dataset, "test", transform=train.transform)
+    learn, held_out = stratified_split(train, seed=options.seed)
+
+    model = LGrIN(train.num_features, train.transform.num_nodes, len(train.classes))
+    classifier = SequenceClassifier(model, num_sequences=len(learn), classes=train.classes)
+    best = fit(
+        classifier,
+        learn,
+        held_out,
+        out,
+        epochs=options.epochs,
+        seed=options.seed,
+        device=options.device,
+        resume=options.resume,
+        progress=not options.no_progress,
+        callbacks=callbacks,
+    )
+    classifier = SequenceClassifier.load_from_checkpoint(best, weights_only=True)
+    evaluation = evaluate(classifier, test)
+
+    adjacency = classifier.model.adjacency
+    save_figure(plot_adjacency(adjacency), out / "adjacency.png")
+    save_figure(plot_confusion(evaluation.confusion, train.classes), out / "confusion.png")
+    metrics = write_results(
+        out / "metrics.json",
+        dataset=options.dataset,
+        seed=options.seed,
+        accuracy=evaluation.accuracy,
+        uar=evaluation.uar,
+        parameters=sum(p.numel() for p in classifier.model.parameters()),
+        density=float((adjacency() > 0).float().mean()),
+        seconds=time.perf_counter() - start,
+        threads=torch.get_num_threads(),
+    )
+    print(
+        f"{options.dataset}: accuracy {metrics['accuracy']:.3f}, UAR {metrics['uar']:.3f}, "
+        f"{metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s; see {out}"
+    )
+    return metrics
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Sequences of one fixed length, each stretched or shortened in time."""
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from lgrin.options import check_positive
+
+
+def evenly_spread(length: int, num_nodes: int) -> Tensor:
+    """Picks frames evenly from the first to the last.
+
+    Args:
+        length: Frames of the sequence, L.
+        num_nodes: Frames to pick, M.
+
+    Returns:
+        Int64 ``[M]``, nearest frames, repeated where M is larger than L.
+
+    Example:
+        >>> evenly_spread(5, 3).tolist(), evenly_spread(2, 4).tolist()
+        ([0, 2, 4], [0, 0, 1, 1])
+    """
+    return torch.linspace(0, length - 1, num_nodes, dtype=torch.float64).round().long()
+
+
+def take_frames(data: Data, take: Tensor) -> Data:
+    """Replaces the frames of a sequence by a selection of them, which become frames 0, 1, 2, ...
+
+    Args:
+        data: The sequence; ``data.mask``, if there is one, follows its frames.
+        take: Int64, the frames to take.
+
+    Returns:
+        The same object.
+
+    Raises:
+        ValueError: If the sequence is empty, already a graph with edges, or has frames left out of ``data.frame``.
+
+    Example:
+        >>> take_frames(Data(x=torch.tensor([[1.0], [2.0]])), torch.tensor([1, 1, 0])).x.flatten().tolist()
+        [2.0, 2.0, 1.0]
+    """
+    length = data.x.size(0)
+    if length == 0:
+        raise ValueError("data.x has no frame, so there is nothing to repeat; leave empty sequences out")
+    if data.get("edge_index") is not None:
+        raise ValueError("data has an edge_index, which this would break; fix the length before a graph is built")
+    frame = data.get("frame")
+    if frame is not None and not torch.equal(frame, torch.arange(length, device=frame.device)):
+        raise ValueError("data.frame leaves frames out; keep them in data.x and mark them in data.mask instead")
+    take = take.to(data.x.device)
+    data.x = data.x[take]
+    if data.get("mask") is not None:
+        data.mask = data.mask[take]
+    data.frame = torch.arange(len(take), device=data.x.device)
+    return data
+
+
+class Resample(BaseTransform):
+    r"""Stretches or shortens every sequence to the same number of frames, so that frame i means the same part of each.
+
+    .. math:: n'_i = n_{\mathrm{round}(i (L - 1) / (M - 1))}, \qquad 0 \le i < M
+
+    Frames are picked or repeated, never mixed.
+
+    Args:
+        num_nodes: Frames afterwards, M.
+
+    Shapes:
+        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask``, if there is one, follows its frames, and
+          ``data.frame`` becomes 0..M-1
+
+    Raises:
+        ValueError: If a sequence is empty, already a graph with edges, or has frames left out of ``data.frame``.
+
+    Example:
+        >>> Resample(4)(Data(x=torch.tensor([[1.0], [2.0]]))).x.flatten().tolist()
+        [1.0, 1.0, 2.0, 2.0]
+    """
+
+    def __init__(self, num_nodes: int) -> None:
+        check_positive("num_nodes", num_nodes)
+        self.num_nodes = num_nodes
+
+    def forward(self, data: Data) -> Data:
+        """Resamples one sequence; see the class."""
+        return take_frames(data, evenly_spread(data.x.size(0), self.num_nodes))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.num_nodes})"

@@ -1,0 +1,214 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from lgrin import LGrIN
+from lgrin.training import SequenceClassifier, evaluate, fit, stratified_split
+from lgrin.training.checkpoints import WholeCheckpoints
+
+TOY = """
+import os, signal, sys, torch
+from lightning.pytorch import Callback
+from torch_geometric.data import Data
+from lgrin import LGrIN
+from lgrin.training import SequenceClassifier, fit
+
+class Kill(Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (kill_epoch, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def toy(count, seed):
+    generator = torch.Generator().manual_seed(seed)
+    data = []
+    for i in range(count):
+        length = 3 + i % 4
+        x = torch.randn(length, 2, generator=generator) + i % 2
+        data.append(Data(x=x, frame=torch.arange(length), y=torch.tensor([i % 2])))
+    return data
+
+def train(out, resume, callbacks=()):
+    torch.manual_seed(0)
+    model = LGrIN(2, 6, 2, branch_channels=(8, 4))
+    classifier = SequenceClassifier(model, num_sequences=20, halve_every=2)
+    fit(classifier, toy(20, 0), toy(10, 1), out, epochs=6, batch_size=6, resume=resume, progress=False, callbacks=callbacks)
+    return classifier
+"""
+
+
+def run(program, *arguments):
+    program = TOY + textwrap.dedent(program)
+    return subprocess.run([sys.executable, "-W", "ignore", "-c", program, *map(str, arguments)], capture_output=True, text=True)
+
+
+exec(TOY)
+
+
+def weights(folder):
+    checkpoint = torch.load(Path(folder) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["epoch"] == 5
+    return checkpoint["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    train(out, resume=False)  # noqa: F821
+    return out
+
+
+@pytest.mark.parametrize("kill_epoch", [1, 2, 5])
+def test_a_killed_run_resumes_to_the_same_bits(uninterrupted, tmp_path, kill_epoch):
+    killed = run(f"kill_epoch = {kill_epoch}\ntrain(sys.argv[1], False, [Kill()])", tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = run("train(sys.argv[1], True)", tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    expected, actual = weights(uninterrupted), weights(tmp_path)
+    assert expected.keys() == actual.keys()
+    for name in expected:
+        assert torch.equal(expected[name], actual[name]), name
+
+
+def test_two_runs_with_one_seed_agree_bit_for_bit(uninterrupted, tmp_path):
+    train(tmp_path, resume=False)  # noqa: F821
+    expected, actual = weights(uninterrupted), weights(tmp_path)
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
+
+
+def test_a_run_killed_while_it_writes_a_checkpoint_leaves_the_one_before(tmp_path):
+    program = """
+        import lgrin.training.checkpoints as checkpoints
+        whole = torch.save
+        def half(content, name):
+            if checkpoints_written[0] == 6:
+                open(name, "wb").write(b"half of a checkpoint")
+                os.kill(os.getpid(), signal.SIGKILL)
+            checkpoints_written[0] += 1
+            whole(content, name)
+        checkpoints_written = [0]
+        checkpoints.torch.save = half
+        train(sys.argv[1], False)
+    """
+    killed = run(program, tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    folder = tmp_path / "checkpoints"
+    for path in folder.glob("[!.]*"):
+        torch.load(path, weights_only=True)
+    resumed = run("train(sys.argv[1], True)", tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert weights(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named_and_never_loaded(uninterrupted, tmp_path):
+    content = (uninterrupted / "checkpoints" / "last.ckpt").read_bytes()
+    broken = tmp_path / "checkpoints" / "last.ckpt"
+    broken.parent.mkdir()
+    broken.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"last.ckpt is damaged .* delete it and train again"):
+        WholeCheckpoints().load_checkpoint(str(broken))
+    with pytest.raises(ValueError, match="is damaged"):
+        train(tmp_path, resume=True)  # noqa: F821
+
+
+def test_a_second_run_does_not_write_over_the_first(uninterrupted):
+    with pytest.raises(FileExistsError, match="pass resume=True to go on with it, or another folder"):
+        train(uninterrupted, resume=False)  # noqa: F821
+
+
+def test_the_checkpoint_rebuilds_model_and_normalisation(uninterrupted):
+    classifier = SequenceClassifier.load_from_checkpoint(uninterrupted / "checkpoints" / "best.ckpt", weights_only=True)
+    data = toy(20, 0)  # noqa: F821
+    x = torch.cat([sequence.x for sequence in data])
+    assert torch.allclose(classifier.normalize.mean, x.mean(0), atol=1e-6)
+    assert torch.allclose(classifier.normalize.std, x.std(0, correction=0), atol=1e-6)
+    assert evaluate(classifier, data).accuracy > 0.8
+
+
+def test_logs_stand_as_csv_and_for_tensorboard(uninterrupted):
+    header, *rows = (uninterrupted / "logs" / "version_0" / "metrics.csv").read_text().splitlines()
+    assert {"epoch", "train_loss", "val_loss", "val_accuracy", "val_uar"} <= set(header.split(","))
+    assert len(rows) >= 6
+    assert list((uninterrupted / "logs" / "version_0").glob("events.out.tfevents*"))
+
+
+def test_the_learning_rate_halves_as_often_as_asked():
+    classifier = SequenceClassifier(LGrIN(2, 6, 2), num_sequences=20)
+    configured = classifier.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]
+    rates = []
+    for _ in range(101):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert (rates[0], rates[49], rates[50], rates[100]) == (0.01, 0.01, 0.005, 0.0025)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_the_loss_scaling_is_chosen_by_its_keywords(reduction):
+    classifier = SequenceClassifier(LGrIN.paper(2, 6, 2), num_sequences=20, loss={"reduction": reduction})
+    A, p = classifier.model.adjacency().double(), classifier.model.readout.learned.weight.double()
+    index = torch.arange(6)
+    terms = [((index - index[:, None]) ** 2 * A).sum(), (A**2).sum(), (p**2).sum()]
+    scale = [36, 36, 6] if reduction == "mean" else [20, 20, 20]
+    expected = sum(weight * term / n for weight, term, n in zip((0.1, 0.1, 1e-4), terms, scale, strict=True))
+    assert float(classifier.loss.penalty(classifier.model)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_validation_sequences_come_from_every_class_and_from_the_training_set_alone():
+    data = [Data(x=torch.full((1, 1), float(i)), y=torch.tensor([i % 3])) for i in range(30)]
+    train, held_out = stratified_split(data, 0.2, seed=1)
+    assert sorted(float(d.x) for d in train + held_out) == list(range(30))
+    assert sorted(int(d.y) for d in held_out) == [0, 0, 1, 1, 2, 2]
+    with pytest.raises(ValueError, match="class 7 has a single sequence"):
+        stratified_split([*data, Data(x=torch.zeros(1, 1), y=torch.tensor([7]))])
+
+
+def test_bad_sequences_are_named_before_training_starts(tmp_path):
+    data = toy(20, 0)  # noqa: F821
+    data[3].x[1, 0] = torch.nan
+    classifier = SequenceClassifier(LGrIN(2, 6, 2), num_sequences=20)
+    before = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+    with pytest.raises(ValueError, match=r"dataset\[3\]: x\[1, 0\] is nan"):
+        fit(classifier, data, toy(4, 1), tmp_path, progress=False)  # noqa: F821
+    assert all(torch.equal(before[name], tensor) for name, tensor in classifier.state_dict().items())
+    assert not any(tmp_path.iterdir())
+
+
+def test_evaluation_equals_scikit_learn():
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+
+    torch.manual_seed(0)
+    data = toy(30, 2)[:25]  # noqa: F821
+    classifier = SequenceClassifier(LGrIN(2, 6, 3, branch_channels=(4,)), num_sequences=20).eval()
+    evaluation = evaluate(classifier, data, batch_size=7)
+    truth, guess = [int(d.y) for d in data], evaluation.probabilities.argmax(1)
+    assert evaluation.accuracy == pytest.approx(accuracy_score(truth, guess))
+    assert evaluation.uar == pytest.approx(balanced_accuracy_score(truth, guess))
+    assert evaluation.confusion.tolist() == confusion_matrix(truth, guess, labels=[0, 1, 2]).tolist()
+
+
+def test_training_on_a_single_frame_is_refused():
+    from torch_geometric.data import Batch
+
+    classifier = SequenceClassifier(LGrIN(2, 6, 2), num_sequences=1)
+    batch = Batch.from_data_list([Data(x=torch.zeros(1, 2), frame=torch.zeros(1).long(), y=torch.tensor([0]))])
+    with pytest.raises(ValueError, match="batch norm cannot learn from one"):
+        classifier.training_step(batch, 0)
+
+
+def test_results_are_plain_json(tmp_path):
+    from lgrin.training import write_results
+
+    write_results(tmp_path / "metrics.json", accuracy=0.5)
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert content["accuracy"] == 0.5
+    assert set(content["versions"]) == {"lgrin", "python", "torch", "torch_geometric"}
+    assert os.listdir(tmp_path) == ["metrics.json"]
