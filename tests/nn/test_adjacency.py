@@ -1,0 +1,106 @@
+import pytest
+import torch
+from torch_geometric.utils import to_dense_adj
+
+from lgrin.nn import LearnableAdjacency
+
+
+def test_starts_are_what_they_say():
+    torch.manual_seed(0)
+    normal, uniform = LearnableAdjacency(200).weight, LearnableAdjacency(200, init="uniform").weight
+    assert abs(float(normal.mean())) < 0.02
+    assert abs(float(normal.std()) - 1) < 0.02
+    assert 0 <= float(uniform.min()) < 0.001 < 0.999 < float(uniform.max()) < 1
+    temporal = LearnableAdjacency(5, init="temporal")()
+    distance = torch.tensor([[(i - j) ** 2 for j in range(5)] for i in range(5)])
+    assert torch.allclose(temporal, torch.exp(-distance / 18.0))
+    matrix = torch.randn(5, 5)
+    assert torch.equal(LearnableAdjacency(5, init=matrix)(), matrix.relu())
+
+
+@pytest.mark.parametrize("bandwidth", [None, 0, 2, 9])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_rows_sum_to_one_and_empty_rows_stay_empty(bandwidth, symmetric):
+    torch.manual_seed(0)
+    plain = LearnableAdjacency(6, bandwidth=bandwidth, symmetric=symmetric)
+    rows = LearnableAdjacency(6, bandwidth=bandwidth, symmetric=symmetric, normalize="row")
+    with torch.no_grad():
+        plain.weight.view(-1)[0] = -1
+        rows.weight.copy_(plain.weight)
+    matrix = plain()
+    total = matrix.sum(1, keepdim=True)
+    assert torch.allclose(rows(), torch.where(total > 0, matrix / total, 0.0))
+    assert bool((matrix >= 0).all())
+
+
+def test_a_symmetric_adjacency_stores_each_pair_once():
+    torch.manual_seed(0)
+    adjacency = LearnableAdjacency(6, symmetric=True)
+    assert adjacency.weight.numel() == 21
+    assert torch.equal(adjacency(), adjacency().T)
+    banded = LearnableAdjacency(6, symmetric=True, bandwidth=2)
+    assert banded.weight.numel() == 18
+    assert torch.equal(banded(), banded().T)
+    matrix = torch.rand(6, 6)
+    matrix = matrix + matrix.T
+    assert torch.equal(LearnableAdjacency(6, init=matrix, symmetric=True)(), matrix)
+
+
+@pytest.mark.parametrize("bandwidth", [0, 1, 3, 5, 8])
+def test_a_band_holds_what_its_matrix_holds(bandwidth):
+    torch.manual_seed(0)
+    index = torch.arange(6)
+    matrix = torch.randn(6, 6).masked_fill((index - index[:, None]).abs() > bandwidth, 0)
+    banded = LearnableAdjacency.from_dense(matrix, bandwidth=bandwidth)
+    assert banded.weight.numel() == 6 * (2 * bandwidth + 1)
+    assert torch.equal(banded(), matrix.relu())
+    target, source = matrix.relu().nonzero(as_tuple=True)
+    edge_index, edge_weight = banded.edges()
+    assert torch.equal(to_dense_adj(edge_index, edge_attr=edge_weight, max_num_nodes=6)[0].T, matrix.relu())
+    assert edge_index.size(1) == len(target)
+
+
+def test_from_dense_keeps_the_dtype():
+    matrix = torch.rand(4, 4, dtype=torch.float64)
+    assert torch.equal(LearnableAdjacency.from_dense(matrix)(), matrix)
+
+
+@pytest.mark.parametrize("bandwidth", [None, 4])
+def test_edges_of_flat_sequences_connect_their_own_frames_only(bandwidth):
+    torch.manual_seed(0)
+    adjacency = LearnableAdjacency(5, bandwidth=bandwidth)
+    frame, batch = torch.tensor([4, 0, 2, 2, 1]), torch.tensor([0, 0, 0, 1, 1])
+    A = adjacency()
+    expected = {
+        (j, i): float(A[frame[i], frame[j]].detach())
+        for i in range(5)
+        for j in range(5)
+        if batch[i] == batch[j] and A[frame[i], frame[j]] > 0.5
+    }
+    edge_index, edge_weight = adjacency.edges(frame, batch, threshold=0.5)
+    actual = {(int(j), int(i)): float(w.detach()) for (j, i), w in zip(edge_index.T, edge_weight, strict=True)}
+    assert actual == expected
+    assert expected
+    alone, _ = adjacency.edges(frame[:3], threshold=0.5)
+    assert {(int(j), int(i)) for j, i in alone.T} == {pair for pair in expected if max(pair) < 3}
+
+
+def test_edges_without_sequences_to_lie_on_are_empty():
+    edge_index, edge_weight = LearnableAdjacency(5, init=torch.full((5, 5), -1.0)).edges(torch.arange(3), torch.zeros(3).long())
+    assert edge_index.shape == (2, 0)
+    assert edge_weight.shape == (0,)
+
+
+def test_a_graph_is_never_cached():
+    adjacency = LearnableAdjacency(3, init=torch.ones(3, 3))
+    before = adjacency.graph().adj
+    with torch.no_grad():
+        adjacency.weight.zero_()
+    assert float(before.sum()) == 9
+    assert float(adjacency.graph().adj.sum()) == 0
+
+
+def test_long_bands_need_no_matrix():
+    adjacency = LearnableAdjacency(100_000, init="temporal", bandwidth=2)
+    out = adjacency.graph().aggregate(torch.ones(100_000, 1))
+    assert float(out[50_000]) == pytest.approx(float(adjacency.weight[0].sum()), rel=1e-6)

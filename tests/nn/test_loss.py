@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+
+import reference
+from lgrin.nn import GraphInception, LearnableAdjacency, LearnablePool, LGrINLoss, StructureLoss, structure_loss
+
+
+@pytest.mark.parametrize("num_nodes", [1, 7, 90, 120])
+def test_structure_loss_equals_equations_8_and_9(num_nodes):
+    A = torch.rand(num_nodes, num_nodes, dtype=torch.float64)
+    expected = reference.graph_loss(A.numpy(), np.zeros(1), 0.3, 0.7, 0.0)
+    assert float(structure_loss(A, 0.3, 0.7)) == pytest.approx(expected, rel=1e-10)
+    assert float(StructureLoss(0.3, 0.7, "mean")(A)) == pytest.approx(expected / num_nodes**2, rel=1e-10)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_band_costs_what_its_matrix_costs(reduction):
+    torch.manual_seed(0)
+    adjacency = LearnableAdjacency(9, bandwidth=3).double()
+    assert torch.allclose(
+        structure_loss(adjacency.graph(), reduction=reduction), structure_loss(adjacency(), reduction=reduction)
+    )
+
+
+def test_every_adjacency_and_pool_of_any_model_is_priced_once():
+    torch.manual_seed(0)
+    shared = LearnableAdjacency(5)
+    model = torch.nn.ModuleDict(
+        {"one": shared, "again": shared, "two": LearnableAdjacency(5, bandwidth=1), "pool": LearnablePool(5, "xavier")}
+    )
+    model["layer"] = GraphInception(3, (4,))
+    expected = sum(float(structure_loss(model[name]())) for name in ("one", "two"))
+    expected += 1e-4 * float(model["pool"].weight.square().sum())
+    assert float(LGrINLoss(8, reduction="sum").penalty(model)) == pytest.approx(expected / 8, rel=1e-6)
+
+
+def test_a_model_without_a_graph_costs_its_cross_entropy():
+    logits, target = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    expected = torch.nn.functional.cross_entropy(logits, target)
+    assert torch.equal(LGrINLoss(8)(logits, target, torch.nn.Linear(2, 2)), expected)
+
+
+def test_a_negative_weight_gets_no_gradient_from_the_structure_loss():
+    adjacency = LearnableAdjacency(3, init=torch.tensor([[1.0, -1, 1], [1, 1, 1], [-1, 1, 1]]))
+    structure_loss(adjacency()).backward()
+    assert (adjacency.weight.grad == 0).tolist() == [[False, True, False], [False, False, False], [True, False, False]]

@@ -1,0 +1,191 @@
+"""Bad input: one clear error that names the argument, its value and the way out, and nothing has changed."""
+
+import re
+import sys
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from lgrin import LGrIN, validate
+from lgrin.graph import DenseGraph
+from lgrin.nn import GraphInception, GraphReadout, GStarConv, LearnableAdjacency, LearnablePool, LGrINLoss, structure_loss
+from lgrin.transforms import CyclicPad
+
+X, FLAT, EDGES = torch.randn(2, 5, 3), torch.randn(4, 3), torch.tensor([[0, 1], [1, 2]])
+ADJ = torch.rand(5, 5)
+
+LAYER_ERRORS = {
+    "integer features": (X.long(), ADJ, {}, TypeError, "x is torch.int64; .* pass x.float()"),
+    "rank 1": (X[0, 0], ADJ, {}, ValueError, r"x has shape \[3\]; node features are"),
+    "rank 4": (X[None], ADJ, {}, ValueError, r"x has shape \[1, 2, 5, 3\]"),
+    "wrong channels": (X[..., :2], ADJ, {}, ValueError, "x has 2 channels, but this layer was built for in_channels=3"),
+    "wrong nodes": (X[:, :4], ADJ, {}, ValueError, r"x has 4 nodes, but the graph has 5; .*CyclicPad\(5\)"),
+    "wrong dtype": (X.double(), ADJ, {}, TypeError, "x is torch.float64, but the edge weights are torch.float32"),
+    "bool matrix": (X, ADJ > 0.5, {}, TypeError, r"edge_index is torch.bool \[5, 5\]; .*adj.to\(x.dtype\)"),
+    "integer matrix": (X, (ADJ > 0.5).long(), {}, TypeError, r"edge_index is torch.int64 \[5, 5\]; .*adj.to\(x.dtype\)"),
+    "floating edge list": (FLAT, EDGES.float().repeat(1, 2), {}, TypeError, r"torch.float32 \[2, 4\]; .*edge_index.long"),
+    "not square": (X, ADJ[:, :4], {}, ValueError, r"a dense edge_index has shape \[5, 4\]"),
+    "stack for one": (X[0], ADJ.expand(2, 5, 5), {}, ValueError, "edge_index holds 2 matrices"),
+    "stack of others": (X, ADJ.expand(3, 5, 5), {}, ValueError, "edge_index holds 3 matrices"),
+    "weights twice": (X, ADJ, {"edge_weight": ADJ}, ValueError, "edge_weight was given beside a dense matrix"),
+    "sparse and weights": (FLAT, torch.eye(4).to_sparse(), {"edge_weight": FLAT[:, 0]}, ValueError, "beside a sparse matrix"),
+    "graph and weights": (X, DenseGraph(ADJ), {"edge_weight": ADJ}, ValueError, "beside a graph object"),
+    "two masks": (X, DenseGraph(ADJ), {"mask": X[..., 0] > 0}, ValueError, r"mask was given beside a graph object"),
+    "mask of wrong shape": (X, ADJ, {"mask": torch.ones(5).bool()}, ValueError, r"mask is torch.bool \[5\]; .*\[2, 5\]"),
+    "mask of wrong dtype": (X, ADJ, {"mask": torch.ones(2, 5)}, ValueError, "mask is torch.float32"),
+    "dense x, edge list": (X, EDGES, {}, ValueError, r"beside an edge list it has to be flat, \[N, F\]"),
+    "too many weights": (FLAT, EDGES, {"edge_weight": torch.ones(3)}, ValueError, r"edge_weight has shape \[3\]; for 2"),
+    "not an adjacency": (X, "line", {}, TypeError, "edge_index is a str; it may be a tensor, an EdgeIndex"),
+}
+
+
+@pytest.mark.parametrize("name", LAYER_ERRORS)
+@pytest.mark.parametrize("make", [lambda: GStarConv(3, 4), lambda: GraphInception(3, (4,))])
+def test_layers_refuse_what_has_no_meaning_and_stay_as_they_were(name, make):
+    x, edge_index, others, kind, message = LAYER_ERRORS[name]
+    layer = make()
+    before = {key: tensor.clone() for key, tensor in layer.state_dict().items()}
+    with pytest.raises(kind, match=message):
+        layer(x, edge_index, **others)
+    assert all(torch.equal(before[key], tensor) for key, tensor in layer.state_dict().items())
+
+
+MODEL = LGrIN(3, 5, 2, branch_channels=(4,))
+MODEL_ERRORS = {
+    "frames": (lambda: MODEL(X[:, :4]), r"x has 4 frames, but this model was built for num_nodes=5; pad with .*CyclicPad\(5\)"),
+    "channels": (lambda: MODEL(torch.randn(2, 5, 4)), "x has 4 channels, but this model was built for in_channels=3"),
+    "weights alone": (lambda: MODEL(X, edge_weight=ADJ), "edge_weight was given without edge_index"),
+    "flat lengths": (lambda: MODEL(FLAT, batch=torch.tensor([0, 0, 0, 1])), "frame is None, but batch has 4 nodes"),
+    "batch size": (lambda: MODEL(torch.randn(10, 3), batch=torch.arange(10) // 5, batch_size=3), "10 nodes of 3 sequences"),
+    "frame shape": (lambda: MODEL(FLAT, frame=torch.arange(3), batch=torch.zeros(4).long()), r"frame has shape \[3\], but batch \[4\]"),
+    "line on edges": (lambda: LGrIN.released(3, 5, 2)(FLAT, EDGES, frame=torch.arange(4)), "an edge list does not say it"),
+    "pool frames": (lambda: LearnablePool(5)(X[:, :4]), "x has 4 frames, but this pool was built for num_nodes=5"),
+    "pool rank": (lambda: LearnablePool(5)(X[0, 0]), r"x has shape \[3\]"),
+    "pool mask": (lambda: GraphReadout(5)(X, mask=torch.ones(5).bool()), r"mask is torch.bool \[5\]"),
+    "pool batch": (lambda: GraphReadout(5)(X, batch=torch.zeros(2).long()), r"batch has shape \[2\] beside x \[2, 5, 3\]"),
+    "pool frame": (lambda: GraphReadout(5)(X, frame=torch.arange(4)), r"frame has shape \[4\]"),
+    "pool size": (lambda: GraphReadout(5)(X, batch_size=3), "batch_size is 3, but x .* holds 2 sequences"),
+    "loss matrix": (lambda: structure_loss(ADJ[:4]), r"adj has shape \[4, 5\]"),
+    "huge band": (lambda: LearnableAdjacency(8193, bandwidth=0)(), "num_nodes is 8193; .* pass adjacency.graph()"),
+    "not symmetric": (lambda: LearnableAdjacency(5, init=ADJ, symmetric=True), "init is not symmetric"),
+    "outside band": (lambda: LearnableAdjacency.from_dense(ADJ, bandwidth=2), "frames 4 apart, but bandwidth=2; widen the band to 4"),
+    "init shape": (lambda: LearnableAdjacency(4, init=ADJ), r"init is torch.float32 \[5, 5\]; a start has to be floating \[4, 4\]"),
+    "bandwidth": (lambda: LearnableAdjacency(4, bandwidth=-1), "bandwidth is -1"),
+    "hidden": (lambda: GStarConv(3, 4, hidden_channels="wide"), "hidden_channels is 'wide'; it may be a positive int, 'bottleneck'"),
+    "sequences": (lambda: LGrINLoss(0), "num_sequences is 0"),
+    "no parts": (lambda: GraphReadout(5, ()), "parts is empty"),
+    "too long": (lambda: CyclicPad(2)(Data(x=FLAT)), "data.x has 4 frames, more than num_nodes=2; pass longer='crop'"),
+    "empty": (lambda: CyclicPad(2)(Data(x=FLAT[:0])), "data.x has no frame"),
+    "graph first": (lambda: CyclicPad(5)(Data(x=FLAT, edge_index=EDGES)), "data has an edge_index"),
+    "gaps": (lambda: CyclicPad(5)(Data(x=FLAT, frame=torch.tensor([0, 1, 2, 4]))), "data.frame leaves frames out"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODEL_ERRORS)
+def test_models_and_parts_refuse_what_does_not_fit(name):
+    call, message = MODEL_ERRORS[name]
+    before = {key: tensor.clone() for key, tensor in MODEL.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        call()
+    assert all(torch.equal(before[key], tensor) for key, tensor in MODEL.state_dict().items())
+
+
+OPTIONS = {
+    "init": lambda value: LearnableAdjacency(4, init=value),
+    "nonnegativity": lambda value: LearnableAdjacency(4, nonnegativity=value),
+    "normalize": lambda value: LearnableAdjacency(4, normalize=value),
+    "norm": lambda value: GStarConv(3, 4, norm=value),
+    "neighborhood": lambda value: GraphInception(3, neighborhood=value),
+    "parts": lambda value: GraphReadout(4, parts=(value,)),
+    "reduction": lambda value: LGrINLoss(3, reduction=value),
+    "longer": lambda value: CyclicPad(4, longer=value),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_unknown_options_are_answered_with_the_known_ones(name):
+    with pytest.raises(ValueError, match=rf"{name} is 'colour'; it may be .*'?\w+"):
+        OPTIONS[name]("colour")
+
+
+@pytest.mark.parametrize("extra", ["lightning", "aeon", "matplotlib"])
+def test_a_missing_extra_is_one_error_that_names_it(extra, monkeypatch):
+    for module in [name for name in sys.modules if name.split(".")[0] == extra or name.startswith("lgrin.training")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, extra, None)
+    with pytest.raises(ImportError, match=re.escape(f'{extra} is not installed; it comes with an extra of lgrin: pip install "lgrin[train]"')):
+        if extra == "lightning":
+            import lgrin.training  # noqa: F401
+        elif extra == "aeon":
+            from lgrin.datasets import UEA
+
+            UEA("nowhere", "JapaneseVowels")
+        else:
+            from lgrin.visualization import plot_adjacency
+
+            plot_adjacency(ADJ)
+
+
+BATCH = {"frame": torch.tensor([0, 1, 0]), "batch": torch.tensor([0, 0, 1])}
+
+
+def data(**changes):
+    fields = {"x": torch.randn(3, 2), "y": torch.tensor([0, 1]), "num_graphs": 2, **BATCH, **changes}
+    return type("Batch", (Data,), {"num_graphs": fields.pop("num_graphs")})(**fields)
+
+
+def features(index, value):
+    x = torch.randn(3, 2)
+    x[index] = value
+    return x
+
+
+VALIDATION_ERRORS = {
+    "nan": ({"x": features((1, 0), torch.nan)}, r"x\[1, 0\] is nan; mark such frames as absent"),
+    "infinite": ({"x": features((2, 1), -torch.inf)}, r"x\[2, 1\] is -inf"),
+    "label too large": ({"y": torch.tensor([0, 5])}, r"y\[1\] is 5; with num_classes=2 a label is one of 0..1"),
+    "negative label": ({"y": torch.tensor([-1, 0])}, r"y\[0\] is -1"),
+    "frame too large": ({"frame": torch.tensor([0, 4, 0])}, r"frame\[1\] is 4; with num_nodes=4 .*CyclicPad\(4"),
+    "negative frame": ({"frame": torch.tensor([0, 1, -1])}, r"frame\[2\] is -1"),
+    "frame twice": ({"frame": torch.tensor([2, 2, 0])}, "frame 2 stands twice in sequence 0, again at node 1"),
+    "empty sequence": ({"num_graphs": 3}, "sequence 2 has no present frame; leave it out"),
+    "masked sequence": ({"mask": torch.tensor([True, True, False])}, "sequence 1 has no present frame"),
+    "unsorted": ({"batch": torch.tensor([0, 1, 0])}, "batch is not sorted"),
+    "batch range": ({"batch": torch.tensor([0, 0, 2])}, r"batch\[2\] is 2; with batch_size=2"),
+}
+
+
+@pytest.mark.parametrize("name", VALIDATION_ERRORS)
+def test_validation_names_the_first_offender(name):
+    changes, message = VALIDATION_ERRORS[name]
+    with pytest.raises(ValueError, match=message):
+        validate.batch(data(**changes), num_nodes=4, num_classes=2)
+
+
+def test_validation_accepts_what_is_fine():
+    validate.batch(data(), num_nodes=4, num_classes=2, training=True)
+    validate.batch(data(x=features((1, 0), torch.nan), mask=torch.tensor([True, False, True])), 4, 2)
+    validate.frames(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
+
+
+def test_validation_refuses_labels_that_are_no_whole_numbers():
+    with pytest.raises(TypeError, match="y is torch.float32; labels are whole numbers"):
+        validate.labels(torch.tensor([0.0]), 2)
+
+
+def test_validation_refuses_a_single_frame_under_batch_norm():
+    one = Data(x=torch.randn(1, 2), y=torch.tensor([0]))
+    validate.batch(one, 4, 2)
+    with pytest.raises(ValueError, match="single present frame, and batch norm cannot learn from one"):
+        validate.batch(one, 4, 2, training=True)
+
+
+def test_validation_of_a_dataset_says_which_sequence():
+    good, bad = Data(x=torch.randn(2, 2), y=torch.tensor([0])), Data(x=torch.randn(2, 2), y=torch.tensor([9]))
+    with pytest.raises(ValueError, match=r"dataset\[1\]: y\[0\] is 9"):
+        validate.dataset([good, bad], 4, 2)
+    with pytest.raises(ValueError, match="dataset is empty"):
+        validate.dataset([], 4, 2)
+    with pytest.raises(ValueError, match=r"dataset\[0\]: sequence 0 has no present frame"):
+        validate.dataset([Data(x=torch.zeros(0, 2), y=torch.tensor([0]))], 4, 2)
