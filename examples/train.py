@@ -15,7 +15,7 @@ from lightning import seed_everything
 
 from lgrin import LGrIN
 from lgrin.datasets import UEA
-from lgrin.training import SequenceClassifier, evaluate, fit, stratified_split, write_results
+from lgrin.training import train_and_test, write_results
 from lgrin.transforms import Resample
 from lgrin.visualization import plot_adjacency, plot_confusion, save_figure
 
@@ -46,24 +46,19 @@ def main(arguments=None, callbacks=()):
     train = UEA(options.root, options.dataset, "train")
     train.transform = Resample(train.max_num_frames)
     test = UEA(options.root, options.dataset, "test", transform=train.transform)
-    learn, held_out = stratified_split(train, seed=options.seed)
-
-    model = LGrIN(train.num_features, train.transform.num_nodes, len(train.classes))
-    classifier = SequenceClassifier(model, num_sequences=len(learn), classes=train.classes)
-    best = fit(
-        classifier,
-        learn,
-        held_out,
+    classifier, evaluation = train_and_test(
+        LGrIN(train.num_features, train.transform.num_nodes, len(train.classes)),
+        train,
+        test,
         out,
-        epochs=options.epochs,
         seed=options.seed,
+        classes=train.classes,
+        epochs=options.epochs,
         device=options.device,
         resume=options.resume,
         progress=not options.no_progress,
         callbacks=callbacks,
     )
-    classifier = SequenceClassifier.load_from_checkpoint(best, weights_only=True)
-    evaluation = evaluate(classifier, test)
 
     adjacency = classifier.model.adjacency
     save_figure(plot_adjacency(adjacency), out / "adjacency.png")

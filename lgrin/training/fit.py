@@ -25,7 +25,7 @@ def fit(
     validation: Sequence[Data],
     out: str | Path,
     *,
-    epochs: int = 200,
+    epochs: int = 150,
     batch_size: int = 32,
     patience: int = 50,
     seed: int = 0,

@@ -1,0 +1,50 @@
+"""From sequences to a score: split, train, take the best epoch, test."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.nn import Module
+from torch_geometric.data import Data
+
+from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.fit import fit
+from lgrin.training.results import Evaluation, evaluate
+from lgrin.training.splits import stratified_split
+
+
+def train_and_test(
+    model: Module,
+    train: Sequence[Data],
+    test: Sequence[Data],
+    out: str | Path,
+    *,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    **fit_options: Any,
+) -> tuple[SequenceClassifier, Evaluation]:
+    """Trains a model, stopping by a fifth of the training sequences, and tests its best epoch once.
+
+    Args:
+        model: The model, its weights drawn already.
+        train: Training sequences; a fifth of each class is held out for validation.
+        test: Test sequences, which nothing but the evaluation sees.
+        out: Folder of the run.
+        seed: Draws the validation split, batches and dropout.
+        classes: Names of the classes.
+        options: Further arguments of :class:`SequenceClassifier`.
+        **fit_options: Further arguments of :func:`fit`.
+
+    Returns:
+        The classifier at its best epoch, and what it does on the test sequences.
+
+    Raises:
+        FileExistsError: If ``out`` holds a run already that is not to be resumed.
+        ValueError: If a sequence cannot be trained on, with its index and the reason.
+    """
+    learn, held_out = stratified_split(train, seed=seed)
+    classifier = SequenceClassifier(model, num_sequences=len(learn), classes=classes, **(options or {}))
+    best = fit(classifier, learn, held_out, out, seed=seed, **fit_options)
+    classifier = SequenceClassifier.load_from_checkpoint(best, model=model, weights_only=True)
+    return classifier, evaluate(classifier, test)
