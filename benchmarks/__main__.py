@@ -12,7 +12,9 @@ BENCHMARKS = {"memory": memory}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help=f"some of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *BENCHMARKS], help=f"some of {', '.join(BENCHMARKS)} (default: all)"
+    )
     parser.add_argument("--out", default="runs/benchmarks", metavar="DIR", help="folder for the numbers (%(default)s)")
     options = parser.parse_args()
     tables = {name: BENCHMARKS[name].measure() for name in options.names or BENCHMARKS}

@@ -27,7 +27,9 @@ def steps(preset: str, batch_size: int, num_nodes: int, in_channels: int, num_cl
     from lgrin import LGrIN
     from lgrin.nn import LGrINLoss
 
-    model = {"paper": LGrIN.paper, "released": LGrIN.released, "default": LGrIN}[preset](in_channels, num_nodes, num_classes)
+    model = {"paper": LGrIN.paper, "released": LGrIN.released, "default": LGrIN}[preset](
+        in_channels, num_nodes, num_classes
+    )
     loss, optimizer = LGrINLoss(720), torch.optim.Adam(model.parameters(), 0.01)
     x, y = torch.randn(batch_size, num_nodes, in_channels), torch.randint(num_classes, (batch_size,))
     with open("/proc/self/statm") as file:

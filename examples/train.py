@@ -1,4 +1,5 @@
-"""Trains L-GrIN on a set of the UEA archive and shows what it learned.
+"""
+Trains L-GrIN on a set of the UEA archive and shows what it learned.
 
     python examples/train.py
     python examples/train.py --dataset BasicMotions --seed 3

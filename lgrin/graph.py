@@ -1,4 +1,5 @@
-"""The layouts a graph can come in: dense, banded, ragged and edge list.
+"""
+The layouts a graph can come in: dense, banded, ragged and edge list.
 
 Each layout is a NamedTuple of tensors that knows two things: ``aggregate(x)``, which is A @ x, and
 ``neighbor_max(x)``, the maximum over each node's closed neighbourhood. ``A[i, j]`` is the weight with which node j
@@ -18,7 +19,8 @@ from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
 
 
 def hide(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Replaces the rows of absent nodes by 0, so that neither their values nor their gradients go anywhere.
+    """
+    Replaces the rows of absent nodes by 0, so that neither their values nor their gradients go anywhere.
 
     Args:
         x: Node features ``[*, F]``.
@@ -34,15 +36,35 @@ def hide(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0)
 
 
-def closest_first(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator) -> Tensor:
+def _present_max(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator) -> Tensor:
     """Runs a neighbour maximum on ``[M, F]`` or ``[B, M, F]`` and clears the rows of absent nodes."""
     if x.dim() == 3:
         return hide(operator(x, neighbors, mask)[0], mask)
     return hide(operator(x[None], neighbors, None if mask is None else mask[None])[0][0], mask)
 
 
+def line_max(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """
+    Takes the maximum over the frames before and after each frame, and not the frame itself.
+
+    Args:
+        x: Features in the order of frames, ``[M, F]`` or ``[B, M, F]``.
+        mask: Bool ``[M]`` or ``[B, M]``, the frames that are present; ``None`` means all.
+
+    Returns:
+        The maxima, shaped like x; 0 where both neighbours are absent.
+
+    Example:
+        >>> line_max(torch.tensor([[1.0], [3.0], [2.0]])).flatten().tolist()
+        [3.0, 2.0, 3.0]
+    """
+    sides = torch.tensor([True, False, True], device=x.device).expand(x.size(-2), 3)
+    return _present_max(x, sides, mask, neighbor_max_banded)
+
+
 class DenseGraph(NamedTuple):
-    """A full matrix, shared by all sequences or one for each.
+    """
+    A full matrix, shared by all sequences or one for each.
 
     Attributes:
         adj: Weights ``[M, M]`` or ``[B, M, M]``, ``adj[target, source]``.
@@ -69,15 +91,16 @@ class DenseGraph(NamedTuple):
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
         itself = torch.eye(self.num_nodes, dtype=torch.bool, device=x.device)
-        return closest_first(x, (self.adj > 0) | itself, self.mask, neighbor_max)
+        return _present_max(x, (self.adj > 0) | itself, self.mask, neighbor_max)
 
-    def line(self) -> "LineGraph":
-        """Returns the line graph over the same nodes."""
-        return LineGraph(self.mask)
+    def line_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
+        return line_max(x, self.mask)
 
 
 class BandedGraph(NamedTuple):
-    """A matrix that is zero further than w from its diagonal, stored as M rows of 2w + 1 entries.
+    """
+    A matrix that is zero further than w from its diagonal, stored as M rows of 2w + 1 entries.
 
     Attributes:
         band: Weights ``[M, 2w + 1]``; ``band[i, k]`` is ``A[i, i + k - w]``, and 0 where that is outside A.
@@ -114,34 +137,16 @@ class BandedGraph(NamedTuple):
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
         itself = torch.arange(self.band.size(1), device=x.device) == self.bandwidth
-        return closest_first(x, (self.band > 0) | itself, self.mask, neighbor_max_banded)
+        return _present_max(x, (self.band > 0) | itself, self.mask, neighbor_max_banded)
 
-    def line(self) -> "LineGraph":
-        """Returns the line graph over the same nodes."""
-        return LineGraph(self.mask)
-
-
-class LineGraph(NamedTuple):
-    """The fixed graph in which frame i hears frames i - 1 and i + 1, and not itself.
-
-    Attributes:
-        mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
-
-    Example:
-        >>> LineGraph().neighbor_max(torch.tensor([[1.0], [3.0], [2.0]])).flatten().tolist()
-        [3.0, 2.0, 3.0]
-    """
-
-    mask: Tensor | None = None
-
-    def neighbor_max(self, x: Tensor) -> Tensor:
-        """Takes the maximum over the frames before and after, 0 where both are absent."""
-        sides = torch.tensor([True, False, True], device=x.device).expand(x.size(-2), 3)
-        return closest_first(x, sides, self.mask, neighbor_max_banded)
+    def line_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
+        return line_max(x, self.mask)
 
 
 class RaggedGraph(NamedTuple):
-    """Sequences of unequal length on one shared matrix: each node says which frame of which sequence it is.
+    """
+    Sequences of unequal length on one shared matrix: each node says which frame of which sequence it is.
 
     Nothing is stored per edge. Features are laid out in ``[B, M, F]`` by frame, the padded layout does the work,
     and the results of the nodes that exist are read back.
@@ -159,7 +164,7 @@ class RaggedGraph(NamedTuple):
         [3.0, 3.0, 5.0]
     """
 
-    padded: "DenseGraph | BandedGraph | LineGraph"
+    padded: "DenseGraph | BandedGraph"
     frame: Tensor
     batch: Tensor
     mask: Tensor | None = None
@@ -173,7 +178,8 @@ class RaggedGraph(NamedTuple):
         batch_size: int,
         mask: Tensor | None = None,
     ) -> "RaggedGraph":
-        """Lays nodes out on a shared graph.
+        """
+        Lays nodes out on a shared graph.
 
         Args:
             graph: The matrix that all sequences share; its own mask is replaced.
@@ -192,6 +198,7 @@ class RaggedGraph(NamedTuple):
     @property
     def present(self) -> Tensor:
         """Bool ``[B, M]``, the frames that exist in each sequence."""
+        assert self.padded.mask is not None
         return self.padded.mask
 
     def aggregate(self, x: Tensor) -> Tensor:
@@ -202,9 +209,9 @@ class RaggedGraph(NamedTuple):
         """Takes the maximum over each node and its neighbours, ``[N, F]``."""
         return self._read(self.padded.neighbor_max(self._lay_out(x)))
 
-    def line(self) -> "RaggedGraph":
-        """Returns the line graph over the same nodes."""
-        return self._replace(padded=LineGraph(self.present))
+    def line_max(self, x: Tensor) -> Tensor:
+        """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
+        return self._read(self.padded.line_max(self._lay_out(x)))
 
     def _lay_out(self, x: Tensor) -> Tensor:
         empty = x.new_zeros(*self.present.shape, x.size(-1))
@@ -215,7 +222,8 @@ class RaggedGraph(NamedTuple):
 
 
 class EdgeList(NamedTuple):
-    """Edges one by one, as PyG has them.
+    """
+    Edges one by one, as PyG has them.
 
     Attributes:
         edge_index: Int64 ``[2, E]``, source nodes first and target nodes second.
@@ -250,7 +258,7 @@ class EdgeList(NamedTuple):
         closed = torch.stack([torch.cat([source, itself]), torch.cat([target, itself])])
         return hide(neighbor_max_edges(x, closed, self.mask)[0], self.mask)
 
-    def line(self) -> "LineGraph":
+    def line_max(self, x: Tensor) -> Tensor:
         """Always raises: an edge list does not say which node is which frame."""
         raise ValueError(
             "neighborhood='line' needs to know which node is which frame, and an edge list does not say it; "
@@ -266,7 +274,8 @@ Graph: TypeAlias = DenseGraph | BandedGraph | RaggedGraph | EdgeList
 
 
 def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
-    """Gives every edge the summed weight of all edges between the same two nodes, in a fixed number of steps.
+    """
+    Gives every edge the summed weight of all edges between the same two nodes, in a fixed number of steps.
 
     Args:
         edge_index: Int64 ``[2, E]``.
@@ -288,11 +297,12 @@ def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Ten
 
 
 def count_sequences(batch: Tensor, batch_size: int | None = None) -> int:
-    """Counts the sequences of a batch vector.
+    """
+    Counts the sequences of a batch vector.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence.
-        batch_size: The number, where it is known; reading it from ``batch`` waits for a GPU and stops ``torch.compile``.
+        batch_size: The number, where it is known; reading it from ``batch`` waits for a GPU and stops compilation.
 
     Returns:
         The number of sequences B.
@@ -307,7 +317,8 @@ def count_sequences(batch: Tensor, batch_size: int | None = None) -> int:
 
 
 def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None) -> tuple[Tensor, int]:
-    """Numbers the nodes of each sequence, all of which have ``num_nodes`` nodes.
+    """
+    Numbers the nodes of each sequence, all of which have ``num_nodes`` nodes.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence, sorted.
@@ -335,7 +346,8 @@ def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None
 
 
 def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
-    """Numbers the nodes of each sequence from 0.
+    """
+    Numbers the nodes of each sequence from 0.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence, sorted.
@@ -355,7 +367,8 @@ def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
 def as_graph(
     x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None = None, mask: Tensor | None = None
 ) -> Graph:
-    """Reads whatever PyG calls an adjacency into one of the layouts.
+    """
+    Reads whatever PyG calls an adjacency into one of the layouts.
 
     ==================================================  ===========  ===================
     ``edge_index``                                      layout       ``x``
@@ -463,20 +476,20 @@ def _check_fit(x: Tensor, graph: Graph) -> None:
                 f"x has shape {list(x.shape)}, but the graph was built for nodes {list(graph.frame.shape)}; "
                 f"pass one row of x for every entry of frame"
             )
-        weights = graph.padded[0]
+        weights: Tensor | None = graph.padded[0]
     elif isinstance(graph, EdgeList):
         _check_edges(x, graph)
         weights = graph.edge_weight
     else:
-        weights = graph[0]
+        matrix = weights = graph[0]
         if graph.num_nodes != x.size(-2):
             raise ValueError(
                 f"x has {x.size(-2)} nodes, but the graph has {graph.num_nodes}; pad x with "
                 f"lgrin.transforms.CyclicPad({graph.num_nodes}), or say with frame= which nodes x holds"
             )
-        if weights.dim() == 3 and weights.shape[:1] != x.shape[:-2]:
+        if matrix.dim() == 3 and matrix.shape[:1] != x.shape[:-2]:
             raise ValueError(
-                f"edge_index holds {weights.size(0)} matrices, but x has shape {list(x.shape)}; a stack of matrices "
+                f"edge_index holds {matrix.size(0)} matrices, but x has shape {list(x.shape)}; a stack of matrices "
                 f"[B, M, M] needs x [B, M, F] with the same B"
             )
     if weights is not None and weights.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
@@ -489,4 +502,6 @@ def _check_edges(x: Tensor, graph: EdgeList) -> None:
     num_edges = graph.edge_index.size(1)
     weight = graph.edge_weight
     if weight is not None and weight.shape != (num_edges,):
-        raise ValueError(f"edge_weight has shape {list(weight.shape)}; for {num_edges} edges it has to be [{num_edges}]")
+        raise ValueError(
+            f"edge_weight has shape {list(weight.shape)}; for {num_edges} edges it has to be [{num_edges}]"
+        )

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 
 def check_option(name: str, value, allowed: Iterable) -> None:
-    """Raises unless an argument has one of its allowed values.
+    """
+    Raises unless an argument has one of its allowed values.
 
     Args:
         name: Name of the argument.
@@ -23,7 +24,8 @@ def check_option(name: str, value, allowed: Iterable) -> None:
 
 
 def check_positive(name: str, value: int) -> None:
-    """Raises unless a size is a positive whole number.
+    """
+    Raises unless a size is a positive whole number.
 
     Args:
         name: Name of the argument.

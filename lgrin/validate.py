@@ -1,4 +1,5 @@
-"""Every check that has to read values.
+"""
+Every check that has to read values.
 
 ``forward`` looks at ranks, dtypes and sizes only: reading values would stall a GPU and break compilation. Datasets,
 training and estimators call these functions instead, once, where the data comes in.
@@ -12,7 +13,8 @@ from torch_geometric.data import Data
 
 
 def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
-    """Raises if a present frame holds NaN or infinity.
+    """
+    Raises if a present frame holds NaN or infinity.
 
     Args:
         x: Features ``[*, F]``.
@@ -39,7 +41,8 @@ def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
 
 
 def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
-    """Raises unless every label is one of the classes.
+    """
+    Raises unless every label is one of the classes.
 
     Args:
         y: Int64 ``[B]``.
@@ -62,7 +65,8 @@ def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
 
 
 def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None) -> None:
-    """Raises unless every frame exists in the graph and stands once in its sequence.
+    """
+    Raises unless every frame exists in the graph and stands once in its sequence.
 
     Args:
         frame: Int64 ``[N]``, or ``[B, L]`` beside dense features.
@@ -91,13 +95,14 @@ def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None) -> None:
     if again.numel():
         node = int(again.min())
         raise ValueError(
-            f"frame {int(frame.reshape(-1)[node])} stands twice in sequence {int(batch.reshape(-1)[node])}, again at node "
-            f"{node}; a frame is one node of its sequence"
+            f"frame {int(frame.reshape(-1)[node])} stands twice in sequence {int(batch.reshape(-1)[node])}, again at "
+            f"node {node}; a frame is one node of its sequence"
         )
 
 
 def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> None:
-    """Raises if a sequence has no present frame.
+    """
+    Raises if a sequence has no present frame.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence, sorted; ``None`` where mask is ``[B, M]``.
@@ -125,7 +130,8 @@ def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> Non
 
 
 def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: bool = False) -> None:
-    """Checks a PyG sequence or batch of sequences before a model sees it.
+    """
+    Checks a PyG sequence or batch of sequences before a model sees it.
 
     Args:
         data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``.
@@ -150,12 +156,14 @@ def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: 
         labels(data.y, num_classes)
     if training and (data.x.size(0) if mask is None else int(mask.sum())) == 1:
         raise ValueError(
-            "x holds a single present frame, and batch norm cannot learn from one; use a larger batch or norm='layer_norm'"
+            "x holds a single present frame, and batch norm cannot learn from one; use a larger batch or "
+            "norm='layer_norm'"
         )
 
 
 def dataset(data: Iterable[Data], num_nodes: int, num_classes: int | None = None) -> None:
-    """Checks every sequence of a dataset and says which one is wrong.
+    """
+    Checks every sequence of a dataset and says which one is wrong.
 
     Args:
         data: Sequences, as for :func:`batch`.

@@ -13,7 +13,8 @@ from lgrin.files import write_atomically
 
 
 def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
-    """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
+    """
+    Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
 
     Args:
         adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
@@ -31,14 +32,15 @@ def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
     """
     ax = _axes(ax)
     matrix = adjacency() if isinstance(adjacency, Module) else adjacency
-    image = ax.imshow(matrix.detach().float().cpu(), cmap="Greys", vmin=0, interpolation="nearest")
+    image = ax.imshow(matrix.detach().float().cpu().numpy(), cmap="Greys", vmin=0, interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label="weight $A_{ij}$")
     ax.set(xlabel="speaking frame j", ylabel="listening frame i")
     return ax
 
 
 def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: Any = None) -> Any:
-    """Draws a confusion matrix, each row as parts of its true class, with the counts written in.
+    """
+    Draws a confusion matrix, each row as parts of its true class, with the counts written in.
 
     Args:
         confusion: Counts ``[C, C]``, ``confusion[true, predicted]``.
@@ -58,7 +60,7 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: 
     ax = _axes(ax)
     counts = confusion.cpu()
     parts = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    ax.figure.colorbar(ax.imshow(parts, cmap="Blues", vmin=0, vmax=1), ax=ax, label="part of the true class")
+    ax.figure.colorbar(ax.imshow(parts.numpy(), cmap="Blues", vmin=0, vmax=1), ax=ax, label="part of the true class")
     names = [str(index) for index in range(len(counts))] if classes is None else list(classes)
     for true, predicted in torch.cartesian_prod(torch.arange(len(counts)), torch.arange(len(counts))).tolist():
         count = int(counts[true, predicted])
@@ -73,7 +75,8 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: 
 
 
 def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
-    """Writes the figure of some axes to a file, whole or not at all.
+    """
+    Writes the figure of some axes to a file, whole or not at all.
 
     Args:
         ax: Matplotlib axes.

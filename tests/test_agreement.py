@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from layouts import KINDS, sequences
+
 from lgrin import LGrIN
 from lgrin.nn import GraphInception, GraphReadout, GStarConv, LearnableAdjacency, LearnablePool
 
@@ -46,7 +46,7 @@ def run_layer(layer, data, kind, training, probe, **options):
     data.x.grad = None
     layer.zero_grad()
     state = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
-    x, graph, place = data.inputs(kind, adjacency)
+    x, graph, _ = data.inputs(kind, adjacency)
     out = layer.train(training)(x, *graph)
     nodes = data.present(kind, out)
     (nodes * probe[: len(nodes), : nodes.size(1)]).sum().backward()
@@ -80,7 +80,10 @@ def test_node_layers_agree_in_every_layout(data, training, norm, options):
 @given(data=sequences())
 def test_readouts_agree_in_every_layout(data):
     data.x.requires_grad_()
-    for readout in (LearnablePool(data.num_nodes, "xavier"), GraphReadout(data.num_nodes, ("max", "learned", "mean", "sum"))):
+    for readout in (
+        LearnablePool(data.num_nodes, "xavier"),
+        GraphReadout(data.num_nodes, ("max", "learned", "mean", "sum")),
+    ):
         readout.double()
         results = []
         for kind in ("dense", "ragged", "ragged with absent nodes"):
@@ -104,7 +107,9 @@ def test_the_model_agrees_in_every_layout(data, training, dtype):
     results = []
     for kind in KINDS:
         torch.manual_seed(0)
-        model = LGrIN(3, data.num_nodes, 2, branch_channels=(4, 2), dropout=0.0, adjacency=data.adjacency(kind)).to(dtype)
+        model = LGrIN(3, data.num_nodes, 2, branch_channels=(4, 2), dropout=0.0, adjacency=data.adjacency(kind)).to(
+            dtype
+        )
         model.train(training)
         x, graph, place = data.inputs(kind, model.adjacency)
         out = model(x, *graph, **place) if kind == "edges" else model(x, **place)
@@ -158,7 +163,9 @@ def test_permuting_nodes_with_their_frames_changes_nothing(data, training, seed)
     expected = model(data.x, mask=data.mask)
     assert_close(model(data.x[:, order], mask=data.mask[:, order], frame=order), expected)
     batch, frame = data.mask.nonzero(as_tuple=True)
-    shuffled = torch.cat([(batch == b).nonzero()[:, 0][torch.randperm(int((batch == b).sum()))] for b in range(len(data.x))])
+    shuffled = torch.cat(
+        [(batch == b).nonzero()[:, 0][torch.randperm(int((batch == b).sum()))] for b in range(len(data.x))]
+    )
     x = data.x[data.mask][shuffled]
     assert_close(model(x, frame=frame[shuffled], batch=batch[shuffled], batch_size=len(data.x)), expected)
 

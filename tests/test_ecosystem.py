@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import reference
 import torch
 from torch_geometric import EdgeIndex
 from torch_geometric.datasets import KarateClub
@@ -15,7 +16,6 @@ from torch_geometric.explain import Explainer, GNNExplainer
 from torch_geometric.nn import GCNConv, Sequential
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-import reference
 from lgrin import LGrIN
 from lgrin.nn import (
     GraphInception,
@@ -270,7 +270,9 @@ def test_an_explainer_finds_the_edge_that_matters():
     )
     edge_index, edge_weight = model.adjacency.edges()
     sample = torch.tensor([[0.1], [-0.1], [0.1], [4.0]])
-    explanation = explainer(sample, edge_index, edge_weight=edge_weight.detach(), batch=torch.zeros(4, dtype=torch.long))
+    explanation = explainer(
+        sample, edge_index, edge_weight=edge_weight.detach(), batch=torch.zeros(4, dtype=torch.long)
+    )
     assert explanation.validate()
     from_three = edge_index[0] == 3
     assert explanation.edge_mask[from_three].mean() > explanation.edge_mask[~from_three].mean()
@@ -279,7 +281,7 @@ def test_an_explainer_finds_the_edge_that_matters():
 def test_an_explanation_of_a_matrix_is_refused():
     layer = GStarConv(3, 4)
     layer.explain = True
-    with pytest.raises(ValueError, match="pass edge_index, edge_weight = adjacency.edges"):
+    with pytest.raises(ValueError, match=r"pass edge_index, edge_weight = adjacency.edges"):
         layer(torch.randn(4, 3), torch.rand(4, 4))
 
 

@@ -17,7 +17,8 @@ SPLITS = ("train", "test")
 
 
 class UEA(SequenceDataset):
-    r"""One set of the UEA multivariate or UCR univariate archive, read through aeon.
+    r"""
+    One set of the UEA multivariate or UCR univariate archive, read through aeon.
 
     Sets that aeon ships (among them JapaneseVowels and BasicMotions) need no network, the others are downloaded.
     Unequal lengths stay as they are. A frame with a missing value is absent in ``data.mask``.
@@ -112,7 +113,7 @@ class UEA(SequenceDataset):
 
     def _is_bundled(self) -> bool:
         package = require("aeon.datasets", extra="train")
-        return (Path(package.__file__).parent / "data" / self.name / f"{self.name}_TRAIN.ts").exists()
+        return (Path(str(package.__file__)).parent / "data" / self.name / f"{self.name}_TRAIN.ts").exists()
 
 
 def _sequence(x: np.ndarray, label: int, missing: bool) -> Data:

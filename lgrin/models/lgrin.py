@@ -30,7 +30,8 @@ RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "temporal", "normalize": "row"}
 
 
 class LGrIN(Module):
-    r"""Classifies sequences of frames on a graph that it learns.
+    r"""
+    Classifies sequences of frames on a graph that it learns.
 
     .. math:: H^{(k+1)} = \mathrm{Inception}_k(H^{(k)}, A), \qquad
               \mathrm{logits} = \mathrm{head}(\mathrm{readout}(H^{(K)}))
@@ -110,10 +111,9 @@ class LGrIN(Module):
         self.layers = ModuleList()
         channels = in_channels
         for _ in range(num_layers):
-            self.layers.append(
-                GraphInception(channels, branch_channels, neighborhood, hidden_channels=hidden_channels, norm=norm)
-            )
-            channels = self.layers[-1].out_channels
+            layer = GraphInception(channels, branch_channels, neighborhood, hidden_channels=hidden_channels, norm=norm)
+            self.layers.append(layer)
+            channels = layer.out_channels
         with torch.no_grad():
             width = self.readout(torch.zeros(1, num_nodes, channels)).size(-1)
         self.head = _head(width, head_channels, num_classes, dropout)
@@ -121,7 +121,8 @@ class LGrIN(Module):
 
     @classmethod
     def paper(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
-        """Builds the network of the paper's text; ``docs/fidelity.md`` says how its silences are read.
+        """
+        Builds the network of the paper's text; ``docs/fidelity.md`` says how its silences are read.
 
         Args:
             in_channels: Features per frame, P.
@@ -140,7 +141,8 @@ class LGrIN(Module):
 
     @classmethod
     def released(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
-        """Builds the network of the authors' released code.
+        """
+        Builds the network of the authors' released code.
 
         Args:
             in_channels: Features per frame, P.
@@ -206,7 +208,8 @@ class LGrIN(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
-        """Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
+        """
+        Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
 
         Arguments are those of the class. Call ``eval()`` first, as for any prediction.
 
@@ -243,7 +246,9 @@ class LGrIN(Module):
         else:
             graph = as_graph(x, edge_index, edge_weight, mask)
         if x.size(-1) != self.in_channels:
-            raise ValueError(f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}")
+            raise ValueError(
+                f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
+            )
         if isinstance(graph, RaggedGraph):
             frame, batch_size = graph.frame, graph.present.size(0)
             batch = graph.batch if x.dim() == 2 else None
@@ -280,14 +285,16 @@ class LGrIN(Module):
                 module.reset_parameters()
 
 
-def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mapping[str, Any]) -> Module:
+def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
         return kind(num_nodes, **value)
     if not isinstance(value, Module):
         raise TypeError(f"{name} is a {type(value).__name__}; it may be a module or the keywords of {kind.__name__}")
     size = getattr(value, "num_nodes", num_nodes)
     if size != num_nodes:
-        raise ValueError(f"{name} was built for {size} nodes, but num_nodes={num_nodes}; build both for the same number")
+        raise ValueError(
+            f"{name} was built for {size} nodes, but num_nodes={num_nodes}; build both for the same number"
+        )
     return value
 
 

@@ -15,7 +15,8 @@ TEMPORAL_WIDTH = 3.0
 
 
 class LearnableAdjacency(Module):
-    r"""A graph over frames whose edge weights are parameters, one graph for all sequences.
+    r"""
+    A graph over frames whose edge weights are parameters, one graph for all sequences.
 
     .. math:: A = \mathrm{ReLU}(W)
 
@@ -76,7 +77,8 @@ class LearnableAdjacency(Module):
 
     @classmethod
     def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs) -> "LearnableAdjacency":
-        """Starts from a matrix and keeps its dtype, and the band of it that is asked for.
+        """
+        Starts from a matrix and keeps its dtype, and the band of it that is asked for.
 
         Args:
             tensor: Floating ``[M, M]``, ``tensor[target, source]``.
@@ -114,7 +116,8 @@ class LearnableAdjacency(Module):
             self.weight.data.copy_(torch.exp(-distance.square() / 2))
 
     def forward(self) -> Tensor:
-        """Builds the non-negative matrix ``[M, M]``.
+        """
+        Builds the non-negative matrix ``[M, M]``.
 
         Raises:
             ValueError: If the adjacency is banded and M is above 8,192; its :meth:`graph` needs no matrix.
@@ -138,7 +141,8 @@ class LearnableAdjacency(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> DenseGraph | BandedGraph | RaggedGraph:
-        """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
+        """
+        Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
 
         Args:
             frame: Int64 ``[N]``, each node's frame, beside flat features; ``[B, L]`` beside dense ones. ``None`` means
@@ -168,7 +172,8 @@ class LearnableAdjacency(Module):
     def edges(
         self, frame: Tensor | None = None, batch: Tensor | None = None, threshold: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """Lists the edges for other people's layers; their weights carry gradients to the adjacency.
+        """
+        Lists the edges for other people's layers; their weights carry gradients to the adjacency.
 
         Args:
             frame: Int64 ``[N]``, each node's frame; ``None`` as in :meth:`graph`.
@@ -205,9 +210,7 @@ class LearnableAdjacency(Module):
         exists = (edge_index >= 0).all(0)
         return edge_index[:, exists], weight.expand(batch_size, -1)[exists]
 
-    def _place(
-        self, frame: Tensor | None, batch: Tensor | None, batch_size: int | None
-    ) -> tuple[Tensor, Tensor, int]:
+    def _place(self, frame: Tensor | None, batch: Tensor | None, batch_size: int | None) -> tuple[Tensor, Tensor, int]:
         """Says of every node which frame of which sequence it is."""
         if batch is None:
             assert frame is not None
@@ -253,9 +256,9 @@ class LearnableAdjacency(Module):
 
     def _band(self) -> Tensor:
         """The non-negative, normalised band ``[M, 2w + 1]``, 0 in the corners that lie outside the matrix."""
-        target, source = self._band_positions()
+        _, source = self._band_positions()
         width = self.weight.size(1) - 1
-        band = self.weight
+        band: Tensor = self.weight
         if self.symmetric:
             mirror = (source[:, width + 1 :].clamp(max=self.num_nodes - 1), width - torch.arange(1, width + 1))
             band = torch.cat([band, band[mirror[0], mirror[1].to(band.device)]], dim=1)

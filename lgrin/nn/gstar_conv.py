@@ -1,5 +1,8 @@
 """G* convolution, Eq. (4)."""
 
+from itertools import pairwise
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module, ModuleList
@@ -14,7 +17,8 @@ NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
 
 
 class GStarConv(GraphLayer):
-    r"""Sums each node's neighbours and passes the sum through a small perceptron.
+    r"""
+    Sums each node's neighbours and passes the sum through a small perceptron.
 
     .. math:: G^*(H) = \sigma \left( \mathrm{MLP} ( \mathrm{A} H ) \right), \qquad
               (\mathrm{A} H)_i = \sum_j A_{ij} H_j
@@ -66,8 +70,9 @@ class GStarConv(GraphLayer):
         check_option("norm", norm, (*NORMS, None))
         self.out_channels = out_channels
         hidden = _hidden_width(in_channels, out_channels, hidden_channels)
+        check_positive("hidden_channels", hidden)
         widths = [in_channels, *[hidden] * (num_layers - 1), out_channels]
-        self.lins = ModuleList(Linear(before, after) for before, after in zip(widths, widths[1:], strict=False))
+        self.lins = ModuleList(Linear(before, after) for before, after in pairwise(widths))
         self.norms = ModuleList(NORMS[norm](width) for width in widths[1:]) if norm else None
         self.act = activation_resolver(act)
         self.dropout = torch.nn.Dropout(dropout)
@@ -75,11 +80,15 @@ class GStarConv(GraphLayer):
 
     def reset_parameters(self) -> None:
         """Draws Xavier-uniform weights (the paper's initialisation) and resets biases and norms."""
+        lin: Any
         for lin in self.lins:
             torch.nn.init.xavier_uniform_(lin.weight)
             torch.nn.init.zeros_(lin.bias)
+        norm: Any
         for norm in self.norms or ():
             norm.reset_parameters()
+        if hasattr(self.act, "reset_parameters"):
+            self.act.reset_parameters()
 
     def forward(
         self,
@@ -93,7 +102,8 @@ class GStarConv(GraphLayer):
         return self.project(graph.aggregate(x), graph.mask)
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Applies the perceptron to sums over neighbours that are already there.
+        """
+        Applies the perceptron to sums over neighbours that are already there.
 
         Args:
             x: Sums ``[*, in_channels]``.
@@ -119,6 +129,6 @@ def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | st
         return out_channels
     if hidden_channels == "bottleneck":
         return (in_channels + out_channels) // 4
-    if not isinstance(hidden_channels, int) or hidden_channels < 1:
+    if not isinstance(hidden_channels, int):
         raise ValueError(f"hidden_channels is {hidden_channels!r}; it may be a positive int, 'bottleneck' or None")
     return hidden_channels

@@ -1,6 +1,7 @@
 """Graph inception, Eq. (5)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ NEIGHBORHOODS = ("learned", "line")
 
 
 class GraphInception(GraphLayer):
-    r"""Looks at each neighbourhood at several scales at once: G* convolutions beside a neighbour maximum.
+    r"""
+    Looks at each neighbourhood at several scales at once: G* convolutions beside a neighbour maximum.
 
     .. math:: H' = \left[ \, G_1^*(H) \mid G_2^*(H) \mid \max_{j \in \mathcal{N}(i) \cup \{i\}} H_j \, \right],
               \qquad \mathcal{N}(i) = \{ j : A_{ij} > 0 \}
@@ -64,6 +66,7 @@ class GraphInception(GraphLayer):
 
     def reset_parameters(self) -> None:
         """Resets every branch."""
+        branch: Any
         for branch in self.branches:
             branch.reset_parameters()
 
@@ -77,10 +80,13 @@ class GraphInception(GraphLayer):
         """Convolves and pools node features; see the class."""
         graph = self.read_graph(x, edge_index, edge_weight, mask)
         total = graph.aggregate(x)
-        branches = [branch.project(total, graph.mask) for branch in self.branches]
-        neighbors = graph.line() if self.neighborhood == "line" else graph
-        return torch.cat([*branches, neighbors.neighbor_max(x)], dim=-1)
+        convs: Any = self.branches
+        branches = [conv.project(total, graph.mask) for conv in convs]
+        loudest = graph.line_max(x) if self.neighborhood == "line" else graph.neighbor_max(x)
+        return torch.cat([*branches, loudest], dim=-1)
 
     def __repr__(self) -> str:
         widths = tuple(branch.out_channels for branch in self.branches)
-        return f"{type(self).__name__}({self.in_channels}, branch_channels={widths}, neighborhood={self.neighborhood!r})"
+        return (
+            f"{type(self).__name__}({self.in_channels}, branch_channels={widths}, neighborhood={self.neighborhood!r})"
+        )

@@ -7,7 +7,8 @@ from lgrin.graph import EdgeList, Graph, as_graph
 
 
 class GraphLayer(MessagePassing):
-    """A layer that reads any adjacency and that PyG's explainers find.
+    """
+    A layer that reads any adjacency and that PyG's explainers find.
 
     The layers never call ``propagate``: the graph's layout does the work. They are ``MessagePassing`` modules
     because PyG's explainers set their edge masks on those alone.
@@ -23,7 +24,8 @@ class GraphLayer(MessagePassing):
     def read_graph(
         self, x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None, mask: Tensor | None
     ) -> Graph:
-        """Reads the arguments of ``forward`` into a graph, its edges weighted by an explanation's mask if there is one.
+        """
+        Reads the arguments of ``forward`` into a graph, its edges weighted by an explanation's mask if there is one.
 
         Args:
             x: Node features.
@@ -40,7 +42,9 @@ class GraphLayer(MessagePassing):
         """
         graph = as_graph(x, edge_index, edge_weight, mask)
         if x.size(-1) != self.in_channels:
-            raise ValueError(f"x has {x.size(-1)} channels, but this layer was built for in_channels={self.in_channels}")
+            raise ValueError(
+                f"x has {x.size(-1)} channels, but this layer was built for in_channels={self.in_channels}"
+            )
         if not self.explain:
             return graph
         if not isinstance(graph, EdgeList):

@@ -19,7 +19,8 @@ def structure_loss(
     lambda_frobenius: float = 0.1,
     reduction: str = "sum",
 ) -> Tensor:
-    r"""Charges edges for their length in time and for their weight.
+    r"""
+    Charges edges for their length in time and for their weight.
 
     .. math:: \lambda_1 \sum_{ij} (i - j)^2 A_{ij} + \lambda_2 \sum_{ij} A_{ij}^2
 
@@ -52,12 +53,15 @@ def structure_loss(
         weights, num_nodes = adj, adj.size(0)
         index = torch.arange(num_nodes, device=adj.device)
         distance = index - index.unsqueeze(-1)
-    total = (lambda_distance * distance.square().to(weights.dtype) * weights + lambda_frobenius * weights.square()).sum()
+    total = (
+        lambda_distance * distance.square().to(weights.dtype) * weights + lambda_frobenius * weights.square()
+    ).sum()
     return total / num_nodes**2 if reduction == "mean" else total
 
 
 class StructureLoss(Module):
-    """:func:`structure_loss` as a module.
+    """
+    :func:`structure_loss` as a module.
 
     Args:
         lambda_distance: Price of distance, the paper's lambda_1.
@@ -75,9 +79,7 @@ class StructureLoss(Module):
         0.0
     """
 
-    def __init__(
-        self, lambda_distance: float = 0.1, lambda_frobenius: float = 0.1, reduction: str = "sum"
-    ) -> None:
+    def __init__(self, lambda_distance: float = 0.1, lambda_frobenius: float = 0.1, reduction: str = "sum") -> None:
         super().__init__()
         check_option("reduction", reduction, REDUCTIONS)
         self.lambda_distance, self.lambda_frobenius, self.reduction = lambda_distance, lambda_frobenius, reduction
@@ -94,7 +96,8 @@ class StructureLoss(Module):
 
 
 class LGrINLoss(Module):
-    r"""Cross-entropy plus the price of every learnable adjacency and pooling vector in a model.
+    r"""
+    Cross-entropy plus the price of every learnable adjacency and pooling vector in a model.
 
     .. math:: \frac{1}{B} \sum_b \mathrm{CE}_b + s \left( \lambda_1 \sum_{ij} (i - j)^2 A_{ij}
               + \lambda_2 \sum_{ij} A_{ij}^2 + \lambda_3 \sum_i p_i^2 \right)
@@ -151,15 +154,11 @@ class LGrINLoss(Module):
         for module in model.modules():
             if isinstance(module, LearnableAdjacency):
                 graph = module.graph()
-                total = total + self.structure(graph if isinstance(graph, BandedGraph) else graph.adj)
+                total = total + self.structure(graph if isinstance(graph, BandedGraph) else graph[0])
             elif isinstance(module, LearnablePool):
                 squares = module.weight.square()
                 total = total + self.lambda_pool * (squares.mean() if mean else squares.sum())
         return total if mean else total / self.num_sequences
 
     def __repr__(self) -> str:
-        structure = self.structure
-        return (
-            f"{type(self).__name__}({self.num_sequences}, lambda_distance={structure.lambda_distance}, lambda_frobenius="
-            f"{structure.lambda_frobenius}, lambda_pool={self.lambda_pool}, reduction={structure.reduction!r})"
-        )
+        return f"{type(self).__name__}({self.num_sequences}, {self.structure}, lambda_pool={self.lambda_pool})"

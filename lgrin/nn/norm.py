@@ -9,7 +9,8 @@ from lgrin.options import check_positive
 
 
 class MaskedBatchNorm(Module):
-    r"""Normalises each channel over the present nodes of a batch.
+    r"""
+    Normalises each channel over the present nodes of a batch.
 
     .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \epsilon}} \gamma + \beta
 
@@ -65,7 +66,9 @@ class MaskedBatchNorm(Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalises ``[*, F]``; see the class."""
         if x.size(-1) != self.num_features:
-            raise ValueError(f"x has {x.size(-1)} channels, but this norm was built for num_features={self.num_features}")
+            raise ValueError(
+                f"x has {x.size(-1)} channels, but this norm was built for num_features={self.num_features}"
+            )
         rows = hide(x, mask).reshape(-1, self.num_features)
         if self.training:
             self.num_batches_tracked.add_(1)
@@ -93,7 +96,7 @@ class MaskedBatchNorm(Module):
         squares = centered.square().sum(0)
         self._track(mean.detach(), squares.detach() / (count - 1).clamp(min=1), count)
         out = centered * torch.rsqrt(squares / count.clamp(min=1) + self.eps)
-        return out if self.weight is None else out * self.weight + self.bias
+        return out if self.weight is None or self.bias is None else out * self.weight + self.bias
 
     def _track(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
         weight = self.momentum * (count > 0).to(mean.dtype)

@@ -15,7 +15,8 @@ PARTS = ("max", "learned", "mean", "sum")
 
 
 class Sequences(NamedTuple):
-    """Node features with what says which node belongs where, ready to be reduced over each sequence.
+    """
+    Node features with what says which node belongs where, ready to be reduced over each sequence.
 
     Attributes:
         x: Features ``[B, L, F]``, or ``[N, F]`` beside ``batch``; rows of absent nodes are 0.
@@ -40,7 +41,8 @@ class Sequences(NamedTuple):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> "Sequences":
-        """Reads the arguments of a pooling layer.
+        """
+        Reads the arguments of a pooling layer.
 
         Raises:
             ValueError: If ranks or sizes do not fit.
@@ -74,13 +76,14 @@ class Sequences(NamedTuple):
             return x.sum(1)
         return x.new_zeros(self.batch_size, *x.shape[1:]).index_add(0, self.batch, x)
 
-    def count(self) -> Tensor:
+    def num_present(self) -> Tensor:
         """Counts the present nodes of each sequence, ``[B, 1]``; at least 1."""
         present = self.x.new_ones(self.x.shape[:-1]) if self.mask is None else self.mask.to(self.x.dtype)
         return self.sum(present).clamp(min=1).unsqueeze(-1)
 
     def max(self) -> tuple[Tensor, Tensor]:
-        """Finds the largest present feature of each sequence; at a tie the lowest frame, then the lowest node.
+        """
+        Finds the largest present feature of each sequence; at a tie the lowest frame, then the lowest node.
 
         Returns:
             The maxima ``[B, F]`` and the frames that they come from ``[B, F]``; 0 and -1 for an empty sequence.
@@ -101,7 +104,7 @@ class Sequences(NamedTuple):
         """Says which sequences have a present node, bool ``[B, 1]``."""
         if self.mask is None and self.batch is None:
             return self.x.new_ones(self.batch_size, 1, dtype=torch.bool)
-        present = torch.ones_like(self.batch) if self.mask is None else self.mask.long()
+        present = self.x.new_ones(self.x.shape[:-1]) if self.mask is None else self.mask.to(self.x.dtype)
         return (self.sum(present) > 0).unsqueeze(-1)
 
     def _sorted_by_frame(self) -> "Sequences":
@@ -123,12 +126,15 @@ def _first_max(x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, Tenso
     wins = (x == best[batch]) | x.isnan()
     last = x.size(0) - 1
     row = torch.arange(x.size(0), device=x.device).unsqueeze(-1)
-    source = index.new_full((batch_size, x.size(1)), last).scatter_reduce(0, index, torch.where(wins, row, last), "amin")
+    source = index.new_full((batch_size, x.size(1)), last).scatter_reduce(
+        0, index, torch.where(wins, row, last), "amin"
+    )
     return x.gather(0, source), source
 
 
 class LearnablePool(Module):
-    r"""Adds up the nodes of a sequence, each frame with its own learned weight.
+    r"""
+    Adds up the nodes of a sequence, each frame with its own learned weight.
 
     .. math:: \Psi(H) = \sum_i p_i H_i
 
@@ -206,7 +212,8 @@ class LearnablePool(Module):
 
 
 class GraphReadout(Module):
-    r"""Describes a sequence by several summaries of its nodes side by side.
+    r"""
+    Describes a sequence by several summaries of its nodes side by side.
 
     .. math:: h_G = \left[ \, \max_i H_i \mid \sum_i p_i H_i \mid \frac{1}{|V|} \sum_i H_i \, \right]
 
@@ -231,9 +238,7 @@ class GraphReadout(Module):
         [[3.0, 2.0, 2.0]]
     """
 
-    def __init__(
-        self, num_nodes: int, parts: Sequence[str] = ("max", "learned", "mean"), init: str = "mean"
-    ) -> None:
+    def __init__(self, num_nodes: int, parts: Sequence[str] = ("max", "learned", "mean"), init: str = "mean") -> None:
         super().__init__()
         if not parts:
             raise ValueError(f"parts is empty; it may hold {', '.join(map(repr, PARTS))}")
@@ -263,7 +268,7 @@ class GraphReadout(Module):
         if part == "max":
             return nodes.max()[0]
         if part == "mean":
-            return nodes.sum(nodes.x) / nodes.count()
+            return nodes.sum(nodes.x) / nodes.num_present()
         if part == "sum":
             return nodes.sum(nodes.x)
         assert self.learned is not None

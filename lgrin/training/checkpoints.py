@@ -12,8 +12,9 @@ plugins = require("lightning.pytorch.plugins.io", extra="train")
 callbacks = require("lightning.pytorch.callbacks", extra="train")
 
 
-class WholeCheckpoints(plugins.TorchCheckpointIO):
-    """Writes checkpoints whole or not at all, and reads nothing from them but tensors and plain values.
+class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
+    """
+    Writes checkpoints whole or not at all, and reads nothing from them but tensors and plain values.
 
     Example:
         >>> WholeCheckpoints().load_checkpoint("/nowhere/last.ckpt")
@@ -27,7 +28,8 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):
         write_atomically(path, lambda name: torch.save(checkpoint, name))
 
     def load_checkpoint(self, path: str, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
-        """Loads a checkpoint.
+        """
+        Loads a checkpoint.
 
         Raises:
             FileNotFoundError: If it is not there.
@@ -41,8 +43,9 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):
             raise ValueError(f"checkpoint {path} is damaged ({error}); delete it and train again") from error
 
 
-class SeedEveryStep(callbacks.Callback):
-    """Makes the random numbers of a step depend on the seed and the step alone, so that a resumed run repeats them.
+class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
+    """
+    Makes the random numbers of a step depend on the seed and the step alone, so that a resumed run repeats them.
 
     Args:
         seed: The seed.

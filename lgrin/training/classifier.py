@@ -18,8 +18,9 @@ lightning = require("lightning", extra="train")
 classification = require("torchmetrics.classification", extra="train")
 
 
-class SequenceClassifier(lightning.LightningModule):
-    r"""Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
+class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-defined]
+    r"""
+    Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
 
     The features are standardised by statistics that :meth:`fit_normalization` takes from training data and that the
     checkpoint carries. The checkpoint also holds the keywords of the model, so that
@@ -66,10 +67,10 @@ class SequenceClassifier(lightning.LightningModule):
         super().__init__()
         if not isinstance(model, Module | Mapping):
             raise TypeError(f"model is a {type(model).__name__}; it may be a module or the keywords of LGrIN")
-        self.model = model if isinstance(model, Module) else LGrIN(**model)
+        network: Any = model if isinstance(model, Module) else LGrIN(**model)
         self.save_hyperparameters(
             {
-                "model": getattr(self.model, "config", None),
+                "model": getattr(network, "config", None),
                 "num_sequences": num_sequences,
                 "loss": dict(loss or {}),
                 "lr": lr,
@@ -78,9 +79,10 @@ class SequenceClassifier(lightning.LightningModule):
                 "classes": None if classes is None else list(classes),
             }
         )
-        self.normalize = Standardize(self.model.in_channels)
+        self.model = network
+        self.normalize = Standardize(network.in_channels)
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
-        num_classes = self.model.num_classes
+        num_classes = network.num_classes
         self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")
         self.val_uar = classification.MulticlassRecall(num_classes, average="macro")
 

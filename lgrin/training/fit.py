@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import DistributedSampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
@@ -34,11 +33,12 @@ def fit(
     progress: bool = True,
     callbacks: Sequence[Any] = (),
 ) -> Path:
-    """Trains until the validation loss stops falling, and keeps the best epoch and the last one.
+    """
+    Trains until the validation loss stops falling, and keeps the best epoch and the last one.
 
-    In ``out/checkpoints`` lie ``best.ckpt`` (lowest validation loss) and ``last.ckpt`` (what ``resume`` goes on from), in
-    ``out/logs`` the losses as CSV and for TensorBoard. On a CPU, a run that was killed at any moment and resumed ends
-    with the same bits as one that was not.
+    In ``out/checkpoints`` lie ``best.ckpt`` (lowest validation loss) and ``last.ckpt`` (what ``resume`` goes on
+    from), in ``out/logs`` the losses as CSV and for TensorBoard. On a CPU, a run that was killed at any moment and
+    resumed ends with the same bits as one that was not.
 
     Args:
         classifier: The classifier; its normalisation is fitted here, on ``train``.
@@ -69,7 +69,8 @@ def fit(
         raise FileExistsError(f"{out} holds a run already; pass resume=True to go on with it, or another folder")
     classifier.fit_normalization(train)
     trainer = _trainer(Path(out), epochs, patience, device, progress, [SeedEveryStep(seed), *callbacks])
-    sampler = DistributedSampler(train, num_replicas=1, rank=0, shuffle=True, seed=seed)  # shuffles by seed and epoch
+    order: Any = range(len(train))
+    sampler: Any = DistributedSampler(order, num_replicas=1, rank=0, shuffle=True, seed=seed)  # by seed and epoch
     trainer.fit(
         classifier,
         DataLoader(train, batch_size, sampler=sampler),

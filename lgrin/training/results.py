@@ -22,7 +22,8 @@ functional = require("torchmetrics.functional.classification", extra="train")
 
 
 class Evaluation(NamedTuple):
-    """What a classifier did on a set of sequences.
+    """
+    What a classifier did on a set of sequences.
 
     Attributes:
         accuracy: Part of the sequences that were recognised.
@@ -39,7 +40,8 @@ class Evaluation(NamedTuple):
 
 @torch.no_grad()
 def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_size: int = 128) -> Evaluation:
-    """Measures a classifier on sequences that it was not trained on.
+    """
+    Measures a classifier on sequences that it was not trained on.
 
     Args:
         classifier: The classifier; left in evaluation mode.
@@ -71,7 +73,8 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
 
 
 def write_results(path: str | Path, **results: Any) -> dict[str, Any]:
-    """Writes results as JSON, beside them the versions of what computed them.
+    """
+    Writes results as JSON, beside them the versions of what computed them.
 
     Args:
         path: The file.

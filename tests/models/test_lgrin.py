@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+import reference
 import torch
 from torch_geometric.utils import to_dense_adj
 
-import reference
 from lgrin import LGrIN
 from lgrin.nn import GraphReadout, LearnableAdjacency, LGrINLoss
 

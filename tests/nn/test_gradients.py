@@ -45,7 +45,9 @@ def test_gradients_of_node_layers(kind, norm, make):
 
 
 @pytest.mark.parametrize("flat", [True, False])
-@pytest.mark.parametrize("make", [lambda: LearnablePool(4, "xavier"), lambda: GraphReadout(4, ("max", "learned", "mean", "sum"))])
+@pytest.mark.parametrize(
+    "make", [lambda: LearnablePool(4, "xavier"), lambda: GraphReadout(4, ("max", "learned", "mean", "sum"))]
+)
 def test_gradients_of_readouts(flat, make):
     torch.manual_seed(0)
     readout = make().double()

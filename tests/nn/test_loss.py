@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+import reference
 import torch
 
-import reference
 from lgrin.nn import GraphInception, LearnableAdjacency, LearnablePool, LGrINLoss, StructureLoss, structure_loss
 
 

@@ -39,14 +39,17 @@ def train(out, resume, callbacks=()):
     torch.manual_seed(0)
     model = LGrIN(2, 6, 2, branch_channels=(8, 4))
     classifier = SequenceClassifier(model, num_sequences=20, halve_every=2)
-    fit(classifier, toy(20, 0), toy(10, 1), out, epochs=6, batch_size=6, resume=resume, progress=False, callbacks=callbacks)
+    options = {"epochs": 6, "batch_size": 6, "progress": False}
+    fit(classifier, toy(20, 0), toy(10, 1), out, resume=resume, callbacks=callbacks, **options)
     return classifier
 """
 
 
 def run(program, *arguments):
     program = TOY + textwrap.dedent(program)
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", program, *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, *map(str, arguments)], capture_output=True, text=True
+    )
 
 
 exec(TOY)

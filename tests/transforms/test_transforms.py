@@ -29,7 +29,9 @@ def test_longer_sequences_are_cropped_or_resampled_on_request():
     assert frames(CyclicPad(4, longer="resample")(sequence(7))) == [0, 2, 4, 6]
 
 
-@pytest.mark.parametrize(("length", "expected"), [(1, [0] * 4), (2, [0, 0, 1, 1]), (4, [0, 1, 2, 3]), (7, [0, 2, 4, 6])])
+@pytest.mark.parametrize(
+    ("length", "expected"), [(1, [0] * 4), (2, [0, 0, 1, 1]), (4, [0, 1, 2, 3]), (7, [0, 2, 4, 6])]
+)
 def test_resampling_spreads_frames_evenly(length, expected):
     assert frames(Resample(4)(sequence(length))) == expected
 
