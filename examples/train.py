@@ -25,13 +25,29 @@ def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0],
         epilog="Results land in runs/<name>/: metrics.json, checkpoints/, logs/, adjacency.png and confusion.png.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--dataset", default="JapaneseVowels", metavar="NAME", help="set of the UEA or UCR archive")
-    parser.add_argument("--root", default="data", metavar="DIR", help="folder for data")
-    parser.add_argument("--epochs", type=int, default=150, metavar="N", help="passes over the training set at the most")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws weights, batches and validation split")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--dataset",
+        default="JapaneseVowels",
+        metavar="NAME",
+        help="set of the UEA or UCR archive (default: %(default)s)",
+    )
+    parser.add_argument("--root", default="data", metavar="DIR", help="folder for data (default: %(default)s)")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=150,
+        metavar="N",
+        help="passes over the training set at the most (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="draws weights, batches and validation split (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/<dataset>-seed<seed>)")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
