@@ -1,0 +1,66 @@
+"""What a graph object does by itself, whatever layer stands on it."""
+
+import numpy as np
+import pytest
+import reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layouts import KINDS, sequences
+
+from lgrin.graph import DenseGraph, EdgeList, as_graph, parallel_sum
+from lgrin.nn import LearnableAdjacency
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=sequences())
+def test_every_layout_aggregates_and_compares_like_its_definition_and_clears_absent_rows(data):
+    A = data.weight.relu().numpy()
+    for kind in KINDS:
+        x, graph, _ = data.inputs(kind, data.adjacency(kind))
+        graph = EdgeList(*graph) if kind == "edges" else graph[0]
+        methods = ["aggregate", "neighbor_max"] + ([] if kind == "edges" else ["line_max"])
+        outputs = {method: getattr(graph, method)(x).detach() for method in methods}
+        if kind in ("dense", "banded", "ragged with absent nodes"):
+            absent = ~(data.mask if kind in ("dense", "banded") else data.mask.flatten())
+            assert all((out[absent] == 0).all() for out in outputs.values())
+        present = {method: data.present(kind, out).numpy() for method, out in outputs.items()}
+        start = 0
+        for sequence, mask in zip(data.x, data.mask, strict=True):
+            frames = mask.nonzero().flatten().numpy()
+            H, sub = sequence[mask].numpy(), A[np.ix_(frames, frames)]
+            rows = slice(start, start + len(frames))
+            start += len(frames)
+            assert np.allclose(present["aggregate"][rows], sub @ H, rtol=0, atol=1e-10 * max(1, np.abs(sub @ H).max()))
+            assert np.array_equal(present["neighbor_max"][rows], reference.neighbor_max(H, sub))
+            if "line_max" in present:
+                near = {i: [k for k, frame in enumerate(frames) if abs(frame - i) == 1] for i in frames}
+                expected = [H[near[i]].max(0) if near[i] else np.zeros(3) for i in frames]
+                assert np.array_equal(present["line_max"][rows], expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(num_nodes=st.integers(1, 5), num_edges=st.integers(0, 20), seed=st.integers(0, 1000))
+def test_parallel_edges_are_summed(num_nodes, num_edges, seed):
+    generator = torch.Generator().manual_seed(seed)
+    edge_index = torch.randint(num_nodes, (2, num_edges), generator=generator)
+    weight = torch.randint(-3, 4, (num_edges,), generator=generator).double()
+    total = np.zeros((num_nodes, num_nodes))
+    np.add.at(total, tuple(edge_index.numpy()), weight.numpy())
+    assert np.array_equal(parallel_sum(edge_index, weight, num_nodes).numpy(), total[tuple(edge_index.numpy())])
+
+
+def test_a_frame_beyond_the_last_raises_instead_of_landing_in_the_next_sequence():
+    adjacency = LearnableAdjacency(3)
+    with pytest.raises(IndexError):
+        adjacency.graph(torch.tensor([0, 3, 0]), torch.tensor([0, 0, 1]))
+
+
+def test_sequences_of_unequal_length_need_frames_even_where_their_sum_fits():
+    with pytest.raises(IndexError):
+        LearnableAdjacency(2).graph(batch=torch.tensor([0, 0, 0, 1]))
+
+
+def test_a_square_integer_tensor_of_two_rows_is_an_edge_list():
+    assert isinstance(as_graph(torch.rand(3, 1), torch.tensor([[0, 1], [1, 2]])), EdgeList)
+    assert isinstance(as_graph(torch.rand(2, 1), torch.rand(2, 2)), DenseGraph)
