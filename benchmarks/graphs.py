@@ -1,5 +1,4 @@
-"""
-Does the graph earn its place? The default model beside the same one with its graph fixed.
+"""Does the graph earn its place? The default model beside the same one with its graph fixed.
 
     python -m benchmarks.graphs [--datasets JapaneseVowels BasicMotions] [--seeds 5]
 

@@ -1,5 +1,4 @@
-"""
-Chooses the default recipe by cross-validation inside the training split; the test split is never read.
+"""Chooses the default recipe by cross-validation inside the training split; the test split is never read.
 
 python -m benchmarks.recipe [--datasets JapaneseVowels BasicMotions] [--folds 5]
 """

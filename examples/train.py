@@ -1,5 +1,4 @@
-"""
-Trains L-GrIN on a set of the UEA archive and shows what it learned.
+"""Trains L-GrIN on a set of the UEA archive and shows what it learned.
 
     python examples/train.py
     python examples/train.py --dataset BasicMotions --seed 3
@@ -8,6 +7,7 @@ Leaves in runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/
 """
 
 import argparse
+import logging
 import time
 from pathlib import Path
 
@@ -59,6 +59,7 @@ def main(arguments=None, callbacks=()):
     out = Path(options.out or f"runs/{options.dataset}-seed{options.seed}")
     start = time.perf_counter()
     seed_everything(options.seed, verbose=False)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
     train = UEA(options.root, options.dataset, "train")
     train.transform = Resample(train.max_num_frames)

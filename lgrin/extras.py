@@ -5,8 +5,7 @@ from types import ModuleType
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """
-    Imports an optional library, or says which extra of lgrin installs it.
+    """Imports an optional library, or says which extra of lgrin installs it.
 
     Args:
         module: Dotted name of the module, for example ``"matplotlib.pyplot"``.

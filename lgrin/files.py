@@ -7,8 +7,7 @@ from pathlib import Path
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[str], object]) -> None:
-    """
-    Writes a file under a temporary name beside its place, flushes it to disk and renames it.
+    """Writes a file under a temporary name beside its place, flushes it to disk and renames it.
 
     Args:
         path: Where the file shall be; its folder is made if need be.

@@ -1,5 +1,4 @@
-"""
-The layouts a graph can come in: dense, banded, ragged and edge list.
+"""The layouts a graph can come in: dense, banded, ragged and edge list.
 
 Each layout is a NamedTuple of tensors that knows two things: ``aggregate(x)``, which is A @ x, and
 ``neighbor_max(x)``, the maximum over each node's closed neighbourhood. ``A[i, j]`` is the weight with which node j
@@ -19,8 +18,7 @@ from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
 
 
 def hide(x: Tensor, mask: Tensor | None) -> Tensor:
-    """
-    Replaces the rows of absent nodes by 0, so that neither their values nor their gradients go anywhere.
+    """Replaces the rows of absent nodes by 0, so that neither their values nor their gradients go anywhere.
 
     Args:
         x: Node features ``[*, F]``.
@@ -44,8 +42,7 @@ def _present_max(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator) ->
 
 
 def line_max(x: Tensor, mask: Tensor | None = None) -> Tensor:
-    """
-    Takes the maximum over the frames before and after each frame, and not the frame itself.
+    """Takes the maximum over the frames before and after each frame, and not the frame itself.
 
     Args:
         x: Features in the order of frames, ``[M, F]`` or ``[B, M, F]``.
@@ -63,8 +60,7 @@ def line_max(x: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 class DenseGraph(NamedTuple):
-    """
-    A full matrix, shared by all sequences or one for each.
+    """A full matrix, shared by all sequences or one for each.
 
     Attributes:
         adj: Weights ``[M, M]`` or ``[B, M, M]``, ``adj[target, source]``.
@@ -99,8 +95,7 @@ class DenseGraph(NamedTuple):
 
 
 class BandedGraph(NamedTuple):
-    """
-    A matrix that is zero further than w from its diagonal, stored as M rows of 2w + 1 entries.
+    """A matrix that is zero further than w from its diagonal, stored as M rows of 2w + 1 entries.
 
     Attributes:
         band: Weights ``[M, 2w + 1]``; ``band[i, k]`` is ``A[i, i + k - w]``, and 0 where that is outside A.
@@ -145,8 +140,7 @@ class BandedGraph(NamedTuple):
 
 
 class RaggedGraph(NamedTuple):
-    """
-    Sequences of unequal length on one shared matrix: each node says which frame of which sequence it is.
+    """Sequences of unequal length on one shared matrix: each node says which frame of which sequence it is.
 
     Nothing is stored per edge. Features are laid out in ``[B, M, F]`` by frame, the padded layout does the work,
     and the results of the nodes that exist are read back.
@@ -178,8 +172,7 @@ class RaggedGraph(NamedTuple):
         batch_size: int,
         mask: Tensor | None = None,
     ) -> "RaggedGraph":
-        """
-        Lays nodes out on a shared graph.
+        """Lays nodes out on a shared graph.
 
         Args:
             graph: The matrix that all sequences share; its own mask is replaced.
@@ -222,8 +215,7 @@ class RaggedGraph(NamedTuple):
 
 
 class EdgeList(NamedTuple):
-    """
-    Edges one by one, as PyG has them.
+    """Edges one by one, as PyG has them.
 
     Attributes:
         edge_index: Int64 ``[2, E]``, source nodes first and target nodes second.
@@ -274,8 +266,7 @@ Graph: TypeAlias = DenseGraph | BandedGraph | RaggedGraph | EdgeList
 
 
 def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
-    """
-    Gives every edge the summed weight of all edges between the same two nodes, in a fixed number of steps.
+    """Gives every edge the summed weight of all edges between the same two nodes, in a fixed number of steps.
 
     Args:
         edge_index: Int64 ``[2, E]``.
@@ -297,8 +288,7 @@ def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Ten
 
 
 def count_sequences(batch: Tensor, batch_size: int | None = None) -> int:
-    """
-    Counts the sequences of a batch vector.
+    """Counts the sequences of a batch vector.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence.
@@ -317,8 +307,7 @@ def count_sequences(batch: Tensor, batch_size: int | None = None) -> int:
 
 
 def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None) -> tuple[Tensor, int]:
-    """
-    Numbers the nodes of each sequence, all of which have ``num_nodes`` nodes.
+    """Numbers the nodes of each sequence, all of which have ``num_nodes`` nodes.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence, sorted.
@@ -346,8 +335,7 @@ def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None
 
 
 def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
-    """
-    Numbers the nodes of each sequence from 0.
+    """Numbers the nodes of each sequence from 0.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence, sorted.
@@ -367,8 +355,7 @@ def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
 def as_graph(
     x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None = None, mask: Tensor | None = None
 ) -> Graph:
-    """
-    Reads whatever PyG calls an adjacency into one of the layouts.
+    """Reads whatever PyG calls an adjacency into one of the layouts.
 
     ==================================================  ===========  ===================
     ``edge_index``                                      layout       ``x``

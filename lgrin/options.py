@@ -1,11 +1,11 @@
 """One error for every option that was misspelt."""
 
 from collections.abc import Iterable
+from numbers import Integral
 
 
 def check_option(name: str, value, allowed: Iterable) -> None:
-    """
-    Raises unless an argument has one of its allowed values.
+    """Raises unless an argument has one of its allowed values.
 
     Args:
         name: Name of the argument.
@@ -24,8 +24,7 @@ def check_option(name: str, value, allowed: Iterable) -> None:
 
 
 def check_positive(name: str, value: int) -> None:
-    """
-    Raises unless a size is a positive whole number.
+    """Raises unless a size is a positive whole number.
 
     Args:
         name: Name of the argument.
@@ -37,5 +36,5 @@ def check_positive(name: str, value: int) -> None:
     Example:
         >>> check_positive("num_nodes", 90)
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} is {value!r}; it has to be a whole number, 1 or larger")

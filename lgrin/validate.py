@@ -1,5 +1,4 @@
-"""
-Every check that has to read values.
+"""Every check that has to read values.
 
 ``forward`` looks at ranks, dtypes and sizes only: reading values would stall a GPU and break compilation. Datasets,
 training and estimators call these functions instead, once, where the data comes in.
@@ -13,8 +12,7 @@ from torch_geometric.data import Data
 
 
 def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
-    """
-    Raises if a present frame holds NaN or infinity.
+    """Raises if a present frame holds NaN or infinity.
 
     Args:
         x: Features ``[*, F]``.
@@ -41,8 +39,7 @@ def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
 
 
 def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
-    """
-    Raises unless every label is one of the classes.
+    """Raises unless every label is one of the classes.
 
     Args:
         y: Int64 ``[B]``.
@@ -65,8 +62,7 @@ def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
 
 
 def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None) -> None:
-    """
-    Raises unless every frame exists in the graph and stands once in its sequence.
+    """Raises unless every frame exists in the graph and stands once in its sequence.
 
     Args:
         frame: Int64 ``[N]``, or ``[B, L]`` beside dense features.
@@ -101,8 +97,7 @@ def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None) -> None:
 
 
 def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> None:
-    """
-    Raises if a sequence has no present frame.
+    """Raises if a sequence has no present frame.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence, sorted; ``None`` where mask is ``[B, M]``.
@@ -130,8 +125,7 @@ def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> Non
 
 
 def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: bool = False) -> None:
-    """
-    Checks a PyG sequence or batch of sequences before a model sees it.
+    """Checks a PyG sequence or batch of sequences before a model sees it.
 
     Args:
         data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``.
@@ -162,8 +156,7 @@ def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: 
 
 
 def dataset(data: Iterable[Data], num_nodes: int, num_classes: int | None = None) -> None:
-    """
-    Checks every sequence of a dataset and says which one is wrong.
+    """Checks every sequence of a dataset and says which one is wrong.
 
     Args:
         data: Sequences, as for :func:`batch`.

@@ -13,8 +13,7 @@ from lgrin.files import write_atomically
 
 
 def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
-    """
-    Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
+    """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
 
     Args:
         adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
@@ -39,8 +38,7 @@ def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
 
 
 def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: Any = None) -> Any:
-    """
-    Draws a confusion matrix, each row as parts of its true class, with the counts written in.
+    """Draws a confusion matrix, each row as parts of its true class, with the counts written in.
 
     Args:
         confusion: Counts ``[C, C]``, ``confusion[true, predicted]``.
@@ -75,8 +73,7 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: 
 
 
 def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
-    """
-    Writes the figure of some axes to a file, whole or not at all.
+    """Writes the figure of some axes to a file, whole or not at all.
 
     Args:
         ax: Matplotlib axes.

@@ -14,8 +14,7 @@ FORMAT = 1
 
 
 class SequenceDataset(InMemoryDataset):
-    """
-    A dataset whose processed files carry a hash of the settings that made them.
+    """A dataset whose processed files carry a hash of the settings that made them.
 
     Each ``Data`` has ``x [L, P]`` float32, ``frame [L]`` (0..L-1), ``y [1]`` and, where frames are missing anywhere in
     the corpus, ``mask [L]``.
@@ -58,8 +57,7 @@ class SequenceDataset(InMemoryDataset):
         return max(data.x.size(0) for data in self)
 
     def write(self, sequences: Sequence[Data], classes: Sequence[str], path: str) -> None:
-        """
-        Checks, filters, transforms and saves sequences.
+        """Checks, filters, transforms and saves sequences.
 
         Args:
             sequences: The sequences.

@@ -17,8 +17,7 @@ SPLITS = ("train", "test")
 
 
 class UEA(SequenceDataset):
-    r"""
-    One set of the UEA multivariate or UCR univariate archive, read through aeon.
+    r"""One set of the UEA multivariate or UCR univariate archive, read through aeon.
 
     Sets that aeon ships (among them JapaneseVowels and BasicMotions) need no network, the others are downloaded.
     Unequal lengths stay as they are. A frame with a missing value is absent in ``data.mask``.

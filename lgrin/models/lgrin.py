@@ -30,8 +30,7 @@ RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "temporal", "normalize": "row"}
 
 
 class LGrIN(Module):
-    r"""
-    Classifies sequences of frames on a graph that it learns.
+    r"""Classifies sequences of frames on a graph that it learns.
 
     .. math:: H^{(k+1)} = \mathrm{Inception}_k(H^{(k)}, A), \qquad
               \mathrm{logits} = \mathrm{head}(\mathrm{readout}(H^{(K)}))
@@ -121,8 +120,7 @@ class LGrIN(Module):
 
     @classmethod
     def paper(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
-        """
-        Builds the network of the paper's text; ``docs/fidelity.md`` says how its silences are read.
+        """Builds the network of the paper's text; ``docs/fidelity.md`` says how its silences are read.
 
         Args:
             in_channels: Features per frame, P.
@@ -141,8 +139,7 @@ class LGrIN(Module):
 
     @classmethod
     def released(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
-        """
-        Builds the network of the authors' released code.
+        """Builds the network of the authors' released code.
 
         Args:
             in_channels: Features per frame, P.
@@ -208,8 +205,7 @@ class LGrIN(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
-        """
-        Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
+        """Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
 
         Arguments are those of the class. Call ``eval()`` first, as for any prediction.
 

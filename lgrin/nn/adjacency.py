@@ -15,8 +15,7 @@ TEMPORAL_WIDTH = 3.0
 
 
 class LearnableAdjacency(Module):
-    r"""
-    A graph over frames whose edge weights are parameters, one graph for all sequences.
+    r"""A graph over frames whose edge weights are parameters, one graph for all sequences.
 
     .. math:: A = \mathrm{ReLU}(W)
 
@@ -77,8 +76,7 @@ class LearnableAdjacency(Module):
 
     @classmethod
     def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs) -> "LearnableAdjacency":
-        """
-        Starts from a matrix and keeps its dtype, and the band of it that is asked for.
+        """Starts from a matrix and keeps its dtype, and the band of it that is asked for.
 
         Args:
             tensor: Floating ``[M, M]``, ``tensor[target, source]``.
@@ -116,8 +114,7 @@ class LearnableAdjacency(Module):
             self.weight.data.copy_(torch.exp(-distance.square() / 2))
 
     def forward(self) -> Tensor:
-        """
-        Builds the non-negative matrix ``[M, M]``.
+        """Builds the non-negative matrix ``[M, M]``.
 
         Raises:
             ValueError: If the adjacency is banded and M is above 8,192; its :meth:`graph` needs no matrix.
@@ -141,8 +138,7 @@ class LearnableAdjacency(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> DenseGraph | BandedGraph | RaggedGraph:
-        """
-        Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
+        """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
 
         Args:
             frame: Int64 ``[N]``, each node's frame, beside flat features; ``[B, L]`` beside dense ones. ``None`` means
@@ -172,8 +168,7 @@ class LearnableAdjacency(Module):
     def edges(
         self, frame: Tensor | None = None, batch: Tensor | None = None, threshold: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """
-        Lists the edges for other people's layers; their weights carry gradients to the adjacency.
+        """Lists the edges for other people's layers; their weights carry gradients to the adjacency.
 
         Args:
             frame: Int64 ``[N]``, each node's frame; ``None`` as in :meth:`graph`.

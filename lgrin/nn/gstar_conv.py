@@ -1,6 +1,7 @@
 """G* convolution, Eq. (4)."""
 
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -17,8 +18,7 @@ NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
 
 
 class GStarConv(GraphLayer):
-    r"""
-    Sums each node's neighbours and passes the sum through a small perceptron.
+    r"""Sums each node's neighbours and passes the sum through a small perceptron.
 
     .. math:: G^*(H) = \sigma \left( \mathrm{MLP} ( \mathrm{A} H ) \right), \qquad
               (\mathrm{A} H)_i = \sum_j A_{ij} H_j
@@ -102,8 +102,7 @@ class GStarConv(GraphLayer):
         return self.project(graph.aggregate(x), graph.mask)
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """
-        Applies the perceptron to sums over neighbours that are already there.
+        """Applies the perceptron to sums over neighbours that are already there.
 
         Args:
             x: Sums ``[*, in_channels]``.
@@ -129,6 +128,6 @@ def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | st
         return out_channels
     if hidden_channels == "bottleneck":
         return (in_channels + out_channels) // 4
-    if not isinstance(hidden_channels, int):
+    if not isinstance(hidden_channels, Integral):
         raise ValueError(f"hidden_channels is {hidden_channels!r}; it may be a positive int, 'bottleneck' or None")
     return hidden_channels

@@ -16,8 +16,7 @@ NEIGHBORHOODS = ("learned", "line")
 
 
 class GraphInception(GraphLayer):
-    r"""
-    Looks at each neighbourhood at several scales at once: G* convolutions beside a neighbour maximum.
+    r"""Looks at each neighbourhood at several scales at once: G* convolutions beside a neighbour maximum.
 
     .. math:: H' = \left[ \, G_1^*(H) \mid G_2^*(H) \mid \max_{j \in \mathcal{N}(i) \cup \{i\}} H_j \, \right],
               \qquad \mathcal{N}(i) = \{ j : A_{ij} > 0 \}

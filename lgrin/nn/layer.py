@@ -7,8 +7,7 @@ from lgrin.graph import EdgeList, Graph, as_graph
 
 
 class GraphLayer(MessagePassing):
-    """
-    A layer that reads any adjacency and that PyG's explainers find.
+    """A layer that reads any adjacency and that PyG's explainers find.
 
     The layers never call ``propagate``: the graph's layout does the work. They are ``MessagePassing`` modules
     because PyG's explainers set their edge masks on those alone.
@@ -24,8 +23,7 @@ class GraphLayer(MessagePassing):
     def read_graph(
         self, x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None, mask: Tensor | None
     ) -> Graph:
-        """
-        Reads the arguments of ``forward`` into a graph, its edges weighted by an explanation's mask if there is one.
+        """Reads the arguments of ``forward`` into a graph, its edges weighted by an explanation's mask if there is one.
 
         Args:
             x: Node features.

@@ -19,8 +19,7 @@ def structure_loss(
     lambda_frobenius: float = 0.1,
     reduction: str = "sum",
 ) -> Tensor:
-    r"""
-    Charges edges for their length in time and for their weight.
+    r"""Charges edges for their length in time and for their weight.
 
     .. math:: \lambda_1 \sum_{ij} (i - j)^2 A_{ij} + \lambda_2 \sum_{ij} A_{ij}^2
 
@@ -60,8 +59,7 @@ def structure_loss(
 
 
 class StructureLoss(Module):
-    """
-    :func:`structure_loss` as a module.
+    """:func:`structure_loss` as a module.
 
     Args:
         lambda_distance: Price of distance, the paper's lambda_1.
@@ -96,8 +94,7 @@ class StructureLoss(Module):
 
 
 class LGrINLoss(Module):
-    r"""
-    Cross-entropy plus the price of every learnable adjacency and pooling vector in a model.
+    r"""Cross-entropy plus the price of every learnable adjacency and pooling vector in a model.
 
     .. math:: \frac{1}{B} \sum_b \mathrm{CE}_b + s \left( \lambda_1 \sum_{ij} (i - j)^2 A_{ij}
               + \lambda_2 \sum_{ij} A_{ij}^2 + \lambda_3 \sum_i p_i^2 \right)

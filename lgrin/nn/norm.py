@@ -9,8 +9,7 @@ from lgrin.options import check_positive
 
 
 class MaskedBatchNorm(Module):
-    r"""
-    Normalises each channel over the present nodes of a batch.
+    r"""Normalises each channel over the present nodes of a batch.
 
     .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \epsilon}} \gamma + \beta
 

@@ -15,8 +15,7 @@ PARTS = ("max", "learned", "mean", "sum")
 
 
 class Sequences(NamedTuple):
-    """
-    Node features with what says which node belongs where, ready to be reduced over each sequence.
+    """Node features with what says which node belongs where, ready to be reduced over each sequence.
 
     Attributes:
         x: Features ``[B, L, F]``, or ``[N, F]`` beside ``batch``; rows of absent nodes are 0.
@@ -41,8 +40,7 @@ class Sequences(NamedTuple):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> "Sequences":
-        """
-        Reads the arguments of a pooling layer.
+        """Reads the arguments of a pooling layer.
 
         Raises:
             ValueError: If ranks or sizes do not fit.
@@ -82,8 +80,7 @@ class Sequences(NamedTuple):
         return self.sum(present).clamp(min=1).unsqueeze(-1)
 
     def max(self) -> tuple[Tensor, Tensor]:
-        """
-        Finds the largest present feature of each sequence; at a tie the lowest frame, then the lowest node.
+        """Finds the largest present feature of each sequence; at a tie the lowest frame, then the lowest node.
 
         Returns:
             The maxima ``[B, F]`` and the frames that they come from ``[B, F]``; 0 and -1 for an empty sequence.
@@ -133,8 +130,7 @@ def _first_max(x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, Tenso
 
 
 class LearnablePool(Module):
-    r"""
-    Adds up the nodes of a sequence, each frame with its own learned weight.
+    r"""Adds up the nodes of a sequence, each frame with its own learned weight.
 
     .. math:: \Psi(H) = \sum_i p_i H_i
 
@@ -212,8 +208,7 @@ class LearnablePool(Module):
 
 
 class GraphReadout(Module):
-    r"""
-    Describes a sequence by several summaries of its nodes side by side.
+    r"""Describes a sequence by several summaries of its nodes side by side.
 
     .. math:: h_G = \left[ \, \max_i H_i \mid \sum_i p_i H_i \mid \frac{1}{|V|} \sum_i H_i \, \right]
 

@@ -1,5 +1,4 @@
-"""
-The maximum over each node's neighbours, one registered operator per way to list the neighbours.
+"""The maximum over each node's neighbours, one registered operator per way to list the neighbours.
 
 Every operator returns the values and the node that each came from. At a tie the lowest node wins, so the gradient,
 which flows to the winner alone, is the same in every layout and on every device. NaN counts as the largest value.
@@ -17,8 +16,7 @@ NODE_RANGE = 2**21
 
 @torch.library.custom_op("lgrin::neighbor_max", mutates_args=())
 def neighbor_max(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    r"""
-    Takes the maximum over the neighbours that a boolean matrix lists, never building ``[B, M, M, F]``.
+    r"""Takes the maximum over the neighbours that a boolean matrix lists, never building ``[B, M, M, F]``.
 
     .. math:: y_{bif} = \max \{ x_{bjf} : \mathrm{neighbors}_{ij} \wedge \mathrm{mask}_{bj} \}
 
@@ -47,8 +45,7 @@ def neighbor_max(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tu
 
 @torch.library.custom_op("lgrin::neighbor_max_banded", mutates_args=())
 def neighbor_max_banded(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    r"""
-    Takes the maximum over the neighbours that a boolean band lists.
+    r"""Takes the maximum over the neighbours that a boolean band lists.
 
     Args:
         x: Node features ``[B, M, F]``.
@@ -82,8 +79,7 @@ def neighbor_max_banded(x: Tensor, neighbors: Tensor, mask: Tensor | None = None
 
 @torch.library.custom_op("lgrin::neighbor_max_edges", mutates_args=())
 def neighbor_max_edges(x: Tensor, edge_index: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    r"""
-    Takes the maximum over the neighbours that an edge list holds; repeated edges do no harm.
+    r"""Takes the maximum over the neighbours that an edge list holds; repeated edges do no harm.
 
     Args:
         x: Node features ``[N, F]``.
@@ -139,8 +135,7 @@ def _challenge(
 
 
 def _keys(x: Tensor, mask: Tensor | None, dim: int = 0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """
-    Gives every entry a number, all distinct along ``dim``, that is the lower the earlier the entry would win.
+    """Gives every entry a number, all distinct along ``dim``, that is the lower the earlier the entry would win.
 
     Absent nodes get infinity. The second result turns numbers back into nodes.
     """
@@ -164,8 +159,7 @@ def _keys(x: Tensor, mask: Tensor | None, dim: int = 0) -> tuple[Tensor, Callabl
 
 
 def _packed_keys(x: Tensor, node: Tensor) -> Tensor:
-    """
-    Packs a finite float32 and its node into one float64, which holds whole numbers below 2**53 exactly.
+    """Packs a finite float32 and its node into one float64, which holds whole numbers below 2**53 exactly.
 
     The bits of a float, read as an integer, are ordered like the floats once those of negative ones are flipped.
     """

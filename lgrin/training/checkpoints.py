@@ -13,8 +13,7 @@ callbacks = require("lightning.pytorch.callbacks", extra="train")
 
 
 class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
-    """
-    Writes checkpoints whole or not at all, and reads nothing from them but tensors and plain values.
+    """Writes checkpoints whole or not at all, and reads nothing from them but tensors and plain values.
 
     Example:
         >>> WholeCheckpoints().load_checkpoint("/nowhere/last.ckpt")
@@ -28,8 +27,7 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
         write_atomically(path, lambda name: torch.save(checkpoint, name))
 
     def load_checkpoint(self, path: str, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
-        """
-        Loads a checkpoint.
+        """Loads a checkpoint.
 
         Raises:
             FileNotFoundError: If it is not there.
@@ -44,8 +42,7 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
 
 
 class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
-    """
-    Makes the random numbers of a step depend on the seed and the step alone, so that a resumed run repeats them.
+    """Makes the random numbers of a step depend on the seed and the step alone, so that a resumed run repeats them.
 
     Args:
         seed: The seed.

@@ -19,8 +19,7 @@ classification = require("torchmetrics.classification", extra="train")
 
 
 class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-defined]
-    r"""
-    Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
+    r"""Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
 
     The features are standardised by statistics that :meth:`fit_normalization` takes from training data and that the
     checkpoint carries. The checkpoint also holds the keywords of the model, so that

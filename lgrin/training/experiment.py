@@ -24,8 +24,7 @@ def train_and_test(
     options: Mapping[str, Any] | None = None,
     **fit_options: Any,
 ) -> tuple[SequenceClassifier, Evaluation]:
-    """
-    Trains a model, stopping by a fifth of the training sequences, and tests its best epoch once.
+    """Trains a model, stopping by a fifth of the training sequences, and tests its best epoch once.
 
     Args:
         model: The model, its weights drawn already.

@@ -33,8 +33,7 @@ def fit(
     progress: bool = True,
     callbacks: Sequence[Any] = (),
 ) -> Path:
-    """
-    Trains until the validation loss stops falling, and keeps the best epoch and the last one.
+    """Trains until the validation loss stops falling, and keeps the best epoch and the last one.
 
     In ``out/checkpoints`` lie ``best.ckpt`` (lowest validation loss) and ``last.ckpt`` (what ``resume`` goes on
     from), in ``out/logs`` the losses as CSV and for TensorBoard. On a CPU, a run that was killed at any moment and

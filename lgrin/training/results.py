@@ -22,8 +22,7 @@ functional = require("torchmetrics.functional.classification", extra="train")
 
 
 class Evaluation(NamedTuple):
-    """
-    What a classifier did on a set of sequences.
+    """What a classifier did on a set of sequences.
 
     Attributes:
         accuracy: Part of the sequences that were recognised.
@@ -40,8 +39,7 @@ class Evaluation(NamedTuple):
 
 @torch.no_grad()
 def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_size: int = 128) -> Evaluation:
-    """
-    Measures a classifier on sequences that it was not trained on.
+    """Measures a classifier on sequences that it was not trained on.
 
     Args:
         classifier: The classifier; left in evaluation mode.
@@ -62,19 +60,18 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
     probabilities = torch.cat([classifier(batch.to(classifier.device)).softmax(-1).cpu() for batch in loader])
     target = torch.cat([data.y for data in sequences])
     confusion = functional.multiclass_confusion_matrix(probabilities, target, num_classes)
-    recall = functional.multiclass_recall(probabilities, target, num_classes, average="none")
-    occurs = confusion.sum(1) > 0
+    per_class = confusion.sum(1).double()
+    recall = confusion.diagonal() / per_class
     return Evaluation(
-        accuracy=float(confusion.diagonal().sum() / confusion.sum()),
-        uar=float(recall[occurs].mean()),
+        accuracy=int(confusion.diagonal().sum()) / len(target),
+        uar=float(recall[per_class > 0].mean()),
         confusion=confusion,
         probabilities=probabilities,
     )
 
 
 def write_results(path: str | Path, **results: Any) -> dict[str, Any]:
-    """
-    Writes results as JSON, beside them the versions of what computed them.
+    """Writes results as JSON, beside them the versions of what computed them.
 
     Args:
         path: The file.

@@ -9,8 +9,7 @@ from lgrin.extras import require
 
 
 def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) -> tuple[list[Data], list[Data]]:
-    """
-    Sets a part of the training sequences aside for validation, every class in proportion.
+    """Sets a part of the training sequences aside for validation, every class in proportion.
 
     Args:
         sequences: Training sequences with ``y [1]``.

@@ -11,8 +11,7 @@ LONGER = ("error", "crop", "resample")
 
 
 class CyclicPad(BaseTransform):
-    r"""
-    Gives every sequence the same number of frames by repeating it from its beginning.
+    r"""Gives every sequence the same number of frames by repeating it from its beginning.
 
     .. math:: n'_i = n_{i \bmod L}, \qquad 0 \le i < M
 

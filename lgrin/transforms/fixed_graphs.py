@@ -6,8 +6,7 @@ from torch_geometric.transforms import BaseTransform
 
 
 class LineGraph(BaseTransform):
-    r"""
-    Connects each frame with the frames before and after it.
+    r"""Connects each frame with the frames before and after it.
 
     .. math:: (A_b)_{ij} = 1 \text{ if } |i - j| = 1, \text{ else } 0
 
@@ -34,8 +33,7 @@ class LineGraph(BaseTransform):
 
 
 class FeatureDistanceGraph(BaseTransform):
-    r"""
-    Connects all frames of a sequence, the more the more they differ.
+    r"""Connects all frames of a sequence, the more the more they differ.
 
     .. math:: (A_w)_{ij} = \lVert n_i - n_j \rVert_2^2
 

@@ -9,8 +9,7 @@ from lgrin.options import check_positive
 
 
 def evenly_spread(length: int, num_nodes: int) -> Tensor:
-    """
-    Picks frames evenly from the first to the last.
+    """Picks frames evenly from the first to the last.
 
     Args:
         length: Frames of the sequence, L.
@@ -27,8 +26,7 @@ def evenly_spread(length: int, num_nodes: int) -> Tensor:
 
 
 def take_frames(data: Data, take: Tensor) -> Data:
-    """
-    Replaces the frames of a sequence by a selection of them, which become frames 0, 1, 2, ...
+    """Replaces the frames of a sequence by a selection of them, which become frames 0, 1, 2, ...
 
     Args:
         data: The sequence; ``data.mask``, if there is one, follows its frames.
@@ -61,8 +59,7 @@ def take_frames(data: Data, take: Tensor) -> Data:
 
 
 class Resample(BaseTransform):
-    r"""
-    Stretches or shortens every sequence to the same number of frames, so that frame i means the same part of each.
+    r"""Stretches or shortens every sequence to the same number of frames, so that frame i means the same part of each.
 
     .. math:: n'_i = n_{\mathrm{round}(i (L - 1) / (M - 1))}, \qquad 0 \le i < M
 

@@ -11,8 +11,7 @@ from lgrin.options import check_positive
 
 
 class Standardize(Module):
-    r"""
-    Scales each feature to zero mean and unit variance over the frames that it was fitted on.
+    r"""Scales each feature to zero mean and unit variance over the frames that it was fitted on.
 
     .. math:: x' = (x - \mu) / \sigma
 
@@ -47,8 +46,7 @@ class Standardize(Module):
         self.register_buffer("std", torch.ones(num_features))
 
     def fit(self, sequences: Iterable[Data]) -> "Standardize":
-        """
-        Measures the training sequences; frames outside ``data.mask`` do not count.
+        """Measures the training sequences; frames outside ``data.mask`` do not count.
 
         Args:
             sequences: Training sequences with ``x [L, P]`` and perhaps ``mask [L]``.
