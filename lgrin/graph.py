@@ -6,6 +6,7 @@ speaks to node i. Entries <= 0 are no neighbours. ``mask`` tells which nodes are
 nobody, whatever its features hold, and its own row of every result is 0.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -14,6 +15,7 @@ from torch_geometric import EdgeIndex
 from torch_geometric.typing import SparseTensor
 from torch_geometric.utils import scatter
 
+from lgrin.arguments import check_features, check_mask
 from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
 
 
@@ -32,6 +34,22 @@ def hide(x: Tensor, mask: Tensor | None) -> Tensor:
         [1.0, 0.0]
     """
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0)
+
+
+def wide(x: Tensor) -> Tensor:
+    """Converts 16-bit floats to float32, for sums of many terms.
+
+    Args:
+        x: Any floating tensor.
+
+    Returns:
+        The tensor, float32 or float64.
+
+    Example:
+        >>> wide(torch.ones(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def _present_max(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator) -> Tensor:
@@ -149,7 +167,8 @@ class RaggedGraph(NamedTuple):
         padded: A dense or banded graph whose mask ``[B, M]`` says which frames exist.
         frame: Int64 ``[N]`` (or ``[B, L]`` beside dense features), each node's frame in ``[0, M)``.
         batch: Int64 of the same shape, each node's sequence in ``[0, B)``.
-        mask: Bool of the same shape, the nodes that are present; ``None`` means all.
+        mask: Bool of the same shape, the nodes that are present; ``None`` means all. The frame of an absent node
+            does not matter.
 
     Example:
         >>> frame, batch = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1])
@@ -184,9 +203,10 @@ class RaggedGraph(NamedTuple):
         Returns:
             The ragged graph.
         """
-        here = torch.ones_like(frame, dtype=torch.bool) if mask is None else mask
-        present = here.new_zeros(batch_size, graph.num_nodes).index_put((batch, frame), here)
-        return cls(graph._replace(mask=present), frame, batch, mask)
+        nowhere = frame.new_zeros(batch_size, graph.num_nodes, dtype=torch.bool)
+        placed = cls(graph._replace(mask=nowhere), frame, batch, mask)
+        present = placed._lay_out(torch.ones_like(frame, dtype=torch.bool).unsqueeze(-1)).squeeze(-1)
+        return placed._replace(padded=graph._replace(mask=present))
 
     @property
     def present(self) -> Tensor:
@@ -207,11 +227,17 @@ class RaggedGraph(NamedTuple):
         return self._read(self.padded.line_max(self._lay_out(x)))
 
     def _lay_out(self, x: Tensor) -> Tensor:
-        empty = x.new_zeros(*self.present.shape, x.size(-1))
-        return empty.index_put((self.batch, self.frame), hide(x, self.mask))
+        batch_size, num_nodes = self.present.shape
+        if self.mask is None:
+            return x.new_zeros(batch_size, num_nodes, x.size(-1)).index_put((self.batch, self.frame), x)
+        frame = self.frame.masked_fill(~self.mask, num_nodes)  # absent nodes share a place that is cut off
+        wider = x.new_zeros(batch_size, num_nodes + 1, x.size(-1))
+        return wider.index_put((self.batch, frame), hide(x, self.mask))[:, :num_nodes]
 
     def _read(self, padded: Tensor) -> Tensor:
-        return padded[self.batch, self.frame]
+        if self.mask is None:
+            return padded[self.batch, self.frame]
+        return hide(padded[self.batch, self.frame.masked_fill(~self.mask, 0)], self.mask)
 
 
 class EdgeList(NamedTuple):
@@ -221,6 +247,7 @@ class EdgeList(NamedTuple):
         edge_index: Int64 ``[2, E]``, source nodes first and target nodes second.
         edge_weight: Weights ``[E]``; ``None`` means 1. Parallel edges add up.
         mask: Bool ``[N]``, the nodes that are present; ``None`` means all.
+        frame: Int64 ``[N]``, each node's frame; at a tie of a maximum the lowest one wins. ``None`` means in order.
 
     Example:
         >>> graph = EdgeList(torch.tensor([[1], [0]]), torch.tensor([2.0]))
@@ -231,6 +258,7 @@ class EdgeList(NamedTuple):
     edge_index: Tensor
     edge_weight: Tensor | None = None
     mask: Tensor | None = None
+    frame: Tensor | None = None
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[N, F]``."""
@@ -238,7 +266,8 @@ class EdgeList(NamedTuple):
         messages = hide(x, self.mask)[source]
         if self.edge_weight is not None:
             messages = messages * self.edge_weight.unsqueeze(-1)
-        return hide(scatter(messages, target, 0, dim_size=x.size(0), reduce="sum"), self.mask)
+        total = scatter(wide(messages), target, 0, dim_size=x.size(0), reduce="sum").to(messages.dtype)
+        return hide(total, self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[N, F]``."""
@@ -248,7 +277,12 @@ class EdgeList(NamedTuple):
             source = torch.where(connected, source, target)
         itself = torch.arange(x.size(0), device=x.device)
         closed = torch.stack([torch.cat([source, itself]), torch.cat([target, itself])])
-        return hide(neighbor_max_edges(x, closed, self.mask)[0], self.mask)
+        if self.frame is None:
+            return hide(neighbor_max_edges(x, closed, self.mask)[0], self.mask)
+        order = self.frame.sort(stable=True)[1]
+        place = torch.empty_like(order).scatter_(0, order, itself)
+        mask = None if self.mask is None else self.mask[order]
+        return hide(neighbor_max_edges(x[order], place[closed], mask)[0][place], self.mask)
 
     def line_max(self, x: Tensor) -> Tensor:
         """Always raises: an edge list does not say which node is which frame."""
@@ -386,7 +420,7 @@ def as_graph(
         >>> type(as_graph(torch.rand(3, 4), torch.tensor([[0, 1], [1, 2]]))).__name__
         'EdgeList'
     """
-    _check_features(x)
+    check_features(x)
     if isinstance(edge_index, DenseGraph | BandedGraph | RaggedGraph | EdgeList):
         _refuse("edge_weight", edge_weight, "a graph object", "put the weights into the graph")
         _refuse("mask", mask, "a graph object", "build the graph with it, for example adjacency.graph(mask=mask)")
@@ -400,7 +434,9 @@ def as_graph(
 def _read_adjacency(x: Tensor, adj, edge_weight: Tensor | None, mask: Tensor | None) -> Graph:
     if isinstance(adj, SparseTensor):
         _refuse("edge_weight", edge_weight, "a SparseTensor", "store the weights in it")
+        _check_num_nodes(x, adj.sizes())
         target, source, weight = adj.coo()
+        weight = torch.ones(target.size(0), dtype=x.dtype, device=x.device) if weight is None else weight
         return EdgeList(torch.stack([source, target]), weight, mask)
     if not isinstance(adj, Tensor):
         raise TypeError(
@@ -409,12 +445,12 @@ def _read_adjacency(x: Tensor, adj, edge_weight: Tensor | None, mask: Tensor | N
         )
     if adj.layout != torch.strided:
         _refuse("edge_weight", edge_weight, "a sparse matrix", "store the weights in it")
-        _check_square(adj, "a sparse edge_index")
+        _check_num_nodes(x, adj.shape)
         coo = adj.to_sparse_coo().coalesce()
         return EdgeList(coo.indices().flip(0), coo.values(), mask)
     if adj.is_floating_point():
         _refuse("edge_weight", edge_weight, "a dense matrix", "multiply the matrix by the weights")
-        if adj.dim() == 2 and adj.size(0) == 2 and x.size(-2) != 2:
+        if adj.dim() == 2 and adj.size(0) == 2 != adj.size(1):
             raise TypeError(
                 f"edge_index is {adj.dtype} {list(adj.shape)}; an edge list holds integers: pass edge_index.long()"
             )
@@ -429,21 +465,23 @@ def _read_adjacency(x: Tensor, adj, edge_weight: Tensor | None, mask: Tensor | N
             f"edge_index is {adj.dtype} {list(adj.shape)}; integers are an edge list [2, E]; for a matrix of weights "
             f"pass adj.to(x.dtype)"
         )
-    adj = adj.as_tensor() if isinstance(adj, EdgeIndex) else adj
+    if isinstance(adj, EdgeIndex):
+        _check_num_nodes(x, [size for size in adj.sparse_size() if size is not None])
+        adj = adj.as_tensor()
     return EdgeList(adj.long(), edge_weight, mask)
-
-
-def _check_features(x: Tensor) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"x is {kind}; node features are a floating tensor: pass x.float()")
-    if x.dim() not in (2, 3):
-        raise ValueError(f"x has shape {list(x.shape)}; node features are [N, F], [M, F] or [B, M, F]")
 
 
 def _check_square(adj: Tensor, what: str) -> None:
     if adj.dim() not in (2, 3) or adj.size(-1) != adj.size(-2):
         raise ValueError(f"{what} has shape {list(adj.shape)}; it may be [M, M] or, dense only, [B, M, M]")
+
+
+def _check_num_nodes(x: Tensor, sizes: Sequence[int]) -> None:
+    if len(sizes) > 2 or any(size != x.size(-2) for size in sizes):
+        raise ValueError(
+            f"x has {x.size(-2)} nodes, but the sparse edge_index is {list(sizes)}; it has one row and one column a "
+            f"node, [{x.size(-2)}, {x.size(-2)}]"
+        )
 
 
 def _refuse(name: str, value, beside: str, way_out: str) -> None:
@@ -452,11 +490,7 @@ def _refuse(name: str, value, beside: str, way_out: str) -> None:
 
 
 def _check_fit(x: Tensor, graph: Graph) -> None:
-    if graph.mask is not None and (graph.mask.dtype != torch.bool or graph.mask.shape != x.shape[:-1]):
-        raise ValueError(
-            f"mask is {graph.mask.dtype} {list(graph.mask.shape)}; for x {list(x.shape)} it has to be torch.bool "
-            f"{list(x.shape[:-1])}"
-        )
+    check_mask(x, graph.mask)
     if isinstance(graph, RaggedGraph):
         if graph.frame.shape != x.shape[:-1]:
             raise ValueError(
@@ -469,6 +503,8 @@ def _check_fit(x: Tensor, graph: Graph) -> None:
         weights = graph.edge_weight
     else:
         matrix = weights = graph[0]
+        if isinstance(graph, DenseGraph):
+            _check_square(matrix, "a dense edge_index")
         if graph.num_nodes != x.size(-2):
             raise ValueError(
                 f"x has {x.size(-2)} nodes, but the graph has {graph.num_nodes}; pad x with "

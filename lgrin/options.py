@@ -23,18 +23,24 @@ def check_option(name: str, value, allowed: Iterable) -> None:
         raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
 
 
-def check_positive(name: str, value: int) -> None:
-    """Raises unless a size is a positive whole number.
+def check_whole(name: str, value, minimum: int = 1) -> int:
+    """Raises unless a number is whole and large enough, and returns it as an int.
 
     Args:
         name: Name of the argument.
         value: What it was.
+        minimum: The smallest number that it may be.
+
+    Returns:
+        The number.
 
     Raises:
         ValueError: If it is not.
 
     Example:
-        >>> check_positive("num_nodes", 90)
+        >>> check_whole("num_nodes", 90)
+        90
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} is {value!r}; it has to be a whole number, 1 or larger")
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"{name} is {value!r}; it has to be a whole number, {minimum} or larger")
+    return int(value)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from lgrin.arguments import check_features, check_index, check_nodes
+
 
 def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
     """Raises if a present frame holds NaN or infinity.
@@ -61,13 +63,14 @@ def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
     _check_range(y, num_classes, name, f"with num_classes={num_classes} a label is one of 0..{num_classes - 1}")
 
 
-def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None) -> None:
+def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None, mask: Tensor | None = None) -> None:
     """Raises unless every frame exists in the graph and stands once in its sequence.
 
     Args:
         frame: Int64 ``[N]``, or ``[B, L]`` beside dense features.
         num_nodes: Frames per sequence, M.
         batch: Int64 ``[N]``, each node's sequence; ``None`` means one sequence, or one a row.
+        mask: Bool, shaped like frame; absent nodes may have any frame.
 
     Raises:
         ValueError: With the index and value of the first offender.
@@ -78,15 +81,21 @@ def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None) -> None:
         ...
         ValueError: frame[1] is 7; with num_nodes=5 a frame is one of 0..4: pad or shorten with ...
     """
+    check_index("frame", frame)
+    here = torch.ones_like(frame, dtype=torch.bool) if mask is None else mask
     way_out = f"pad or shorten with lgrin.transforms.CyclicPad({num_nodes}, longer='resample')"
     _check_range(
-        frame, num_nodes, "frame", f"with num_nodes={num_nodes} a frame is one of 0..{num_nodes - 1}: {way_out}"
+        frame.masked_fill(~here, 0),
+        num_nodes,
+        "frame",
+        f"with num_nodes={num_nodes} a frame is one of 0..{num_nodes - 1}: {way_out}",
     )
     if batch is None:
         rows = frame.view(-1, frame.size(-1)) if frame.numel() else frame.view(1, -1)
         batch = torch.arange(rows.size(0), device=frame.device).unsqueeze(-1).expand_as(rows).reshape(-1)
     place = batch.reshape(-1) * num_nodes + frame.reshape(-1)
     order = place.sort(stable=True)[1]
+    order = order[here.reshape(-1)[order]]
     again = order[1:][place[order][1:] == place[order][:-1]]
     if again.numel():
         node = int(again.min())
@@ -124,13 +133,20 @@ def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> Non
         raise ValueError(f"sequence {int((count == 0).nonzero()[0])} has no present frame; leave it out")
 
 
-def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: bool = False) -> None:
+def batch(
+    data: Data,
+    num_nodes: int,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    training: bool = False,
+) -> None:
     """Checks a PyG sequence or batch of sequences before a model sees it.
 
     Args:
         data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``.
         num_nodes: Frames per sequence of the model, M.
         num_classes: Classes, C; ``None`` skips the labels.
+        in_channels: Features per frame, P; ``None`` takes any number.
         training: Whether batch norm will take statistics from this batch.
 
     Raises:
@@ -141,13 +157,23 @@ def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: 
     Example:
         >>> batch(Data(x=torch.rand(3, 2), y=torch.tensor([1])), num_nodes=3, num_classes=2)
     """
-    mask = data.get("mask")
+    check_features(data.get("x"))
+    mask, frame, y = data.get("mask"), data.get("frame"), data.get("y")
+    batch_size = data.num_graphs if data.get("batch") is not None else 1
+    check_nodes(data.get("x"), frame, _batch_vector(data), mask, batch_size)
+    if in_channels is not None and data.x.size(-1) != in_channels:
+        raise ValueError(
+            f"x has {data.x.size(-1)} features a frame, but in_channels={in_channels}; build the model for them"
+        )
     features(data.x, mask)
-    sequences(_batch_vector(data), mask, data.num_graphs if data.get("batch") is not None else 1)
-    if data.get("frame") is not None:
-        frames(data.frame, num_nodes, _batch_vector(data))
+    sequences(_batch_vector(data), mask, batch_size)
+    if frame is not None:
+        frames(frame, num_nodes, _batch_vector(data), mask)
     if num_classes is not None:
-        labels(data.y, num_classes)
+        if y is None or y.shape != (batch_size,):
+            shape = None if y is None else list(y.shape)
+            raise ValueError(f"y has shape {shape}; {batch_size} sequences need one label each, [{batch_size}]")
+        labels(y, num_classes)
     if training and (data.x.size(0) if mask is None else int(mask.sum())) == 1:
         raise ValueError(
             "x holds a single present frame, and batch norm cannot learn from one; use a larger batch or "
@@ -155,13 +181,16 @@ def batch(data: Data, num_nodes: int, num_classes: int | None = None, training: 
         )
 
 
-def dataset(data: Iterable[Data], num_nodes: int, num_classes: int | None = None) -> None:
+def dataset(
+    data: Iterable[Data], num_nodes: int, num_classes: int | None = None, in_channels: int | None = None
+) -> None:
     """Checks every sequence of a dataset and says which one is wrong.
 
     Args:
         data: Sequences, as for :func:`batch`.
         num_nodes: Frames per sequence of the model, M.
         num_classes: Classes, C; ``None`` skips the labels.
+        in_channels: Features per frame, P; ``None`` takes any number.
 
     Raises:
         TypeError: If labels are not whole numbers.
@@ -176,7 +205,7 @@ def dataset(data: Iterable[Data], num_nodes: int, num_classes: int | None = None
     index = -1
     for index, sequence in enumerate(data):
         try:
-            batch(sequence, num_nodes, num_classes)
+            batch(sequence, num_nodes, num_classes, in_channels)
         except (TypeError, ValueError) as error:
             raise type(error)(f"dataset[{index}]: {error}") from error
     if index < 0:

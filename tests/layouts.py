@@ -8,7 +8,15 @@ from torch import Tensor
 
 from lgrin.nn import LearnableAdjacency
 
-KINDS = ("dense", "ragged", "ragged with absent nodes", "edges", "banded", "ragged banded")
+KINDS = (
+    "dense",
+    "ragged",
+    "ragged with absent nodes",
+    "edges",
+    "edges with absent nodes",
+    "banded",
+    "ragged banded",
+)
 
 
 @dataclass
@@ -34,19 +42,21 @@ class Sequences:
             return self.x, (adjacency.graph(mask=self.mask),), {"mask": self.mask}
         batch, frame = self.mask.nonzero(as_tuple=True)
         x, mask, size = self.x[self.mask], None, self.x.size(0)
-        if kind == "ragged with absent nodes":
+        if "absent" in kind:
             batch, frame = torch.ones_like(self.mask).nonzero(as_tuple=True)
             x, mask = self.x.flatten(0, 1), self.mask.flatten()
+            junk = torch.tensor([0, -1, 99])[torch.arange(len(frame)) % 3]
+            frame = torch.where(mask, frame, junk if "ragged" in kind else frame)  # an absent node's frame is nothing
         place = {"frame": frame, "batch": batch, "mask": mask, "batch_size": size}
-        if kind == "edges":
-            return x, adjacency.edges(frame, batch), place
+        if "edges" in kind:
+            return x, (*adjacency.edges(frame, batch), mask), place
         return x, (adjacency.graph(**place),), place
 
     def present(self, kind, nodes):
         """The rows of the nodes that are present, in one order for every layout."""
         if kind in ("dense", "banded"):
             return nodes[self.mask]
-        return nodes[self.mask.flatten()] if kind == "ragged with absent nodes" else nodes
+        return nodes[self.mask.flatten()] if "absent" in kind else nodes
 
 
 @st.composite

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from torch_geometric import EdgeIndex
 from torch_geometric.data import Data
 
 from lgrin import LGrIN, validate
@@ -75,6 +76,12 @@ LAYER_ERRORS = {
         ValueError,
         r"edge_weight has shape \[3\]; for 2",
     ),
+    "sparse of another size": (FLAT, torch.eye(3).to_sparse(), {}, ValueError, r"x has 4 nodes, but .* is \[3, 3\]"),
+    "sparse stack": (FLAT, torch.eye(4).expand(2, 4, 4).to_sparse(), {}, ValueError, r"is \[2, 4, 4\]; it has one row"),
+    "EdgeIndex of another size": (FLAT, EdgeIndex(EDGES, sparse_size=(7, 7)), {}, ValueError, r"is \[7, 7\]"),
+    "floating edge list of 2 nodes": (FLAT[:2], EDGES.float().repeat(1, 2), {}, TypeError, "pass edge_index.long"),
+    "graph that is not square": (FLAT, DenseGraph(torch.rand(5, 4)), {}, ValueError, r"has shape \[5, 4\]"),
+    "not a tensor": ([[1.0]], ADJ, {}, TypeError, "x is a list; node features are a floating tensor"),
     "not an adjacency": (X, "line", {}, TypeError, "edge_index is a str; it may be a tensor, an EdgeIndex"),
 }
 
@@ -97,14 +104,31 @@ MODEL_ERRORS = {
     "weights alone": (lambda: MODEL(X, edge_weight=ADJ), "edge_weight was given without edge_index"),
     "flat lengths": (lambda: MODEL(FLAT, batch=torch.tensor([0, 0, 0, 1])), "frame is None, but batch has 4 nodes"),
     "batch size": (lambda: MODEL(torch.randn(10, 3), batch=torch.arange(10) // 5, batch_size=3), "10 nodes of 3 sequences"),  # noqa: E501
-    "frame shape": (lambda: MODEL(FLAT, frame=torch.arange(3), batch=torch.zeros(4).long()), r"frame has shape \[3\], but batch \[4\]"),  # noqa: E501
+    "frame shape": (lambda: MODEL(FLAT, frame=torch.arange(3), batch=torch.zeros(4).long()), r"frame has shape \[3\]; for x \[4, 3\] it is \[4\]"),  # noqa: E501
     "line on edges": (lambda: LGrIN.released(3, 5, 2)(FLAT, EDGES, frame=torch.arange(4)), "an edge list does not say it"),  # noqa: E501
     "pool frames": (lambda: LearnablePool(5)(X[:, :4]), "x has 4 frames, but this pool was built for num_nodes=5"),
     "pool rank": (lambda: LearnablePool(5)(X[0, 0]), r"x has shape \[3\]"),
     "pool mask": (lambda: GraphReadout(5)(X, mask=torch.ones(5).bool()), r"mask is torch.bool \[5\]"),
     "pool batch": (lambda: GraphReadout(5)(X, batch=torch.zeros(2).long()), r"batch has shape \[2\] beside x \[2, 5, 3\]"),  # noqa: E501
     "pool frame": (lambda: GraphReadout(5)(X, frame=torch.arange(4)), r"frame has shape \[4\]"),
-    "pool size": (lambda: GraphReadout(5)(X, batch_size=3), "batch_size is 3, but x .* holds 2 sequences"),
+    "pool size": (lambda: GraphReadout(5)(X, batch_size=3), "batch_size is 3, but x .* without batch holds 2"),
+    "dense batch": (lambda: MODEL(X, batch=torch.zeros(2).long()), "dense x .* needs none"),
+    "flat batch size": (lambda: MODEL(FLAT, frame=torch.arange(4), batch_size=2), "batch_size is 2, but x .* holds 1"),
+    "rank": (lambda: MODEL(X[0, 0]), r"x has shape \[3\]"),
+    "dense frame": (lambda: MODEL(X, frame=torch.arange(4)), r"frame has shape \[4\]; for x \[2, 5, 3\] it is \[2, 5\]"),  # noqa: E501
+    "ragged mask": (lambda: MODEL(FLAT, frame=torch.arange(4), mask=torch.ones(3).bool()), r"mask is torch.bool \[3\]"),
+    "graph mask": (
+        lambda: MODEL.adjacency.graph(torch.arange(4), mask=torch.ones(3).bool()),
+        r"frame, batch and mask have shapes \[\[4\], None, \[3\]\]",
+    ),
+    "place twice": (
+        lambda: MODEL(FLAT, MODEL.adjacency.graph(torch.arange(4)), batch=torch.zeros(4).long()),
+        "batch was given beside a ragged graph, which carries its own",
+    ),
+    "edges and frames": (lambda: MODEL(FLAT, EDGES), "x has 4 frames, but this pool was built for num_nodes=5"),
+    "threshold": (lambda: MODEL.adjacency.edges(threshold=-1.0), "threshold is -1.0; an entry of 0 is no edge"),
+    "mask of no nodes": (lambda: MODEL.adjacency.edges(mask=torch.ones(5).bool()), "mask was given without frame"),
+    "head": (lambda: LGrIN(3, 5, 2, head_channels=0), "head_channels is 0"),
     "loss matrix": (lambda: structure_loss(ADJ[:4]), r"adj has shape \[4, 5\]"),
     "huge band": (lambda: LearnableAdjacency(8193, bandwidth=0)(), "num_nodes is 8193; .* pass adjacency.graph()"),
     "not symmetric": (lambda: LearnableAdjacency(5, init=ADJ, symmetric=True), "init is not symmetric"),
@@ -125,10 +149,45 @@ MODEL_ERRORS = {
 @pytest.mark.parametrize("name", MODEL_ERRORS)
 def test_models_and_parts_refuse_what_does_not_fit(name):
     call, message = MODEL_ERRORS[name]
+    assert MODEL.training, "a norm would change its statistics"
     before = {key: tensor.clone() for key, tensor in MODEL.state_dict().items()}
     with pytest.raises(ValueError, match=message):
         call()
     assert all(torch.equal(before[key], tensor) for key, tensor in MODEL.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["frame", "batch"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8])
+def test_frames_and_sequences_are_whole_numbers(name, dtype):
+    place = {"frame": torch.arange(4), "batch": torch.zeros(4).long()}
+    place[name] = place[name].to(dtype)
+    for call in (MODEL, GraphReadout(5)):
+        with pytest.raises(TypeError, match=rf"{name} is {dtype}; .* pass {name}.long\(\)"):
+            call(FLAT, **place)
+
+
+def test_int32_numbers_do_as_well():
+    model = LGrIN(3, 5, 2, branch_channels=(4,)).eval()
+    place = {"frame": torch.arange(4), "batch": torch.tensor([0, 0, 1, 1])}
+    expected = model(FLAT, **place)
+    assert torch.equal(model(FLAT, **{name: value.int() for name, value in place.items()}), expected)
+
+
+def test_a_line_model_refuses_an_edge_list_before_anything_changes():
+    model = LGrIN.released(3, 5, 2)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match="an edge list does not say it"):
+        model(FLAT, EDGES, frame=torch.arange(4))
+    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
+
+
+def test_kinds_of_arguments_are_named():
+    with pytest.raises(TypeError, match="branch_channels is 4; it is one width a branch"):
+        LGrIN(3, 5, 2, branch_channels=4)
+    with pytest.raises(TypeError, match="init is a list; it may be normal, uniform, temporal or a tensor"):
+        LearnableAdjacency(2, init=[[1.0, 0.0], [0.0, 1.0]])
+    with pytest.raises(TypeError, match="adj is a RaggedGraph; it may be a tensor"):
+        structure_loss(MODEL.adjacency.graph(torch.arange(4)))
 
 
 OPTIONS = {
@@ -196,6 +255,9 @@ VALIDATION_ERRORS = {
     "empty sequence": ({"num_graphs": 3}, "sequence 2 has no present frame; leave it out"),
     "masked sequence": ({"mask": torch.tensor([True, True, False])}, "sequence 1 has no present frame"),
     "unsorted": ({"batch": torch.tensor([0, 1, 0])}, "batch is not sorted"),
+    "no labels": ({"y": None}, "y has shape None; 2 sequences need one label each"),
+    "labels of another number": ({"y": torch.tensor([0])}, r"y has shape \[1\]; 2 sequences"),
+    "frames of another number": ({"frame": torch.tensor([0])}, r"frame has shape \[1\]; for x \[3, 2\]"),
     "batch range": ({"batch": torch.tensor([0, 0, 2])}, r"batch\[2\] is 2; with batch_size=2"),
 }
 
@@ -211,11 +273,17 @@ def test_validation_accepts_what_is_fine():
     validate.batch(data(), num_nodes=4, num_classes=2, training=True)
     validate.batch(data(x=features((1, 0), torch.nan), mask=torch.tensor([True, False, True])), 4, 2)
     validate.frames(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
+    validate.frames(torch.tensor([0, -1, 0]), num_nodes=2, mask=torch.tensor([True, False, False]))
 
 
 def test_validation_refuses_labels_that_are_no_whole_numbers():
     with pytest.raises(TypeError, match=r"y is torch\.float32; labels are whole numbers"):
         validate.labels(torch.tensor([0.0]), 2)
+
+
+def test_validation_refuses_features_of_another_number():
+    with pytest.raises(ValueError, match="x has 2 features a frame, but in_channels=3"):
+        validate.batch(data(), 4, 2, in_channels=3)
 
 
 def test_validation_refuses_a_single_frame_under_batch_norm():

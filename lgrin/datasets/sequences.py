@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from types import CodeType, FunctionType
+from typing import Any
 
 import torch
 from torch_geometric.data import Data, InMemoryDataset
@@ -11,6 +13,39 @@ from lgrin import validate
 from lgrin.files import write_atomically
 
 FORMAT = 1
+
+
+def describe(name: str, setting: Any) -> str:
+    """Puts into words what a transform or filter does, the same words in every process.
+
+    Args:
+        name: Name of the argument.
+        setting: A PyG transform, a function, or ``None``.
+
+    Returns:
+        Its representation; for a function its code, its defaults and what it closes over.
+
+    Raises:
+        ValueError: If it only says where in memory it is.
+
+    Example:
+        >>> describe("pre_filter", lambda data: True) == describe("pre_filter", lambda data: False)
+        False
+    """
+    if isinstance(setting, FunctionType):
+        enclosed = [cell.cell_contents for cell in setting.__closure__ or ()]
+        parts = [setting.__code__, setting.__defaults__, setting.__kwdefaults__, *enclosed]
+        return " ".join(describe(name, part) for part in parts)
+    if isinstance(setting, CodeType):
+        constants = " ".join(describe(name, constant) for constant in setting.co_consts)
+        return f"{setting.co_code.hex()} {setting.co_names} {constants}"
+    text = repr(setting)
+    if " at 0x" in text:
+        raise ValueError(
+            f"{name} is {text}, which does not say what it does, and processed files are named after that; give it a "
+            f"__repr__ with its settings, or pass a function"
+        )
+    return text
 
 
 class SequenceDataset(InMemoryDataset):
@@ -40,8 +75,8 @@ class SequenceDataset(InMemoryDataset):
         described = {
             **settings,
             "format": FORMAT,
-            "pre_transform": repr(pre_transform),
-            "pre_filter": repr(pre_filter),
+            "pre_transform": describe("pre_transform", pre_transform),
+            "pre_filter": describe("pre_filter", pre_filter),
         }
         self.settings_hash = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
         super().__init__(root, transform, pre_transform, pre_filter, force_reload=force_reload)
@@ -68,12 +103,15 @@ class SequenceDataset(InMemoryDataset):
             TypeError: If a label is no whole number.
             ValueError: If a sequence is empty, not finite where it is present, or its label is no class.
         """
+        sequences = [data for data in sequences if self.pre_filter is None or self.pre_filter(data)]
+        if not sequences:
+            raise ValueError("pre_filter leaves no sequence; let it return True for some")
         longest = max((data.x.size(0) for data in sequences), default=1)
         validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(classes))
-        kept = [data for data in sequences if self.pre_filter is None or self.pre_filter(data)]
-        kept = kept if self.pre_transform is None else [self.pre_transform(data) for data in kept]
-        stored, slices = self.collate(kept)
-        content = {"data": stored.to_dict(), "slices": dict(slices), "classes": list(classes)}
+        if self.pre_transform is not None:
+            sequences = [self.pre_transform(data) for data in sequences]
+        stored, slices = self.collate(sequences)
+        content = {"data": stored.to_dict(), "slices": slices and dict(slices), "classes": list(classes)}
         write_atomically(path, lambda name: torch.save(content, name))
 
     def read(self, path: str) -> list[str]:

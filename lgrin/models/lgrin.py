@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import Dropout, Linear, Module, ModuleList, PReLU, Sequential
 
-from lgrin.graph import Graph, RaggedGraph, as_graph
+from lgrin.arguments import check_nodes
+from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
 from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm
 from lgrin.nn.pool import Sequences
-from lgrin.options import check_positive
+from lgrin.options import check_whole
 
 PAPER: dict[str, Any] = {
     "norm": None,
@@ -95,13 +96,14 @@ class LGrIN(Module):
         dropout: float = 0.5,
         input_norm: bool = True,
     ) -> None:
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
+        in_channels, num_nodes = check_whole("in_channels", in_channels), check_whole("num_nodes", num_nodes)
+        num_classes, num_layers = check_whole("num_classes", num_classes), check_whole("num_layers", num_layers)
+        head_channels = None if head_channels is None else check_whole("head_channels", head_channels)
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self.config = None if any(isinstance(value, Module) for value in arguments.values()) else arguments
-        for name, value in (("in_channels", in_channels), ("num_nodes", num_nodes), ("num_classes", num_classes)):
-            check_positive(name, value)
-        check_positive("num_layers", num_layers)
         self.in_channels, self.num_nodes, self.num_classes = in_channels, num_nodes, num_classes
+        self.neighborhood = neighborhood
         self.adjacency = _module(
             LearnableAdjacency, num_nodes, "adjacency", RECOMMENDED_ADJACENCY if adjacency is None else adjacency
         )
@@ -121,6 +123,8 @@ class LGrIN(Module):
     @classmethod
     def paper(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
         """Builds the network of the paper's text; ``docs/fidelity.md`` says how its silences are read.
+
+        The paper's loss is ``LGrINLoss(N, reduction="sum")``, which no training here takes unless asked to.
 
         Args:
             in_channels: Features per frame, P.
@@ -207,7 +211,7 @@ class LGrIN(Module):
     ) -> Tensor:
         """Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
 
-        Arguments are those of the class. Call ``eval()`` first, as for any prediction.
+        Arguments are those of the class. Computed in evaluation mode, whatever mode the model is in.
 
         Returns:
             Int64 ``[B]``, the lowest frame where several win equally many; -1 for an empty sequence.
@@ -217,7 +221,13 @@ class LGrIN(Module):
             >>> model.salient_frames(torch.rand(4, 8, 3)).shape
             torch.Size([4])
         """
-        nodes = self._nodes(x, edge_index, edge_weight, frame, batch, mask, batch_size)
+        modes = {module: module.training for module in self.modules()}
+        try:
+            self.eval()
+            nodes = self._nodes(x, edge_index, edge_weight, frame, batch, mask, batch_size)
+        finally:
+            for module, training in modes.items():
+                module.training = training
         winner = Sequences.read(*nodes).max()[1]
         same = winner.unsqueeze(-1) == winner.unsqueeze(-2)
         wins = same.sum(-1)
@@ -235,19 +245,26 @@ class LGrIN(Module):
         batch_size: int | None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, int | None]:
         """Runs the inception layers and returns the arguments of the readout."""
-        if x.dim() == 3 and frame is not None and frame.dim() == 1:
-            frame = frame.expand(x.shape[:-1])
-        if edge_index is None:
-            graph = self._learned_graph(x, edge_weight, frame, batch, mask, batch_size)
-        else:
-            graph = as_graph(x, edge_index, edge_weight, mask)
+        check_nodes(x, frame, batch, mask, batch_size)
         if x.size(-1) != self.in_channels:
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
             )
+        frame = None if frame is None else frame.long().expand(x.shape[:-1])
+        if edge_index is None:
+            graph = self._learned_graph(x, edge_weight, frame, batch, mask, batch_size)
+        else:
+            graph = as_graph(x, edge_index, edge_weight, mask)
         if isinstance(graph, RaggedGraph):
+            _refuse_place(frame if edge_index is not None else None, batch if edge_index is not None else None)
             frame, batch_size = graph.frame, graph.present.size(0)
             batch = graph.batch if x.dim() == 2 else None
+        elif isinstance(graph, EdgeList):
+            if self.neighborhood == "line":
+                graph.line_max(x)  # raises, before anything has changed
+            graph = graph._replace(frame=frame)
+        if isinstance(self.readout, GraphReadout) and self.readout.learned is not None:
+            self.readout.learned.frame_weight(Sequences.read(x, frame, batch, graph.mask, batch_size))
         if self.input_norm is not None:
             x = self.input_norm(x, graph.mask)
         for layer in self.layers:
@@ -300,3 +317,9 @@ def _head(width: int, head_channels: int | None, num_classes: int, dropout: floa
     return Sequential(
         Linear(width, head_channels), Dropout(dropout), PReLU(head_channels), Linear(head_channels, num_classes)
     )
+
+
+def _refuse_place(frame: Tensor | None, batch: Tensor | None) -> None:
+    for name, value in (("frame", frame), ("batch", batch)):
+        if value is not None:
+            raise ValueError(f"{name} was given beside a ragged graph, which carries its own; leave {name} out")

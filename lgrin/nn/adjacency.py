@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
+from lgrin.arguments import check_index
 from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, count_sequences, frames_in_order
-from lgrin.options import check_option, check_positive
+from lgrin.options import check_option, check_whole
 
 INITS = ("normal", "uniform", "temporal")
 NONNEGATIVITIES = ("relu",)
@@ -60,14 +61,16 @@ class LearnableAdjacency(Module):
         bandwidth: int | None = None,
     ) -> None:
         super().__init__()
-        check_positive("num_nodes", num_nodes)
+        num_nodes = check_whole("num_nodes", num_nodes)
         if not isinstance(init, Tensor):
+            if not isinstance(init, str):
+                raise TypeError(f"init is a {type(init).__name__}; it may be {', '.join(INITS)} or a tensor [M, M]")
             check_option("init", init, INITS)
         check_option("nonnegativity", nonnegativity, NONNEGATIVITIES)
         check_option("normalize", normalize, NORMALIZATIONS)
-        if bandwidth is not None and (not isinstance(bandwidth, int) or bandwidth < 0):
-            raise ValueError(f"bandwidth is {bandwidth!r}; it may be a whole number, 0 or larger, or None")
-        self.num_nodes, self.init, self.normalize = num_nodes, init, normalize
+        bandwidth = None if bandwidth is None else check_whole("bandwidth", bandwidth, minimum=0)
+        self.num_nodes, self.normalize = num_nodes, normalize
+        self.init = init.detach().clone() if isinstance(init, Tensor) else init
         self.nonnegativity, self.symmetric, self.bandwidth = nonnegativity, symmetric, bandwidth
         if isinstance(init, Tensor):
             self._check_matrix(init)
@@ -102,8 +105,8 @@ class LearnableAdjacency(Module):
         if isinstance(self.init, Tensor):
             target, source = self._positions()
             inside = (source >= 0) & (source < self.num_nodes)
-            start = self.init.detach()[target, source.clamp(0, self.num_nodes - 1)].masked_fill(~inside, 0)
-            self.weight.data.copy_(start)
+            kept = self.init.to(self.weight.device)[target, source.clamp(0, self.num_nodes - 1)]
+            self.weight.data.copy_(kept.masked_fill(~inside, 0))
         elif self.init == "normal":
             torch.nn.init.normal_(self.weight)
         elif self.init == "uniform":
@@ -162,24 +165,29 @@ class LearnableAdjacency(Module):
         graph = DenseGraph(self(), mask) if self.bandwidth is None else BandedGraph(self._band(), mask)
         if frame is None and batch is None:
             return graph
-        frame, batch, batch_size = self._place(frame, batch, batch_size)
+        frame, batch, batch_size = self._place(frame, batch, batch_size, mask)
         return RaggedGraph.place(graph, frame, batch, batch_size, mask)
 
     def edges(
-        self, frame: Tensor | None = None, batch: Tensor | None = None, threshold: float = 0.0
+        self,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        threshold: float = 0.0,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Lists the edges for other people's layers; their weights carry gradients to the adjacency.
 
         Args:
             frame: Int64 ``[N]``, each node's frame; ``None`` as in :meth:`graph`.
             batch: Int64 ``[N]``, each node's sequence; ``None`` means a single one.
-            threshold: Edges have a weight above this.
+            threshold: Edges have a weight above this, which is not negative.
+            mask: Bool, shaped like the nodes; absent ones get no edge. Needs ``frame`` or ``batch``.
 
         Returns:
             ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``.
 
         Raises:
-            ValueError: If sizes do not fit.
+            ValueError: If sizes do not fit, the threshold is negative, or there is a mask and no node to put it on.
 
         Example:
             >>> adjacency = LearnableAdjacency(3, init=torch.tensor([[0.0, 2, 0], [0, 0, 0], [0, 0, 1]]))
@@ -187,6 +195,8 @@ class LearnableAdjacency(Module):
             >>> edge_index.tolist(), edge_weight.tolist()
             ([[1, 2], [0, 2]], [2.0, 1.0])
         """
+        if threshold < 0:
+            raise ValueError(f"threshold is {threshold}; an entry of 0 is no edge, so it has to be 0 or larger")
         if self.bandwidth is None:
             weights = self()
             row, column = (weights > threshold).nonzero(as_tuple=True)
@@ -197,16 +207,29 @@ class LearnableAdjacency(Module):
             target, source = row, row + column - self.bandwidth
         weight = weights[row, column]
         if frame is None and batch is None:
+            if mask is not None:
+                raise ValueError("mask was given without frame and batch; say which frame each node is")
             return torch.stack([source, target]), weight
-        frame, batch, batch_size = self._place(frame, batch, None)
+        frame, batch, batch_size = self._place(frame, batch, None, mask)
+        index = torch.arange(frame.numel(), device=frame.device).view(frame.shape)
+        present = torch.ones_like(frame, dtype=torch.bool) if mask is None else mask
         node = frame.new_full((batch_size, self.num_nodes), -1)
-        node[batch, frame] = torch.arange(frame.numel(), device=frame.device).view(frame.shape)
+        node[batch[present], frame[present]] = index[present]
         edge_index = torch.stack([node[:, source], node[:, target]])
         exists = (edge_index >= 0).all(0)
         return edge_index[:, exists], weight.expand(batch_size, -1)[exists]
 
-    def _place(self, frame: Tensor | None, batch: Tensor | None, batch_size: int | None) -> tuple[Tensor, Tensor, int]:
+    def _place(
+        self, frame: Tensor | None, batch: Tensor | None, batch_size: int | None, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, int]:
         """Says of every node which frame of which sequence it is."""
+        check_index("frame", frame)
+        check_index("batch", batch)
+        shapes = [list(one.shape) for one in (frame, batch, mask) if one is not None]
+        if any(shape != shapes[0] for shape in shapes):
+            shown = [None if one is None else list(one.shape) for one in (frame, batch, mask)]
+            raise ValueError(f"frame, batch and mask have shapes {shown}; they have one entry a node, all alike")
+        frame, batch = (None if one is None else one.long() for one in (frame, batch))
         if batch is None:
             assert frame is not None
             if frame.dim() == 2:
@@ -215,8 +238,6 @@ class LearnableAdjacency(Module):
             return frame, torch.zeros_like(frame), 1
         if frame is None:
             frame, batch_size = frames_in_order(batch, self.num_nodes, batch_size)
-        if frame.shape != batch.shape:
-            raise ValueError(f"frame has shape {list(frame.shape)}, but batch {list(batch.shape)}; both are [N]")
         return frame, batch, count_sequences(batch, batch_size)
 
     def _storage_shape(self) -> tuple[int, ...]:

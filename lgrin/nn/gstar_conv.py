@@ -1,7 +1,6 @@
 """G* convolution, Eq. (4)."""
 
 from itertools import pairwise
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from lgrin.graph import Graph, hide
 from lgrin.nn.layer import GraphLayer
 from lgrin.nn.norm import MaskedBatchNorm
-from lgrin.options import check_option, check_positive
+from lgrin.options import check_option, check_whole
 
 NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
 
@@ -65,12 +64,11 @@ class GStarConv(GraphLayer):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(in_channels)
-        for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("num_layers", num_layers)):
-            check_positive(name, value)
+        in_channels, out_channels = self.in_channels, check_whole("out_channels", out_channels)
+        num_layers = check_whole("num_layers", num_layers)
         check_option("norm", norm, (*NORMS, None))
         self.out_channels = out_channels
-        hidden = _hidden_width(in_channels, out_channels, hidden_channels)
-        check_positive("hidden_channels", hidden)
+        hidden = check_whole("hidden_channels", _hidden_width(in_channels, out_channels, hidden_channels))
         widths = [in_channels, *[hidden] * (num_layers - 1), out_channels]
         self.lins = ModuleList(Linear(before, after) for before, after in pairwise(widths))
         self.norms = ModuleList(NORMS[norm](width) for width in widths[1:]) if norm else None
@@ -128,6 +126,6 @@ def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | st
         return out_channels
     if hidden_channels == "bottleneck":
         return (in_channels + out_channels) // 4
-    if not isinstance(hidden_channels, Integral):
+    if isinstance(hidden_channels, str):
         raise ValueError(f"hidden_channels is {hidden_channels!r}; it may be a positive int, 'bottleneck' or None")
     return hidden_channels

@@ -59,6 +59,8 @@ class GraphInception(GraphLayer):
     ) -> None:
         super().__init__(in_channels)
         check_option("neighborhood", neighborhood, NEIGHBORHOODS)
+        if not isinstance(branch_channels, Sequence) or isinstance(branch_channels, str):
+            raise TypeError(f"branch_channels is {branch_channels!r}; it is one width a branch, such as (128, 64)")
         self.neighborhood = neighborhood
         self.branches = ModuleList(GStarConv(in_channels, channels, **conv_kwargs) for channels in branch_channels)
         self.out_channels = sum(branch_channels) + in_channels
@@ -78,10 +80,10 @@ class GraphInception(GraphLayer):
     ) -> Tensor:
         """Convolves and pools node features; see the class."""
         graph = self.read_graph(x, edge_index, edge_weight, mask)
+        loudest = graph.line_max(x) if self.neighborhood == "line" else graph.neighbor_max(x)
         total = graph.aggregate(x)
         convs: Any = self.branches
         branches = [conv.project(total, graph.mask) for conv in convs]
-        loudest = graph.line_max(x) if self.neighborhood == "line" else graph.neighbor_max(x)
         return torch.cat([*branches, loudest], dim=-1)
 
     def __repr__(self) -> str:

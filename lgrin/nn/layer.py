@@ -4,6 +4,7 @@ from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
 from lgrin.graph import EdgeList, Graph, as_graph
+from lgrin.options import check_whole
 
 
 class GraphLayer(MessagePassing):
@@ -18,7 +19,7 @@ class GraphLayer(MessagePassing):
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.in_channels = check_whole("in_channels", in_channels)
 
     def read_graph(
         self, x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None, mask: Tensor | None

@@ -1,20 +1,22 @@
 """The losses, Eq. (7)-(9)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
-from lgrin.graph import BandedGraph
+from lgrin.graph import BandedGraph, DenseGraph, wide
 from lgrin.nn.adjacency import LearnableAdjacency
 from lgrin.nn.pool import LearnablePool
-from lgrin.options import check_option, check_positive
+from lgrin.options import check_option, check_whole
 
 REDUCTIONS = ("sum", "mean")
 
 
 def structure_loss(
-    adj: Tensor | BandedGraph,
+    adj: Any,
     lambda_distance: float = 0.1,
     lambda_frobenius: float = 0.1,
     reduction: str = "sum",
@@ -24,7 +26,7 @@ def structure_loss(
     .. math:: \lambda_1 \sum_{ij} (i - j)^2 A_{ij} + \lambda_2 \sum_{ij} A_{ij}^2
 
     Args:
-        adj: Non-negative weights ``[M, M]``, or a banded graph.
+        adj: Non-negative weights ``[M, M]``, or a dense or banded graph.
         lambda_distance: Price of distance, the paper's lambda_1.
         lambda_frobenius: Price of weight, the paper's lambda_2.
         reduction: ``"sum"`` over all M*M entries (the paper) or their ``"mean"`` (the released code).
@@ -33,6 +35,7 @@ def structure_loss(
         A scalar.
 
     Raises:
+        TypeError: If it is neither.
         ValueError: If the matrix is not square or the reduction is unknown.
 
     Source:
@@ -47,11 +50,15 @@ def structure_loss(
         weights, num_nodes = adj.band, adj.num_nodes
         distance = torch.arange(weights.size(1), device=weights.device) - adj.bandwidth
     else:
+        adj = adj.adj if isinstance(adj, DenseGraph) else adj
+        if not isinstance(adj, Tensor):
+            raise TypeError(f"adj is a {type(adj).__name__}; it may be a tensor [M, M], a DenseGraph or a BandedGraph")
         if adj.dim() != 2 or adj.size(0) != adj.size(1):
             raise ValueError(f"adj has shape {list(adj.shape)}; it may be [M, M] or a BandedGraph")
         weights, num_nodes = adj, adj.size(0)
         index = torch.arange(num_nodes, device=adj.device)
         distance = index - index.unsqueeze(-1)
+    weights = wide(weights)
     total = (
         lambda_distance * distance.square().to(weights.dtype) * weights + lambda_frobenius * weights.square()
     ).sum()
@@ -82,7 +89,7 @@ class StructureLoss(Module):
         check_option("reduction", reduction, REDUCTIONS)
         self.lambda_distance, self.lambda_frobenius, self.reduction = lambda_distance, lambda_frobenius, reduction
 
-    def forward(self, adj: Tensor | BandedGraph) -> Tensor:
+    def forward(self, adj: Any) -> Tensor:
         """Charges a matrix ``[M, M]`` or a banded graph."""
         return structure_loss(adj, self.lambda_distance, self.lambda_frobenius, self.reduction)
 
@@ -136,7 +143,7 @@ class LGrINLoss(Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        check_positive("num_sequences", num_sequences)
+        check_whole("num_sequences", num_sequences)
         self.structure = StructureLoss(lambda_distance, lambda_frobenius, reduction)
         self.num_sequences, self.lambda_pool = num_sequences, lambda_pool
 
@@ -150,8 +157,7 @@ class LGrINLoss(Module):
         total: Tensor | float = 0.0
         for module in model.modules():
             if isinstance(module, LearnableAdjacency):
-                graph = module.graph()
-                total = total + self.structure(graph if isinstance(graph, BandedGraph) else graph[0])
+                total = total + self.structure(module.graph())
             elif isinstance(module, LearnablePool):
                 squares = module.weight.square()
                 total = total + self.lambda_pool * (squares.mean() if mean else squares.sum())

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.graph import hide
-from lgrin.options import check_positive
+from lgrin.graph import hide, wide
+from lgrin.options import check_whole
 
 
 class MaskedBatchNorm(Module):
@@ -42,7 +42,7 @@ class MaskedBatchNorm(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
         super().__init__()
-        check_positive("num_features", num_features)
+        check_whole("num_features", num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight = Parameter(torch.ones(num_features)) if affine else None
         self.bias = Parameter(torch.zeros(num_features)) if affine else None
@@ -87,7 +87,7 @@ class MaskedBatchNorm(Module):
         return out.view(x.shape)
 
     def _normalize_present(self, rows: Tensor, mask: Tensor | None) -> Tensor:
-        rows = rows.to(self.running_mean.dtype)
+        dtype, rows = rows.dtype, wide(rows)
         present = rows.new_ones(rows.size(0)) if mask is None else mask.reshape(-1).to(rows.dtype)
         count = present.sum()
         mean = rows.sum(0) / count.clamp(min=1)
@@ -95,12 +95,13 @@ class MaskedBatchNorm(Module):
         squares = centered.square().sum(0)
         self._track(mean.detach(), squares.detach() / (count - 1).clamp(min=1), count)
         out = centered * torch.rsqrt(squares / count.clamp(min=1) + self.eps)
-        return out if self.weight is None or self.bias is None else out * self.weight + self.bias
+        out = out if self.weight is None or self.bias is None else out * self.weight + self.bias
+        return out.to(dtype)
 
     def _track(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
         weight = self.momentum * (count > 0).to(mean.dtype)
-        self.running_mean.lerp_(mean, weight)
-        self.running_var.lerp_(var, weight)
+        for running, new in ((self.running_mean, mean), (self.running_var, var)):
+            running.copy_(wide(running).lerp(new, weight))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_features})"

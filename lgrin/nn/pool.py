@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.graph import count_sequences, frames_from_start, frames_in_order, hide
-from lgrin.options import check_option, check_positive
+from lgrin.arguments import check_nodes
+from lgrin.graph import count_sequences, frames_from_start, frames_in_order, hide, wide
+from lgrin.options import check_option, check_whole
 
 INITS = ("mean", "ones", "xavier")
 PARTS = ("max", "learned", "mean", "sum")
@@ -45,39 +46,32 @@ class Sequences(NamedTuple):
         Raises:
             ValueError: If ranks or sizes do not fit.
         """
-        if x.dim() not in (2, 3):
-            raise ValueError(f"x has shape {list(x.shape)}; node features are [N, F], [M, F] or [B, M, F]")
-        if mask is not None and (mask.dtype != torch.bool or mask.shape != x.shape[:-1]):
-            raise ValueError(
-                f"mask is {mask.dtype} {list(mask.shape)}; for x {list(x.shape)} it has to be torch.bool "
-                f"{list(x.shape[:-1])}"
-            )
-        if frame is not None and frame.shape not in (x.shape[:-1], x.shape[-2:-1]):
-            raise ValueError(f"frame has shape {list(frame.shape)}; for x {list(x.shape)} it is {list(x.shape[:-1])}")
+        check_nodes(x, frame, batch, mask, batch_size)
+        frame = None if frame is None else frame.long().expand(x.shape[:-1])
+        if mask is not None and frame is not None:
+            frame = frame.masked_fill(~mask, 0)  # whatever the frame of an absent node was
         x = hide(x, mask)
-        if batch is None:
-            if x.dim() == 2:
-                x, mask = x.unsqueeze(0), None if mask is None else mask.unsqueeze(0)
-            if batch_size not in (None, x.size(0)):
-                raise ValueError(f"batch_size is {batch_size}, but x {list(x.shape)} holds {x.size(0)} sequences")
-            return cls(x, frame, None, mask, x.size(0))
-        if x.dim() == 3 or batch.shape != x.shape[:1]:
-            raise ValueError(
-                f"batch has shape {list(batch.shape)} beside x {list(x.shape)}; batch is [N] for flat x [N, F], "
-                f"and dense x [B, M, F] needs none"
-            )
-        return cls(x, frame, batch, mask, count_sequences(batch, batch_size))
+        if batch is not None:
+            return cls(x, frame, batch.long(), mask, count_sequences(batch, batch_size))
+        if x.dim() == 2:
+            x = x.unsqueeze(0)
+            frame, mask = (None if one is None else one.unsqueeze(0) for one in (frame, mask))
+        return cls(x, frame, None, mask, x.size(0))
 
     def sum(self, x: Tensor) -> Tensor:
         """Adds up ``x`` over each sequence."""
         if self.batch is None:
             return x.sum(1)
-        return x.new_zeros(self.batch_size, *x.shape[1:]).index_add(0, self.batch, x)
+        return wide(x).new_zeros(self.batch_size, *x.shape[1:]).index_add(0, self.batch, wide(x)).to(x.dtype)
+
+    def mean(self) -> Tensor:
+        """Averages the present nodes of each sequence, ``[B, F]``; 0 for an empty one."""
+        return self.sum(self.x) / self.num_present().clamp(min=1).to(self.x.dtype)
 
     def num_present(self) -> Tensor:
-        """Counts the present nodes of each sequence, ``[B, 1]``; at least 1."""
-        present = self.x.new_ones(self.x.shape[:-1]) if self.mask is None else self.mask.to(self.x.dtype)
-        return self.sum(present).clamp(min=1).unsqueeze(-1)
+        """Counts the present nodes of each sequence, int64 ``[B, 1]``."""
+        present = torch.ones(self.x.shape[:-1], dtype=torch.int64, device=self.x.device)
+        return self.sum(present if self.mask is None else self.mask.long()).unsqueeze(-1)
 
     def max(self) -> tuple[Tensor, Tensor]:
         """Finds the largest present feature of each sequence; at a tie the lowest frame, then the lowest node.
@@ -89,25 +83,18 @@ class Sequences(NamedTuple):
         x = nodes.x if nodes.mask is None else nodes.x.masked_fill(~nodes.mask.unsqueeze(-1), -torch.inf)
         if nodes.batch is None:
             values, source = x.max(1)  # documented to return the first of equal maxima
-            frame = source if nodes.frame is None else nodes.frame.expand(x.shape[:-1]).gather(1, source)
+            frame = source if nodes.frame is None else nodes.frame.gather(1, source)
         else:
             values, source = _first_max(x, nodes.batch, self.batch_size)
             frame = frames_from_start(nodes.batch, self.batch_size) if nodes.frame is None else nodes.frame
-            frame = frame[source]
-        empty = ~nodes.exists()
+            frame = frame[source] if frame.numel() else source
+        empty = nodes.num_present() == 0
         return values.masked_fill(empty, 0), frame.masked_fill(empty, -1)
-
-    def exists(self) -> Tensor:
-        """Says which sequences have a present node, bool ``[B, 1]``."""
-        if self.mask is None and self.batch is None:
-            return self.x.new_ones(self.batch_size, 1, dtype=torch.bool)
-        present = self.x.new_ones(self.x.shape[:-1]) if self.mask is None else self.mask.to(self.x.dtype)
-        return (self.sum(present) > 0).unsqueeze(-1)
 
     def _sorted_by_frame(self) -> "Sequences":
         if self.frame is None:
             return self
-        frame, order = self.frame.expand(self.x.shape[:-1]).sort(dim=-1, stable=True)
+        frame, order = self.frame.sort(dim=-1, stable=True)
         if self.batch is not None:
             mask = None if self.mask is None else self.mask[order]
             return self._replace(x=self.x[order], frame=frame, batch=self.batch[order], mask=mask)
@@ -118,6 +105,8 @@ class Sequences(NamedTuple):
 def _first_max(x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     """The maximum of each sequence of ``[N, F]`` and the first row that holds it."""
     index = batch.unsqueeze(-1).expand_as(x)
+    if x.size(0) == 0:
+        return x.new_zeros(batch_size, x.size(1)), index.new_zeros(batch_size, x.size(1))
     start = x.new_full((batch_size, x.size(1)), -torch.inf)
     best = start.scatter_reduce(0, index, x.detach(), "amax")
     wins = (x == best[batch]) | x.isnan()
@@ -159,7 +148,7 @@ class LearnablePool(Module):
 
     def __init__(self, num_nodes: int, init: str = "mean") -> None:
         super().__init__()
-        check_positive("num_nodes", num_nodes)
+        check_whole("num_nodes", num_nodes)
         check_option("init", init, INITS)
         self.num_nodes, self.init = num_nodes, init
         self.weight = Parameter(torch.empty(num_nodes))
@@ -185,12 +174,17 @@ class LearnablePool(Module):
 
     def pool(self, nodes: Sequences) -> Tensor:
         """Pools nodes that were read already."""
-        weight = self._frame_weight(nodes)
+        weight = self.frame_weight(nodes)
         if nodes.batch is None:
             return torch.matmul(weight.unsqueeze(-2), nodes.x).squeeze(-2)
         return nodes.sum(nodes.x * weight.unsqueeze(-1))
 
-    def _frame_weight(self, nodes: Sequences) -> Tensor:
+    def frame_weight(self, nodes: Sequences) -> Tensor:
+        """Looks up p for every node.
+
+        Raises:
+            ValueError: If nodes do not say which frame they are and their number is not M.
+        """
         frame = nodes.frame
         if frame is None and nodes.batch is not None:
             frame, _ = frames_in_order(nodes.batch, self.num_nodes, nodes.batch_size)
@@ -263,7 +257,7 @@ class GraphReadout(Module):
         if part == "max":
             return nodes.max()[0]
         if part == "mean":
-            return nodes.sum(nodes.x) / nodes.num_present()
+            return nodes.mean()
         if part == "sum":
             return nodes.sum(nodes.x)
         assert self.learned is not None

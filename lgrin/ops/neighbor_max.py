@@ -34,6 +34,7 @@ def neighbor_max(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tu
         >>> source.flatten().tolist()
         [1, 2, 0]
     """
+    x = x.contiguous()
     best, source = _empty_race(x)
     for j in range(x.size(1)):
         runs = neighbors[..., :, j, None]
@@ -62,6 +63,7 @@ def neighbor_max_banded(x: Tensor, neighbors: Tensor, mask: Tensor | None = None
         >>> values.flatten().tolist()
         [3.0, 2.0, 3.0]
     """
+    x = x.contiguous()
     best, source = _empty_race(x)
     num_nodes, width = x.size(1), neighbors.size(1) // 2
     index = torch.arange(num_nodes, device=x.device)
@@ -189,13 +191,13 @@ def _read_winners(x: Tensor, best: Tensor, source_of: Callable[[Tensor], Tensor]
     nobody = best == torch.inf
     if not bool(nobody.any()):
         source = source_of(best).contiguous()
-        return x.gather(-2, source), source
+        return x.gather(-2, source).contiguous(), source
     source = source_of(best.masked_fill(nobody, 0)).contiguous()
     return x.gather(-2, source).masked_fill_(nobody, 0), source.masked_fill_(nobody, x.size(-2))
 
 
 def _fake(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(x, dtype=torch.int64)
+    return x.new_empty(x.shape), x.new_empty(x.shape, dtype=torch.int64)
 
 
 def _remember_source(ctx, inputs, output) -> None:

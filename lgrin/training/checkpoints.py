@@ -1,5 +1,6 @@
 """Checkpoints that are whole, and steps that can be repeated."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
             raise FileNotFoundError(f"there is no checkpoint {path}")
         try:
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError) as error:
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
             raise ValueError(f"checkpoint {path} is damaged ({error}); delete it and train again") from error
 
 
@@ -56,5 +57,56 @@ class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Seeds every generator."""
+        """Seeds PyTorch's generators."""
         torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
+
+
+class SameRun(callbacks.Callback):  # type: ignore[name-defined]
+    """Keeps in the checkpoint what a run was started with, so that it is not resumed as another run.
+
+    Args:
+        settings: Plain values by name.
+
+    Example:
+        >>> SameRun({"seed": 0}).state_dict()
+        {'seed': 0}
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the settings."""
+        return self.settings
+
+    def check(self, checkpoint: dict[str, Any]) -> None:
+        """Raises if a checkpoint was written by a run with other settings.
+
+        Raises:
+            ValueError: Naming the first that differs.
+        """
+        before = checkpoint["callbacks"].get(self.state_key, {})
+        for name, value in self.settings.items():
+            if before.get(name) != value:
+                raise ValueError(
+                    f"{name} is {value!r}, but the run to resume was started with {before.get(name)!r}; resume it with "
+                    f"the same, or start a new one in another folder"
+                )
+
+
+def has_stopped(checkpoint: dict[str, Any], patience: int) -> bool:
+    """Says whether the run that wrote a checkpoint had stopped early.
+
+    Args:
+        checkpoint: The loaded checkpoint.
+        patience: Epochs without improvement after which it stops.
+
+    Returns:
+        Whether it had.
+
+    Example:
+        >>> has_stopped({"callbacks": {"EarlyStopping": {"wait_count": 3}}}, patience=3)
+        True
+    """
+    states = [state for key, state in checkpoint["callbacks"].items() if key.startswith("EarlyStopping")]
+    return any(state["wait_count"] >= patience for state in states)

@@ -12,6 +12,7 @@ from lgrin import validate
 from lgrin.extras import require
 from lgrin.models import LGrIN
 from lgrin.nn import LGrINLoss
+from lgrin.options import check_whole
 from lgrin.transforms import Standardize
 
 lightning = require("lightning", extra="train")
@@ -65,17 +66,20 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
     ) -> None:
         super().__init__()
         if not isinstance(model, Module | Mapping):
-            raise TypeError(f"model is a {type(model).__name__}; it may be a module or the keywords of LGrIN")
+            raise TypeError(
+                f"model is a {type(model).__name__}; it may be a module or the keywords of LGrIN. A checkpoint of a "
+                f"model with modules as arguments holds no keywords: pass model= beside the path"
+            )
         network: Any = model if isinstance(model, Module) else LGrIN(**model)
         self.save_hyperparameters(
             {
                 "model": getattr(network, "config", None),
-                "num_sequences": num_sequences,
+                "num_sequences": check_whole("num_sequences", num_sequences),
                 "loss": dict(loss or {}),
-                "lr": lr,
-                "weight_decay": weight_decay,
-                "halve_every": halve_every,
-                "classes": None if classes is None else list(classes),
+                "lr": float(lr),
+                "weight_decay": float(weight_decay),
+                "halve_every": check_whole("halve_every", halve_every),
+                "classes": None if classes is None else [str(name) for name in classes],
             }
         )
         self.model = network

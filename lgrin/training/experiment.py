@@ -7,6 +7,7 @@ from typing import Any
 from torch.nn import Module
 from torch_geometric.data import Data
 
+from lgrin.training.checkpoints import WholeCheckpoints
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
 from lgrin.training.results import Evaluation, evaluate
@@ -46,5 +47,5 @@ def train_and_test(
     learn, held_out = stratified_split(train, seed=seed)
     classifier = SequenceClassifier(model, num_sequences=len(learn), classes=classes, **(options or {}))
     best = fit(classifier, learn, held_out, out, seed=seed, **fit_options)
-    classifier = SequenceClassifier.load_from_checkpoint(best, model=model, weights_only=True)
+    classifier.load_state_dict(WholeCheckpoints().load_checkpoint(str(best))["state_dict"])
     return classifier, evaluate(classifier, test)

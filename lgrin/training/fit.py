@@ -1,5 +1,6 @@
 """One training run."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from torch_geometric.loader import DataLoader
 
 from lgrin import validate
 from lgrin.extras import require
-from lgrin.training.checkpoints import SeedEveryStep, WholeCheckpoints
+from lgrin.options import check_whole
+from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
 
 lightning = require("lightning", extra="train")
@@ -59,15 +61,34 @@ def fit(
     Raises:
         FileExistsError: If ``out`` holds a run already and ``resume`` is off.
         TypeError: If a label is no whole number.
-        ValueError: If a sequence cannot be trained on, with its index and the reason.
+        ValueError: If a sequence cannot be trained on, with its index and the reason, or the run to resume was started
+            with other data or settings (``epochs`` may grow).
     """
+    epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
+    patience = check_whole("patience", patience)
+    model = classifier.model
     for sequences in (train, validation):
-        validate.dataset(sequences, classifier.model.num_nodes, classifier.model.num_classes)
+        validate.dataset(sequences, model.num_nodes, model.num_classes, model.in_channels)
     last = Path(out) / "checkpoints" / "last.ckpt"
     if last.exists() and not resume:
         raise FileExistsError(f"{out} holds a run already; pass resume=True to go on with it, or another folder")
+    run = SameRun(
+        {
+            "seed": seed,
+            "batch_size": batch_size,
+            "patience": patience,
+            "train": _digest(train),
+            "validation": _digest(validation),
+            **{name: value for name, value in classifier.hparams.items() if name != "model"},
+        }
+    )
+    if last.exists():
+        checkpoint = WholeCheckpoints().load_checkpoint(str(last))
+        run.check(checkpoint)
+        if has_stopped(checkpoint, patience):
+            return last.with_name("best.ckpt")
     classifier.fit_normalization(train)
-    trainer = _trainer(Path(out), epochs, patience, device, progress, [SeedEveryStep(seed), *callbacks])
+    trainer = _trainer(Path(out), epochs, patience, device, progress, [SeedEveryStep(seed), run, *callbacks])
     order: Any = range(len(train))
     sampler: Any = DistributedSampler(order, num_replicas=1, rank=0, shuffle=True, seed=seed)  # by seed and epoch
     trainer.fit(
@@ -77,6 +98,15 @@ def fit(
         ckpt_path=str(last) if last.exists() else None,
     )
     return last.with_name("best.ckpt")
+
+
+def _digest(sequences: Sequence[Data]) -> str:
+    """A short name for exactly these sequences."""
+    content = hashlib.sha256()
+    for data in sequences:
+        for value in (data.x, data.y, data.get("frame"), data.get("mask")):
+            content.update(b"none" if value is None else value.contiguous().numpy().tobytes())
+    return content.hexdigest()[:12]
 
 
 def _trainer(out: Path, epochs: int, patience: int, device: str, progress: bool, callbacks: list[Any]):
@@ -91,7 +121,7 @@ def _trainer(out: Path, epochs: int, patience: int, device: str, progress: bool,
     ]
     return lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
-        devices="auto" if device == "auto" else 1,
+        devices=1,
         max_epochs=epochs,
         logger=[logs, board],
         callbacks=callbacks,

@@ -13,7 +13,7 @@ def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int
 
     Args:
         sequences: Training sequences with ``y [1]``.
-        fraction: Part to set aside, between 0 and 1; at least one sequence a class.
+        fraction: Part to set aside, between 0 and 1; at least as many sequences as there are classes.
         seed: Draws the split.
 
     Returns:
@@ -31,6 +31,8 @@ def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}; it has to lie between 0 and 1")
+    if len(sequences) == 0:
+        raise ValueError("sequences is empty; there is nothing to split")
     labels = np.array([int(data.y) for data in sequences])
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:

@@ -4,7 +4,7 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from lgrin.options import check_option, check_positive
+from lgrin.options import check_option, check_whole
 from lgrin.transforms.resample import evenly_spread, take_frames
 
 LONGER = ("error", "crop", "resample")
@@ -38,7 +38,7 @@ class CyclicPad(BaseTransform):
     """
 
     def __init__(self, num_nodes: int, longer: str = "error") -> None:
-        check_positive("num_nodes", num_nodes)
+        check_whole("num_nodes", num_nodes)
         check_option("longer", longer, LONGER)
         self.num_nodes, self.longer = num_nodes, longer
 

@@ -11,7 +11,8 @@ class LineGraph(BaseTransform):
     .. math:: (A_b)_{ij} = 1 \text{ if } |i - j| = 1, \text{ else } 0
 
     Shapes:
-        - **data.x:** ``[L, F]``, and **data.frame** ``[L]`` if frames are left out
+        - **data.x:** ``[L, F]``, and **data.frame** ``[L]`` if frames are left out; frames outside **data.mask**, if
+          there is one, get no edge
         - **data.edge_index:** ``[2, E]``, both directions, the weight of each edge being 1
 
     Source:
@@ -27,7 +28,10 @@ class LineGraph(BaseTransform):
         """Adds the edges to one sequence."""
         frame = data.get("frame")
         frame = torch.arange(data.x.size(0), device=data.x.device) if frame is None else frame
-        target, source = ((frame.unsqueeze(-1) - frame).abs() == 1).nonzero(as_tuple=True)
+        connected = (frame.unsqueeze(-1) - frame).abs() == 1
+        if data.get("mask") is not None:
+            connected &= data.mask & data.mask.unsqueeze(-1)
+        target, source = connected.nonzero(as_tuple=True)
         data.edge_index = torch.stack([source, target])
         return data
 
@@ -59,5 +63,6 @@ class FeatureDistanceGraph(BaseTransform):
             connected &= data.mask & data.mask.unsqueeze(-1)
         target, source = connected.nonzero(as_tuple=True)
         data.edge_index = torch.stack([source, target])
-        data.edge_weight = torch.stack([(row - data.x).square().sum(-1) for row in data.x])[target, source]
+        rows = [(row - data.x).square().sum(-1) for row in data.x]
+        data.edge_weight = (torch.stack(rows) if rows else data.x.new_zeros(0, 0))[target, source]
         return data

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from lgrin.options import check_positive
+from lgrin.options import check_whole
 
 
 def evenly_spread(length: int, num_nodes: int) -> Tensor:
@@ -81,7 +81,7 @@ class Resample(BaseTransform):
     """
 
     def __init__(self, num_nodes: int) -> None:
-        check_positive("num_nodes", num_nodes)
+        check_whole("num_nodes", num_nodes)
         self.num_nodes = num_nodes
 
     def forward(self, data: Data) -> Data:

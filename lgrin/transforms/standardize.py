@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.data import Data
 
-from lgrin.options import check_positive
+from lgrin.options import check_whole
 
 
 class Standardize(Module):
@@ -39,7 +39,7 @@ class Standardize(Module):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
-        check_positive("num_features", num_features)
+        check_whole("num_features", num_features)
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.zeros(num_features))
@@ -55,9 +55,14 @@ class Standardize(Module):
             Itself.
 
         Raises:
-            ValueError: If no frame is present.
+            ValueError: If no frame is present, or one does not have P features.
         """
         frames = [data.x if data.get("mask") is None else data.x[data.mask] for data in sequences]
+        for index, frame in enumerate(frames):
+            if frame.size(-1) != self.mean.numel():
+                raise ValueError(
+                    f"sequences[{index}] has {frame.size(-1)} features a frame, but num_features={self.mean.numel()}"
+                )
         total = sum(frame.size(0) for frame in frames)
         if total == 0:
             raise ValueError("sequences holds no present frame; fit on training data that has some")

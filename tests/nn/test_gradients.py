@@ -8,26 +8,28 @@ from lgrin.nn import (
     GStarConv,
     LearnableAdjacency,
     LearnablePool,
+    LGrINLoss,
     MaskedBatchNorm,
     structure_loss,
 )
 
-KINDS = ("dense", "batched dense", "banded", "ragged", "edges")
+KINDS = ("dense", "batched dense", "banded", "ragged", "ragged banded", "edges")
 
 
 def graph_of(kind):
     """An adjacency, a function that builds its graph, and the shape of the features."""
     mask = torch.tensor([[True, True, False, True], [True, False, True, True]])
     frame, batch = torch.tensor([0, 3, 1, 0, 2]), torch.tensor([0, 0, 0, 1, 1])
-    adjacency = LearnableAdjacency(4, bandwidth=3 if kind == "banded" else None).double()
+    adjacency = LearnableAdjacency(4, bandwidth=3 if "banded" in kind else None).double()
     build = {
         "dense": lambda: (adjacency.graph(mask=mask),),
         "batched dense": lambda: (torch.stack([adjacency(), 2 * adjacency()]), None, mask),
         "banded": lambda: (adjacency.graph(mask=mask),),
         "ragged": lambda: (adjacency.graph(frame, batch, batch_size=2),),
+        "ragged banded": lambda: (adjacency.graph(frame, batch, batch_size=2),),
         "edges": lambda: adjacency.edges(frame, batch),
     }[kind]
-    return adjacency, build, (5, 3) if kind in ("ragged", "edges") else (2, 4, 3)
+    return adjacency, build, (5, 3) if "ragged" in kind or kind == "edges" else (2, 4, 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,8 +79,20 @@ def test_gradients_of_masked_batch_norm():
     assert torch.autograd.gradcheck(lambda x, *_: norm(x, mask)[mask], (x, norm.weight, norm.bias))
 
 
-def test_gradients_of_the_whole_model():
+@pytest.mark.parametrize("kind", ["dense", "banded", "ragged", "ragged banded"])
+def test_gradients_of_the_line_neighborhood(kind):
+    torch.manual_seed(1)
+    _, build, shape = graph_of(kind)
+    layer = GraphInception(3, (), neighborhood="line").double()
+    x = torch.randn(shape).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: layer(x, *build()), (x,))
+
+
+@pytest.mark.parametrize("options", [{}, {"bandwidth": 2}])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_gradients_of_the_whole_model_and_its_loss(options, reduction):
     torch.manual_seed(0)
-    model = LGrIN(3, 4, 2, branch_channels=(3,), dropout=0.0, head_channels=3).double()
+    model = LGrIN(3, 4, 2, branch_channels=(3,), dropout=0.0, head_channels=3, adjacency=options).double()
+    loss, target = LGrINLoss(10, reduction=reduction), torch.tensor([0, 1])
     x = torch.randn(2, 4, 3).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x, *_: model(x), (x, *model.parameters()))
+    assert torch.autograd.gradcheck(lambda x, *_: loss(model(x), target, model), (x, *model.parameters()))
