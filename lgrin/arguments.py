@@ -89,7 +89,7 @@ def check_nodes(
     check_mask(x, mask)
     check_index("frame", frame)
     check_index("batch", batch)
-    if frame is not None and frame.shape not in (x.shape[:-1], x.shape[-2:-1]):
+    if frame is not None and frame.shape != x.shape[:-1] and frame.shape != x.shape[-2:-1]:
         raise ValueError(f"frame has shape {list(frame.shape)}; for x {list(x.shape)} it is {list(x.shape[:-1])}")
     if batch is not None and (x.dim() == 3 or batch.shape != x.shape[:1]):
         raise ValueError(

@@ -70,6 +70,16 @@ def test_layers_compile_whole_in_every_layout(layout, make):
     assert torch.allclose(out, expected, atol=1e-5)
 
 
+def test_layers_compile_by_default_behind_a_transposed_input():
+    torch.manual_seed(0)
+    torch.compiler.reset()
+    layer, adj = GraphInception(4, (3, 2), norm=None), torch.rand(6, 6)
+    x = torch.randn(2, 4, 6)
+    expected = layer(x.transpose(1, 2), adj)
+    out = torch.compile(lambda z: layer(z.transpose(1, 2), adj), fullgraph=True)(x)
+    assert torch.allclose(out, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("options", [{}, {"bandwidth": 2}])
 def test_the_model_compiles_whole(options):
     torch.manual_seed(0)
@@ -100,8 +110,9 @@ def test_the_model_exports_with_a_dynamic_batch(options, masked):
         assert torch.allclose(program.module()(*args, **kwargs), model(*args, **kwargs), atol=1e-6)
 
 
-def test_the_model_exports_ragged_with_a_batch_size():
-    model = LGrIN(4, 6, 3, branch_channels=(4,)).eval()
+@pytest.mark.parametrize("options", [{}, {"bandwidth": 2}])
+def test_the_model_exports_ragged_with_a_batch_size(options):
+    model = LGrIN(4, 6, 3, branch_channels=(4,), adjacency=options).eval()
     nodes = {0: torch.export.Dim.DYNAMIC}
     program = torch.export.export(
         model,

@@ -70,6 +70,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
                 f"model is a {type(model).__name__}; it may be a module or the keywords of LGrIN. A checkpoint of a "
                 f"model with modules as arguments holds no keywords: pass model= beside the path"
             )
+        classes = None if classes is None else [str(name) for name in classes]
         network: Any = model if isinstance(model, Module) else LGrIN(**model)
         self.save_hyperparameters(
             {
@@ -79,7 +80,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
                 "lr": float(lr),
                 "weight_decay": float(weight_decay),
                 "halve_every": check_whole("halve_every", halve_every),
-                "classes": None if classes is None else [str(name) for name in classes],
+                "classes": classes,
             }
         )
         self.model = network

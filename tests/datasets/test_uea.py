@@ -67,6 +67,22 @@ def test_processed_files_are_named_after_the_settings_that_made_them(tmp_path):
     assert 0 < len(few) < 270
 
 
+def test_filters_are_told_apart_by_what_they_do(tmp_path):
+    def keep(limit):
+        return UEA(str(tmp_path), "BasicMotions", pre_filter=lambda data: int(data.y) < limit)
+
+    assert [len(keep(1)), len(keep(2)), len(keep(4))] == [10, 20, 40]
+    assert keep(2).settings_hash == keep(2).settings_hash
+    wanted = [float(UEA(str(tmp_path), "BasicMotions", split)[7].x.sum()) for split in ("train", "test")]
+    one = UEA(str(tmp_path), "BasicMotions", pre_filter=lambda data: float(data.x.sum()) in wanted)
+    assert len(one) == 1
+    assert one[0].x.shape == (100, 6)
+    with pytest.raises(ValueError, match="pre_filter leaves no sequence"):
+        UEA(str(tmp_path), "BasicMotions", pre_filter=lambda data: False)
+    with pytest.raises(ValueError, match=r"pre_transform is .* which does not say what it does"):
+        UEA(str(tmp_path), "BasicMotions", pre_transform=object())
+
+
 def test_a_run_that_dies_while_saving_leaves_no_processed_file(tmp_path, monkeypatch):
     def half(content, name):
         Path(name).write_bytes(b"half")

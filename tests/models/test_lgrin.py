@@ -134,6 +134,30 @@ def test_salient_frames_of_flat_sequences_are_frames_and_not_rows():
     assert model.salient_frames(x, frame=frame, batch=batch).tolist() == [4, 6]
 
 
+def test_salient_frames_change_no_statistic_and_no_mode():
+    model = LGrIN(3, 5, 2, branch_channels=(4,)).train()
+    model.input_norm.eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    x = torch.randn(4, 5, 3)
+    frames = model.salient_frames(x)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert model.training
+    assert not model.input_norm.training
+    assert torch.equal(frames, model.eval().salient_frames(x))
+
+
+def test_numpy_sizes_become_plain_ones_in_the_config():
+    model = LGrIN(np.int64(3), np.int64(5), np.int64(2), head_channels=np.int64(4))
+    assert all(type(model.config[name]) is int for name in ("in_channels", "num_nodes", "num_classes", "head_channels"))
+
+
+def test_no_sequences_give_no_logits():
+    model = LGrIN(3, 5, 2, readout={"parts": ("max", "mean", "sum", "learned")}).eval()
+    assert model(torch.randn(0, 5, 3)).shape == (0, 2)
+    none = torch.zeros(0, dtype=torch.long)
+    assert model(torch.randn(0, 3), frame=none, batch=none, batch_size=2).isfinite().all()
+
+
 def test_graphs_of_any_size_need_no_frames_without_a_learned_part():
     torch.manual_seed(0)
     model = LGrIN(3, 4, 2, readout={"parts": ("max", "mean")}).eval()

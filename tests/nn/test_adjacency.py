@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch_geometric.utils import to_dense_adj
@@ -91,6 +93,24 @@ def test_edges_without_sequences_to_lie_on_are_empty():
     )
     assert edge_index.shape == (2, 0)
     assert edge_weight.shape == (0,)
+
+
+def test_a_start_is_a_copy():
+    source = torch.rand(3, 3)
+    adjacency = LearnableAdjacency(3, init=source)
+    before = source.clone()
+    source.zero_()
+    with torch.no_grad():
+        adjacency.weight.zero_()
+    adjacency.reset_parameters()
+    assert torch.equal(adjacency.weight, before)
+    copy.deepcopy(LearnableAdjacency(3, init=torch.rand(3, 3, requires_grad=True) * 2))
+
+
+def test_absent_nodes_get_no_edges():
+    adjacency = LearnableAdjacency(3, init=torch.ones(3, 3))
+    edge_index, _ = adjacency.edges(torch.tensor([0, 2, 0]), mask=torch.tensor([True, True, False]))
+    assert {tuple(edge) for edge in edge_index.T.tolist()} == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
 def test_a_graph_is_never_cached():

@@ -39,6 +39,17 @@ def test_a_single_row_is_the_same_with_and_without_a_mask():
     assert plain.running_var.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_statistics_of_many_rows_stay_finite_in_16_bits(dtype):
+    torch.manual_seed(0)
+    norm, mask = MaskedBatchNorm(2).to(dtype), torch.ones(70_000, dtype=torch.bool)
+    x = (torch.randn(70_000, 2) + 3).to(dtype)
+    out = norm(x, mask)
+    assert out.dtype == dtype
+    assert abs(float(out.float().mean())) < 0.02
+    assert norm.running_var.isfinite().all()
+
+
 def test_wrong_channels_are_refused():
     with pytest.raises(ValueError, match="x has 4 channels, but this norm was built for num_features=3"):
         MaskedBatchNorm(3)(torch.randn(2, 4))

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -68,7 +69,7 @@ def uninterrupted(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("kill_epoch", [1, 2, 5])
+@pytest.mark.parametrize("kill_epoch", [0, 1, 2, 5])
 def test_a_killed_run_resumes_to_the_same_bits(uninterrupted, tmp_path, kill_epoch):
     killed = run(f"kill_epoch = {kill_epoch}\ntrain(sys.argv[1], False, [Kill()])", tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -119,6 +120,51 @@ def test_a_damaged_checkpoint_is_named_and_never_loaded(uninterrupted, tmp_path)
         WholeCheckpoints().load_checkpoint(str(broken))
     with pytest.raises(ValueError, match="is damaged"):
         train(tmp_path, resume=True)  # noqa: F821
+
+
+def test_damage_of_any_kind_is_named(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"no checkpoint at all")
+    with pytest.raises(ValueError, match="is damaged"):
+        WholeCheckpoints().load_checkpoint(str(tmp_path / "last.ckpt"))
+
+
+def test_a_run_that_stopped_early_stays_stopped(tmp_path):
+    def go(resume):
+        torch.manual_seed(0)
+        model = LGrIN(2, 6, 2, branch_channels=(4,))
+        classifier = SequenceClassifier(model, num_sequences=20)
+        options = {"epochs": 60, "patience": 1, "progress": False, "resume": resume}
+        fit(classifier, toy(20, 0), toy(10, 1), tmp_path, **options)  # noqa: F821
+        return {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
+
+    first = go(resume=False)
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] < 59
+    assert go(resume=True) == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 9}, "seed is 9, but the run to resume was started with 0"),
+        ({"batch_size": 7}, "batch_size is 7, but the run to resume was started with 6"),
+        ({"lr": 0.1}, "lr is 0.1, but the run to resume was started with 0.01"),
+        ({"data": 4}, "train is '.*', but the run to resume was started with"),
+    ],
+)
+def test_a_run_is_not_resumed_as_another(uninterrupted, changes, message):
+    lr, data = changes.pop("lr", 0.01), changes.pop("data", 0)
+    classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(8, 4)), num_sequences=20, halve_every=2, lr=lr)
+    options = {"epochs": 6, "batch_size": 6, "progress": False, "resume": True, **changes}
+    with pytest.raises(ValueError, match=message):
+        fit(classifier, toy(20, data), toy(10, 1), uninterrupted, **options)  # noqa: F821
+
+
+def test_numpy_settings_leave_a_checkpoint_that_can_be_read(tmp_path):
+    classifier = SequenceClassifier(
+        LGrIN(np.int64(2), 6, 2, branch_channels=(4,)), np.int64(20), lr=np.float64(0.01), classes=np.array(["a", "b"])
+    )
+    best = fit(classifier, toy(20, 0), toy(10, 1), tmp_path, epochs=1, progress=False)  # noqa: F821
+    assert torch.load(best, weights_only=True)["hyper_parameters"]["classes"] == ["a", "b"]
 
 
 def test_a_second_run_does_not_write_over_the_first(uninterrupted):

@@ -63,6 +63,11 @@ def test_the_line_graph_does_not_jump_over_frames_that_are_left_out():
     assert data.edge_index.tolist() == [[1, 0], [0, 1]]
 
 
+def test_absent_frames_get_no_line_edges():
+    data = LineGraph()(sequence(4, mask=torch.tensor([True, True, False, True])))
+    assert data.edge_index.tolist() == [[1, 0], [0, 1]]
+
+
 def test_the_distance_graph_is_table_5s_weighted_adjacency():
     torch.manual_seed(0)
     data = FeatureDistanceGraph()(Data(x=torch.randn(4, 3)))
@@ -95,6 +100,8 @@ def test_standardize_measures_present_training_frames_and_is_saved_with_the_mode
     assert torch.equal(again(frames), scale(frames))
     with pytest.raises(ValueError, match="x has 3 features, but num_features=2"):
         scale(torch.zeros(1, 3))
+    with pytest.raises(ValueError, match=r"sequences\[1\] has 1 features a frame, but num_features=2"):
+        Standardize(2).fit([Data(x=torch.zeros(1, 2)), Data(x=torch.zeros(1, 1))])
     with pytest.raises(ValueError, match="no present frame"):
         Standardize(2).fit([Data(x=torch.zeros(1, 2), mask=torch.tensor([False]))])
 
