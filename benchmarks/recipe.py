@@ -15,16 +15,19 @@ from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.datasets import UEA
 from lgrin.training import train_and_test, write_results
+from lgrin.training.experiment import RECIPE
 from lgrin.transforms import CyclicPad, Resample
 
 RECIPES = {
     "the default": {},
+    "no averaging": {"averaging": 0.0},
+    "no averaging, Adam 0.01 without decay (the paper's)": {"averaging": 0.0, "options": {}},
+    "Adam 0.01 without decay": {"options": {}},
     "cyclic padding (the paper's)": {"frames": lambda num_nodes: CyclicPad(num_nodes, longer="resample")},
     "unpadded": {"frames": lambda num_nodes: None},
     "A from N(0, 1), not normalised (the paper's)": {"model": {"adjacency": {"init": "normal"}}},
-    "structure loss summed (the paper's)": {"options": {"loss": {"reduction": "sum"}}},
-    "no structure loss": {"options": {"loss": {"lambda_distance": 0.0, "lambda_frobenius": 0.0}}},
-    "learning rate 0.003, weight decay 0.05": {"options": {"lr": 0.003, "weight_decay": 0.05}},
+    "structure loss summed (the paper's)": {"options": {**RECIPE, "loss": {"reduction": "sum"}}},
+    "no structure loss": {"options": {**RECIPE, "loss": {"lambda_distance": 0.0, "lambda_frobenius": 0.0}}},
 }
 
 
@@ -40,9 +43,8 @@ def score(name, recipe, folds, root):
         model = LGrIN(train.num_features, longest, train.num_classes, **recipe.get("model", {}))
         seen, unseen = [train[int(i)] for i in seen], [train[int(i)] for i in unseen]
         with tempfile.TemporaryDirectory() as out:
-            _, evaluation = train_and_test(
-                model, seen, unseen, out, seed=fold, options=recipe.get("options"), progress=False
-            )
+            chosen = {name: recipe[name] for name in ("options", "averaging") if name in recipe}
+            _, evaluation = train_and_test(model, seen, unseen, out, seed=fold, progress=False, **chosen)
         target = torch.tensor([int(data.y) for data in unseen])
         chance = evaluation.probabilities.gather(1, target.unsqueeze(1)).clamp(min=1e-12)
         correct += (evaluation.probabilities.argmax(1) == target).tolist()

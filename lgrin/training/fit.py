@@ -29,6 +29,7 @@ def fit(
     epochs: int = 150,
     batch_size: int = 32,
     patience: int = 50,
+    averaging: float = 0.0,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -49,6 +50,8 @@ def fit(
         epochs: Passes over the training sequences at the most.
         batch_size: Sequences per step.
         patience: Epochs without a lower validation loss after which to stop.
+        averaging: Decay per step of an exponential moving average of the weights, which is what is validated and kept
+            in ``state_dict``; 0 keeps the weights themselves.
         seed: Draws batches and dropout.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows.
         resume: Whether to go on from ``last.ckpt``; a run that has none starts from the beginning.
@@ -66,6 +69,8 @@ def fit(
     """
     epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
     patience = check_whole("patience", patience)
+    if not 0 <= averaging < 1:
+        raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
     model = classifier.model
     for sequences in (train, validation):
         validate.dataset(sequences, model.num_nodes, model.num_classes, model.in_channels)
@@ -77,6 +82,7 @@ def fit(
             "seed": seed,
             "batch_size": batch_size,
             "patience": patience,
+            "averaging": float(averaging),
             "train": _digest(train),
             "validation": _digest(validation),
             **{name: value for name, value in classifier.hparams.items() if name != "model"},
@@ -88,7 +94,9 @@ def fit(
         if has_stopped(checkpoint, patience):
             return last.with_name("best.ckpt")
     classifier.fit_normalization(train)
-    trainer = _trainer(Path(out), epochs, patience, device, progress, [SeedEveryStep(seed), run, *callbacks])
+    average = [callbacks_of.EMAWeightAveraging(decay=averaging)] if averaging else []
+    callbacks = [SeedEveryStep(seed), run, *average, *callbacks]
+    trainer = _trainer(Path(out), epochs, patience, device, progress, callbacks)
     order: Any = range(len(train))
     sampler: Any = DistributedSampler(order, num_replicas=1, rank=0, shuffle=True, seed=seed)  # by seed and epoch
     trainer.fit(

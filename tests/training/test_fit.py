@@ -40,7 +40,7 @@ def train(out, resume, callbacks=()):
     torch.manual_seed(0)
     model = LGrIN(2, 6, 2, branch_channels=(8, 4))
     classifier = SequenceClassifier(model, num_sequences=20, halve_every=2)
-    options = {"epochs": 6, "batch_size": 6, "progress": False}
+    options = {"epochs": 6, "batch_size": 6, "progress": False, "averaging": 0.9}
     fit(classifier, toy(20, 0), toy(10, 1), out, resume=resume, callbacks=callbacks, **options)
     return classifier
 """
@@ -59,7 +59,8 @@ exec(TOY)
 def weights(folder):
     checkpoint = torch.load(Path(folder) / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["epoch"] == 5
-    return checkpoint["state_dict"]
+    current = {f"current {name}": value for name, value in checkpoint["current_model_state"].items()}
+    return {**checkpoint["state_dict"], **current}
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,7 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path):
     [
         ({"seed": 9}, "seed is 9, but the run to resume was started with 0"),
         ({"batch_size": 7}, "batch_size is 7, but the run to resume was started with 6"),
+        ({"averaging": 0.0}, "averaging is 0.0, but the run to resume was started with 0.9"),
         ({"lr": 0.1}, "lr is 0.1, but the run to resume was started with 0.01"),
         ({"data": 4}, "train is '.*', but the run to resume was started with"),
     ],
@@ -154,7 +156,7 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path):
 def test_a_run_is_not_resumed_as_another(uninterrupted, changes, message):
     lr, data = changes.pop("lr", 0.01), changes.pop("data", 0)
     classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(8, 4)), num_sequences=20, halve_every=2, lr=lr)
-    options = {"epochs": 6, "batch_size": 6, "progress": False, "resume": True, **changes}
+    options = {"epochs": 6, "batch_size": 6, "averaging": 0.9, "progress": False, "resume": True, **changes}
     with pytest.raises(ValueError, match=message):
         fit(classifier, toy(20, data), toy(10, 1), uninterrupted, **options)  # noqa: F821
 
@@ -186,6 +188,25 @@ def test_logs_stand_as_csv_and_for_tensorboard(uninterrupted):
     assert {"epoch", "train_loss", "val_loss", "val_accuracy", "val_uar"} <= set(header.split(","))
     assert len(rows) >= 6
     assert list((uninterrupted / "logs" / "version_0").glob("events.out.tfevents*"))
+
+
+def test_the_weights_that_are_kept_are_the_moving_average(tmp_path):
+    class Watch(Callback):  # noqa: F821
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            seen.append(module.model.head[1].weight.detach().clone())
+
+    seen = []
+    torch.manual_seed(0)
+    classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), num_sequences=20)
+    options = {"epochs": 2, "batch_size": 5, "averaging": 0.75, "progress": False, "callbacks": [Watch()]}
+    fit(classifier, toy(20, 0), toy(10, 1), tmp_path, **options)  # noqa: F821
+    average = seen[0]
+    for weight in seen[1:]:
+        average = 0.75 * average + 0.25 * weight
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert torch.allclose(kept["model.head.1.weight"], average, atol=1e-6)
+    with pytest.raises(ValueError, match="averaging is 1; a decay lies between 0"):
+        fit(classifier, toy(20, 0), toy(10, 1), tmp_path / "other", averaging=1)  # noqa: F821
 
 
 def test_the_learning_rate_halves_as_often_as_asked():
