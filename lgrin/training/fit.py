@@ -12,6 +12,7 @@ from torch_geometric.loader import DataLoader
 from lgrin import validate
 from lgrin.extras import require
 from lgrin.options import check_whole
+from lgrin.training.averaging import MovingAverage
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
 
@@ -50,8 +51,8 @@ def fit(
         epochs: Passes over the training sequences at the most.
         batch_size: Sequences per step.
         patience: Epochs without a lower validation loss after which to stop.
-        averaging: Decay per step of an exponential moving average of the weights, which is what is validated and kept
-            in ``state_dict``; 0 keeps the weights themselves.
+        averaging: Decay per step of a :class:`MovingAverage` of the weights, which is what is validated and kept in
+            ``state_dict``; 0 keeps the weights themselves.
         seed: Draws batches and dropout.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows.
         resume: Whether to go on from ``last.ckpt``; a run that has none starts from the beginning.
@@ -94,7 +95,7 @@ def fit(
         if has_stopped(checkpoint, patience):
             return last.with_name("best.ckpt")
     classifier.fit_normalization(train)
-    average = [callbacks_of.EMAWeightAveraging(decay=averaging)] if averaging else []
+    average = [MovingAverage(averaging)] if averaging else []
     callbacks = [SeedEveryStep(seed), run, *average, *callbacks]
     trainer = _trainer(Path(out), epochs, patience, device, progress, callbacks)
     order: Any = range(len(train))

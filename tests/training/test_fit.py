@@ -198,11 +198,12 @@ def test_the_weights_that_are_kept_are_the_moving_average(tmp_path):
     seen = []
     torch.manual_seed(0)
     classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), num_sequences=20)
-    options = {"epochs": 2, "batch_size": 5, "averaging": 0.75, "progress": False, "callbacks": [Watch()]}
+    options = {"epochs": 8, "batch_size": 5, "averaging": 0.75, "progress": False, "callbacks": [Watch()]}
     fit(classifier, toy(20, 0), toy(10, 1), tmp_path, **options)  # noqa: F821
     average = seen[0]
-    for weight in seen[1:]:
-        average = 0.75 * average + 0.25 * weight
+    for step, weight in enumerate(seen[1:], start=1):
+        decay = min(0.75, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * weight
     kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert torch.allclose(kept["model.head.1.weight"], average, atol=1e-6)
     with pytest.raises(ValueError, match="averaging is 1; a decay lies between 0"):

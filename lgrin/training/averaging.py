@@ -1,0 +1,43 @@
+"""Averages of the weights over training steps."""
+
+from typing import Any
+
+from torch import Tensor
+
+from lgrin.extras import require
+
+callbacks = require("lightning.pytorch.callbacks", extra="train")
+HEAD_START = 10
+
+
+class MovingAverage(callbacks.WeightAveraging):  # type: ignore[name-defined]
+    r"""Validates and keeps an exponential moving average of the weights that is short at first.
+
+    .. math:: \bar\theta_n = d_n \bar\theta_{n - 1} + (1 - d_n) \theta_n, \qquad
+              d_n = \min \left( d, \frac{1 + n}{10 + n} \right)
+
+    Runs of few steps would otherwise keep weights from before they learned anything.
+
+    Args:
+        decay: The largest decay d per step.
+
+    Source:
+        The warm-up is that of TensorFlow's ``ExponentialMovingAverage``.
+
+    Example:
+        >>> average = MovingAverage(0.98)
+        >>> average.decay_at(0), average.decay_at(10_000)
+        (0.1, 0.98)
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(avg_fn=self._average)
+        self.decay = decay
+
+    def decay_at(self, step: int) -> float:
+        """Returns the decay of a step."""
+        return min(self.decay, (1 + step) / (HEAD_START + step))
+
+    def _average(self, average: Tensor, current: Tensor, num_averaged: Any) -> Tensor:
+        decay = self.decay_at(int(num_averaged))
+        return decay * average + (1 - decay) * current
