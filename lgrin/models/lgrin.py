@@ -251,19 +251,21 @@ class LGrIN(Module):
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
             )
         frame = None if frame is None else frame.long().expand(x.shape[:-1])
+        foreign = edge_index is not None  # the learned graph checks its frames itself
         if edge_index is None:
             graph = self._learned_graph(x, edge_weight, frame, batch, mask, batch_size)
         else:
             graph = as_graph(x, edge_index, edge_weight, mask)
         if isinstance(graph, RaggedGraph):
-            _refuse_place(frame if edge_index is not None else None, batch if edge_index is not None else None)
+            if foreign:
+                _refuse_place(frame, batch)
             frame, batch_size = graph.frame, graph.present.size(0)
             batch = graph.batch if x.dim() == 2 else None
         elif isinstance(graph, EdgeList):
             if self.neighborhood == "line":
                 graph.line_max(x)  # raises, before anything has changed
             graph = graph._replace(frame=frame)
-        if isinstance(self.readout, GraphReadout) and self.readout.learned is not None:
+        if foreign and isinstance(self.readout, GraphReadout) and self.readout.learned is not None:
             self.readout.learned.frame_weight(Sequences.read(x, frame, batch, graph.mask, batch_size))
         if self.input_norm is not None:
             x = self.input_norm(x, graph.mask)
