@@ -53,10 +53,10 @@ def wide(x: Tensor) -> Tensor:
 
 
 def _present_max(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator) -> Tensor:
-    """Runs a neighbour maximum on ``[M, F]`` or ``[B, M, F]`` and clears the rows of absent nodes."""
+    """Runs a neighbour maximum on ``[M, F]`` or ``[B, M, F]``."""
     if x.dim() == 3:
-        return hide(operator(x, neighbors, mask)[0], mask)
-    return hide(operator(x[None], neighbors, None if mask is None else mask[None])[0][0], mask)
+        return operator(x, neighbors, mask)[0]
+    return operator(x[None], neighbors, None if mask is None else mask[None])[0][0]
 
 
 def line_max(x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -278,11 +278,11 @@ class EdgeList(NamedTuple):
         itself = torch.arange(x.size(0), device=x.device)
         closed = torch.stack([torch.cat([source, itself]), torch.cat([target, itself])])
         if self.frame is None:
-            return hide(neighbor_max_edges(x, closed, self.mask)[0], self.mask)
+            return neighbor_max_edges(x, closed, self.mask)[0]
         order = self.frame.sort(stable=True)[1]
         place = torch.empty_like(order).scatter_(0, order, itself)
         mask = None if self.mask is None else self.mask[order]
-        return hide(neighbor_max_edges(x[order], place[closed], mask)[0][place], self.mask)
+        return neighbor_max_edges(x[order], place[closed], mask)[0][place]
 
     def line_max(self, x: Tensor) -> Tensor:
         """Always raises: an edge list does not say which node is which frame."""
