@@ -19,6 +19,9 @@ from lgrin.arguments import check_features, check_mask
 from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
 
 
+BLOCK = 64
+
+
 def hide(x: Tensor, mask: Tensor | None) -> Tensor:
     """Replaces the rows of absent nodes by 0, so that neither their values nor their gradients go anywhere.
 
@@ -100,7 +103,10 @@ class DenseGraph(NamedTuple):
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[M, F]`` or ``[B, M, F]``."""
-        return hide(torch.matmul(self.adj, hide(x, self.mask)), self.mask)
+        x = hide(x, self.mask)
+        if x.dim() > self.adj.dim():  # a product of many small matrices, where matmul would transpose x twice
+            return hide(torch.bmm(self.adj.expand(x.size(0), -1, -1), x), self.mask)
+        return hide(torch.matmul(self.adj, x), self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
@@ -140,12 +146,14 @@ class BandedGraph(NamedTuple):
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[M, F]`` or ``[B, M, F]``."""
-        margin = (0, 0, self.bandwidth, self.bandwidth)
-        shifted = torch.nn.functional.pad(hide(x, self.mask), margin)
-        out = torch.zeros_like(x)
-        for k in range(self.band.size(1)):
-            out = out + self.band[:, k, None] * shifted[..., k : k + self.num_nodes, :]
-        return hide(out, self.mask)
+        reach, num_nodes = self.bandwidth, self.num_nodes
+        size = max(2 * reach, min(num_nodes, BLOCK))  # targets in a block, which hear its nodes and reach more
+        count = -(-num_nodes // size)
+        blocks = _pad_rows(hide(x, self.mask), reach, (count + 1) * size).unflatten(-2, (count + 1, size))
+        nodes = torch.cat([blocks[..., :-1, :, :], blocks[..., 1:, : 2 * reach, :]], dim=-2)
+        weights = _shear(_pad_rows(self.band, 0, count * size).view(count, size, -1))
+        total = torch.matmul(weights, nodes).flatten(-3, -2)[..., :num_nodes, :]
+        return hide(total, self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
@@ -155,6 +163,18 @@ class BandedGraph(NamedTuple):
     def line_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
         return line_max(x, self.mask)
+
+
+def _pad_rows(x: Tensor, before: int, length: int) -> Tensor:
+    """Puts zero rows before ``[*, N, F]``, and after it up to ``length`` rows."""
+    return torch.nn.functional.pad(x, (0, 0, before, length - before - x.size(-2)))
+
+
+def _shear(band: Tensor) -> Tensor:
+    """Shifts row i of ``[*, T, K]`` by i columns, ``[*, T, T + K - 1]``: a band becomes a matrix."""
+    rows, columns = band.shape[-2:]
+    flat = torch.nn.functional.pad(band, (0, rows)).flatten(-2)
+    return flat[..., : rows * (rows + columns - 1)].unflatten(-1, (rows, rows + columns - 1))
 
 
 class RaggedGraph(NamedTuple):
@@ -216,7 +236,8 @@ class RaggedGraph(NamedTuple):
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[N, F]``."""
-        return self._read(self.padded.aggregate(self._lay_out(x)))
+        everybody = self.padded._replace(mask=None)  # who is absent was laid out as 0 and is not read back
+        return self._read(everybody.aggregate(self._lay_out(x)))
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[N, F]``."""

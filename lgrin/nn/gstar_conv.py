@@ -1,16 +1,18 @@
 """G* convolution, Eq. (4)."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module, ModuleList
+from torch.nn.functional import linear
 from torch_geometric.nn.resolver import activation_resolver
 
 from lgrin.graph import Graph, hide
 from lgrin.nn.layer import GraphLayer
-from lgrin.nn.norm import MaskedBatchNorm
+from lgrin.nn.norm import MaskedBatchNorm, normalize
 from lgrin.options import check_option, check_whole
 
 NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
@@ -97,19 +99,20 @@ class GStarConv(GraphLayer):
     ) -> Tensor:
         """Convolves node features; see the class."""
         graph = self.read_graph(x, edge_index, edge_weight, mask)
-        return self.project(graph.aggregate(x), graph.mask)
+        return convolve([self], x, graph)[0]
 
-    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Applies the perceptron to sums over neighbours that are already there.
+    def finish(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Applies what follows the first linear layer and its norm.
 
         Args:
-            x: Sums ``[*, in_channels]``.
+            x: Node features ``[*, hidden_channels]``, finite also where nodes are absent.
             mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
 
         Returns:
             Node features ``[*, out_channels]``; rows of absent nodes are 0.
         """
-        for layer, lin in enumerate(self.lins):
+        x = self.dropout(self.act(x))
+        for layer, lin in list(enumerate(self.lins))[1:]:
             x = lin(x)
             if self.norms is not None:
                 norm = self.norms[layer]
@@ -119,6 +122,43 @@ class GStarConv(GraphLayer):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, num_layers={len(self.lins)})"
+
+
+def convolve(convs: Sequence[GStarConv], x: Tensor, graph: Graph) -> list[Tensor]:
+    r"""Runs G* convolutions of the same nodes, their first linear layers as one matrix product.
+
+    Since :math:`(A H) W = A (H W)`, the neighbours are summed where the channels are fewer.
+
+    Args:
+        convs: The convolutions.
+        x: Node features.
+        graph: Their graph.
+
+    Returns:
+        The output of each convolution.
+
+    Example:
+        >>> from lgrin.graph import DenseGraph
+        >>> out = convolve([GStarConv(4, 8), GStarConv(4, 2)], torch.rand(5, 4), DenseGraph(torch.rand(5, 5)))
+        >>> [list(one.shape) for one in out]
+        [[5, 8], [5, 2]]
+    """
+    lins: list[Any] = [conv.lins[0] for conv in convs]
+    weight, bias = torch.cat([lin.weight for lin in lins]), torch.cat([lin.bias for lin in lins])
+    if weight.size(0) < weight.size(1):
+        x = graph.aggregate(linear(hide(x, graph.mask), weight)) + bias
+    else:
+        x = linear(graph.aggregate(x), weight, bias)
+    parts = _first_norms(convs, x, graph.mask)
+    return [conv.finish(part, graph.mask) for conv, part in zip(convs, parts, strict=True)]
+
+
+def _first_norms(convs: Sequence[GStarConv], x: Tensor, mask: Tensor | None) -> Sequence[Tensor]:
+    norms: list[Any] = [None if conv.norms is None else conv.norms[0] for conv in convs]
+    sizes = [conv.lins[0].out_features for conv in convs]
+    if all(isinstance(norm, MaskedBatchNorm) for norm in norms):
+        return normalize(norms, x, mask).split(sizes, dim=-1)
+    return [part if norm is None else norm(part) for norm, part in zip(norms, x.split(sizes, dim=-1), strict=True)]
 
 
 def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | str | None) -> int:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import ModuleList
 
 from lgrin.graph import Graph
-from lgrin.nn.gstar_conv import GStarConv
+from lgrin.nn.gstar_conv import GStarConv, convolve
 from lgrin.nn.layer import GraphLayer
 from lgrin.options import check_option
 
@@ -81,10 +81,8 @@ class GraphInception(GraphLayer):
         """Convolves and pools node features; see the class."""
         graph = self.read_graph(x, edge_index, edge_weight, mask)
         loudest = graph.line_max(x) if self.neighborhood == "line" else graph.neighbor_max(x)
-        total = graph.aggregate(x)
-        convs: Any = self.branches
-        branches = [conv.project(total, graph.mask) for conv in convs]
-        return torch.cat([*branches, loudest], dim=-1)
+        convs: Any = list(self.branches)
+        return torch.cat([*(convolve(convs, x, graph) if convs else ()), loudest], dim=-1)
 
     def __repr__(self) -> str:
         widths = tuple(branch.out_channels for branch in self.branches)

@@ -1,7 +1,12 @@
-"""Batch normalisation that counts present nodes only."""
+"""Batch normalisation that counts present nodes only, in one process or in several."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+import torch.distributed
 from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
 from torch.nn import Module, Parameter
 
 from lgrin.graph import hide, wide
@@ -16,6 +21,9 @@ class MaskedBatchNorm(Module):
     It is :class:`torch.nn.BatchNorm1d` (same parameters, same buffers, same ``state_dict``) for node features of any
     leading shape, in which absent nodes count in no statistic. A single present node in training has a variance
     of 0; :func:`lgrin.validate.batch` reports it.
+
+    Where several processes train one model, :meth:`synchronize` makes them share count, sum and sum of squares, so
+    that their statistics are those of the whole batch, however many nodes each process has.
 
     Args:
         num_features: Channels F.
@@ -44,6 +52,7 @@ class MaskedBatchNorm(Module):
         super().__init__()
         check_whole("num_features", num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.synchronized, self.process_group = False, None
         self.weight = Parameter(torch.ones(num_features)) if affine else None
         self.bias = Parameter(torch.zeros(num_features)) if affine else None
         self.running_mean: Tensor
@@ -62,46 +71,110 @@ class MaskedBatchNorm(Module):
             torch.nn.init.ones_(self.weight)
             torch.nn.init.zeros_(self.bias)
 
+    @staticmethod
+    def synchronize(module: Module, process_group: Any = None) -> None:
+        """Makes every masked batch norm in a module share its statistics among processes while it trains.
+
+        Every process has to run the module as often as the others, as under DistributedDataParallel.
+
+        Args:
+            module: Any module.
+            process_group: The processes, ``None`` for all.
+
+        Example:
+            >>> norm = MaskedBatchNorm(2)
+            >>> MaskedBatchNorm.synchronize(norm)
+            >>> norm.synchronized
+            True
+        """
+        for one in module.modules():
+            if isinstance(one, MaskedBatchNorm):
+                one.synchronized, one.process_group = True, process_group
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalises ``[*, F]``; see the class."""
         if x.size(-1) != self.num_features:
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this norm was built for num_features={self.num_features}"
             )
-        rows = hide(x, mask).reshape(-1, self.num_features)
-        if self.training:
-            self.num_batches_tracked.add_(1)
-            if mask is not None or rows.size(0) < 2:
-                return self._normalize_present(rows, mask).view(x.shape)
-        out = torch.batch_norm(
-            rows,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            self.training,
-            self.momentum,
-            self.eps,
-            torch.backends.cudnn.enabled,
-        )
-        return out.view(x.shape)
-
-    def _normalize_present(self, rows: Tensor, mask: Tensor | None) -> Tensor:
-        dtype, rows = rows.dtype, wide(rows)
-        present = rows.new_ones(rows.size(0)) if mask is None else mask.reshape(-1).to(rows.dtype)
-        count = present.sum()
-        mean = rows.sum(0) / count.clamp(min=1)
-        centered = (rows - mean) * present.unsqueeze(-1)
-        squares = centered.square().sum(0)
-        self._track(mean.detach(), squares.detach() / (count - 1).clamp(min=1), count)
-        out = centered * torch.rsqrt(squares / count.clamp(min=1) + self.eps)
-        out = out if self.weight is None or self.bias is None else out * self.weight + self.bias
-        return out.to(dtype)
-
-    def _track(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
-        weight = self.momentum * (count > 0).to(mean.dtype)
-        for running, new in ((self.running_mean, mean), (self.running_var, var)):
-            running.copy_(wide(running).lerp(new, weight))
+        return normalize([self], x, mask)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_features})"
+
+
+def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Runs norms side by side on the channels of one tensor, as one where their settings are the same.
+
+    Args:
+        norms: The norms, in the order of the channels.
+        x: ``[*, F]``, where F is the sum of their channels.
+        mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
+
+    Returns:
+        ``[*, F]``, as if each norm had run on its own channels.
+
+    Example:
+        >>> normalize([MaskedBatchNorm(2), MaskedBatchNorm(1)], torch.rand(5, 3)).shape
+        torch.Size([5, 3])
+    """
+    settings = {(n.eps, n.momentum, n.training, n.weight is None, n.synchronized, n.process_group) for n in norms}
+    if len(settings) > 1:
+        parts = x.split([norm.num_features for norm in norms], dim=-1)
+        return torch.cat([norm(part, mask) for norm, part in zip(norms, parts, strict=True)], dim=-1)
+    first = norms[0]
+    weight = None if first.weight is None else torch.cat([norm.weight for norm in norms])
+    bias = None if first.bias is None else torch.cat([norm.bias for norm in norms])
+    mean, var = torch.cat([norm.running_mean for norm in norms]), torch.cat([norm.running_var for norm in norms])
+    rows = hide(x, mask).reshape(-1, x.size(-1))
+    if first.training and (mask is not None or first.synchronized or rows.size(0) < 2):
+        out = _normalize_present(first, rows, mask, weight, bias, mean, var)
+    else:
+        cudnn = torch.backends.cudnn.enabled
+        out = torch.batch_norm(rows, weight, bias, mean, var, first.training, first.momentum, first.eps, cudnn)
+    if first.training:
+        _store_statistics(norms, mean, var)
+    return out.view(x.shape)
+
+
+def _normalize_present(
+    norm: MaskedBatchNorm,
+    rows: Tensor,
+    mask: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
+) -> Tensor:
+    """Normalises ``[N, F]``, whose absent rows are 0, and moves the running statistics in place."""
+    dtype, rows = rows.dtype, wide(rows)
+    present = rows.new_ones(rows.size(0)) if mask is None else mask.reshape(-1).to(rows.dtype)
+    sums = _over_processes(norm, torch.cat([present.sum().unsqueeze(0), rows.sum(0)]))
+    count, mean = sums[0], sums[1:] / sums[0].clamp(min=1)
+    centered = hide(rows - mean, None if mask is None else mask.reshape(-1))
+    squares = _over_processes(norm, centered.square().sum(0))
+    with torch.no_grad():
+        newest = norm.momentum * (count > 0).to(mean.dtype)
+        running_mean.copy_(wide(running_mean).lerp(mean, newest))
+        running_var.copy_(wide(running_var).lerp(squares / (count - 1).clamp(min=1), newest))
+    scale = torch.rsqrt(squares / count.clamp(min=1) + norm.eps)
+    if weight is None or bias is None:
+        return (centered * scale).to(dtype)
+    return torch.addcmul(wide(bias), centered, scale * wide(weight)).to(dtype)
+
+
+def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:
+    """Adds up a value over the processes that share statistics; gradients flow to each of them."""
+    if not norm.synchronized:
+        return value
+    group = torch.distributed.group.WORLD if norm.process_group is None else norm.process_group
+    return all_reduce(value, group=group)
+
+
+@torch.no_grad()
+def _store_statistics(norms: Sequence[MaskedBatchNorm], mean: Tensor, var: Tensor) -> None:
+    sizes = [norm.num_features for norm in norms]
+    for norm, new_mean, new_var in zip(norms, mean.split(sizes), var.split(sizes), strict=True):
+        norm.running_mean.copy_(new_mean)
+        norm.running_var.copy_(new_var)
+        norm.num_batches_tracked.add_(1)

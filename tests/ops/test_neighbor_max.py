@@ -116,7 +116,7 @@ def test_operators_and_decompositions_equal_the_definition(problem):
     check(DECOMPOSED["lgrin.neighbor_max_banded.default"](x, band, mask), expected, x.dtype, M)
 
 
-@pytest.mark.parametrize("shape", [(2, 37, 70, 3), (1, 300, 3, 16), (3, 17, 65, 20), (1, 1, 1, 0), (2, 16, 64, 15)])
+@pytest.mark.parametrize("shape", [(2, 37, 70, 3), (1, 80, 65, 16), (3, 17, 65, 20), (1, 1, 1, 0), (2, 16, 64, 15)])
 @pytest.mark.parametrize("special", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 def test_kernels_agree_at_sizes_that_fit_no_block(shape, special, masked):
