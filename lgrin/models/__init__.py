@@ -1,5 +1,6 @@
 """Whole networks."""
 
+from lgrin.models.fold import fold
 from lgrin.models.lgrin import LGrIN
 
-__all__ = ["LGrIN"]
+__all__ = ["LGrIN", "fold"]

@@ -144,7 +144,7 @@ def convolve(convs: Sequence[GStarConv], x: Tensor, graph: Graph) -> list[Tensor
         [[5, 8], [5, 2]]
     """
     lins: list[Any] = [conv.lins[0] for conv in convs]
-    weight, bias = torch.cat([lin.weight for lin in lins]), torch.cat([lin.bias for lin in lins])
+    weight, bias = (torch.cat(parts) for parts in zip(*((lin.weight, lin.bias) for lin in lins), strict=True))
     if weight.size(0) < weight.size(1):
         x = graph.aggregate(linear(hide(x, graph.mask), weight)) + bias
     else:

@@ -119,13 +119,14 @@ def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None =
         torch.Size([5, 3])
     """
     settings = {(n.eps, n.momentum, n.training, n.weight is None, n.synchronized, n.process_group) for n in norms}
-    if len(settings) > 1:
+    if len(settings) > 1:  # someone froze one of them, for example
         parts = x.split([norm.num_features for norm in norms], dim=-1)
         return torch.cat([norm(part, mask) for norm, part in zip(norms, parts, strict=True)], dim=-1)
     first = norms[0]
-    weight = None if first.weight is None else torch.cat([norm.weight for norm in norms])
-    bias = None if first.bias is None else torch.cat([norm.bias for norm in norms])
-    mean, var = torch.cat([norm.running_mean for norm in norms]), torch.cat([norm.running_var for norm in norms])
+    weight = None if first.weight is None else _side_by_side([norm.weight for norm in norms])
+    bias = None if first.bias is None else _side_by_side([norm.bias for norm in norms])
+    mean = _side_by_side([norm.running_mean for norm in norms])
+    var = _side_by_side([norm.running_var for norm in norms])
     rows = hide(x, mask).reshape(-1, x.size(-1))
     if first.training and (mask is not None or first.synchronized or rows.size(0) < 2):
         out = _normalize_present(first, rows, mask, weight, bias, mean, var)
@@ -135,6 +136,10 @@ def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None =
     if first.training:
         _store_statistics(norms, mean, var)
     return out.view(x.shape)
+
+
+def _side_by_side(vectors: list[Any]) -> Tensor:
+    return vectors[0] if len(vectors) == 1 else torch.cat(vectors)
 
 
 def _normalize_present(
@@ -173,8 +178,11 @@ def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _store_statistics(norms: Sequence[MaskedBatchNorm], mean: Tensor, var: Tensor) -> None:
+    for norm in norms:
+        norm.num_batches_tracked.add_(1)
+    if len(norms) == 1:
+        return  # they were moved where they are
     sizes = [norm.num_features for norm in norms]
     for norm, new_mean, new_var in zip(norms, mean.split(sizes), var.split(sizes), strict=True):
         norm.running_mean.copy_(new_mean)
         norm.running_var.copy_(new_var)
-        norm.num_batches_tracked.add_(1)

@@ -66,6 +66,8 @@ class Sequences(NamedTuple):
 
     def mean(self) -> Tensor:
         """Averages the present nodes of each sequence, ``[B, F]``; 0 for an empty one."""
+        if self._is_full():
+            return self.x.mean(1)
         return self.sum(self.x) / self.num_present().clamp(min=1).to(self.x.dtype)
 
     def num_present(self) -> Tensor:
@@ -84,12 +86,18 @@ class Sequences(NamedTuple):
         if nodes.batch is None:
             values, source = x.max(1)  # documented to return the first of equal maxima
             frame = source if nodes.frame is None else nodes.frame.gather(1, source)
+            if self._is_full():
+                return values, frame
         else:
             values, source = _first_max(x, nodes.batch, self.batch_size)
             frame = frames_from_start(nodes.batch, self.batch_size) if nodes.frame is None else nodes.frame
             frame = frame[source] if frame.numel() else source
         empty = nodes.num_present() == 0
         return values.masked_fill(empty, 0), frame.masked_fill(empty, -1)
+
+    def _is_full(self) -> bool:
+        """Whether no sequence can be empty and every node counts."""
+        return self.batch is None and self.mask is None and self.x.size(1) > 0
 
     def _sorted_by_frame(self) -> "Sequences":
         if self.frame is None:

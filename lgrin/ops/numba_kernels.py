@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lgrin.ops.window import Window, source_dtype
 
+GROUP = 8  # targets in a row, whose common neighbours are compared once
 
 def _compiled(function):
     """Compiles for several threads and keeps the machine code on disk where a folder for it can be written."""
@@ -61,26 +62,65 @@ def _maximum(x, nodes, ordered, best, source):
         _challenge(x[node], node, best, source)
 
 
+@njit(inline="always")
+def _challenge_in_any_order(row, node, best, source):
+    """Like ``_challenge`` for a node that may be lower than those before; without NaN."""
+    for f in range(best.size):
+        value = row[f]
+        wins = (value > best[f]) | ((value == best[f]) & (node < source[f]))
+        best[f] = value if wins else best[f]
+        source[f] = node if wins else source[f]
+
+
 @_compiled
 def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, sources):
     batch_size, num_nodes, channels = x.shape
-    for row in prange(batch_size * num_nodes):
-        b, i = row // num_nodes, row % num_nodes
-        nodes, count = np.empty(min(num_nodes, 2 * reach + 1), np.int32), 0
-        if present[b, i]:
-            listed = neighbors[min(b, neighbors.shape[0] - 1)]
+    groups = (num_nodes + GROUP - 1) // GROUP
+    for job in prange(batch_size * groups):
+        b, first = job // groups, job % groups * GROUP
+        end = min(first + GROUP, num_nodes)
+        low, high = max(0, first - reach), min(num_nodes, end + reach)
+        heard = np.zeros((GROUP, high - low), np.bool_)  # who hears whom
+        shared, nodes, count = np.zeros(high - low, np.bool_), np.empty(high - low, np.int32), 0
+        listed = neighbors[min(b, neighbors.shape[0] - 1)]
+        for i in range(first, end):
             for j in range(max(0, i - reach), min(num_nodes, i + reach + 1)):
-                if listed[i * stride + j + offset] and present[b, j]:
+                heard[i - first, j - low] = listed[i * stride + j + offset] & present[b, i] & present[b, j]
+        if ordered:
+            for j in range(low, high):
+                everyone = True
+                for i in range(first, end):
+                    everyone &= heard[i - first, j - low] | (not present[b, i])
+                if everyone:
                     nodes[count] = j
                     count += 1
-        if count == 0:
-            values[b, i, :] = 0
-            sources[b, i, :] = num_nodes
-        else:
-            source = np.empty(channels, np.int32)
-            _maximum(x[b], nodes[:count], ordered, values[b, i], source)
+            if count >= GROUP:
+                for node in nodes[:count]:
+                    shared[node - low] = True
+        best, source = np.empty(channels, x.dtype), np.empty(channels, np.int32)
+        together = count >= GROUP
+        if together:
+            _maximum(x[b], nodes[:count], ordered, best, source)
+        own_source = np.empty(channels, np.int32)
+        for i in range(first, end):
+            count = 0
+            for j in range(low, high):
+                if heard[i - first, j - low] and not shared[j - low]:
+                    nodes[count] = j
+                    count += 1
+            own = values[b, i]
+            if together and present[b, i]:
+                own[:] = best
+                own_source[:] = source
+                for node in nodes[:count]:
+                    _challenge_in_any_order(x[b, node], node, own, own_source)
+            elif count:
+                _maximum(x[b], nodes[:count], ordered, own, own_source)
+            else:
+                own[:] = 0
+                own_source[:] = num_nodes
             for f in range(channels):
-                sources[b, i, f] = source[f]
+                sources[b, i, f] = own_source[f]
 
 
 @_compiled
@@ -157,4 +197,8 @@ def _is_ordered(x: Tensor) -> bool:
 
 
 def _use_threads() -> None:
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    """Lets numba have as many threads as PyTorch; when numba starts its own, it would change PyTorch's number."""
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)

@@ -1,0 +1,75 @@
+"""A trained model without what only training needs."""
+
+from copy import deepcopy
+from typing import Any, TypeVar
+
+import torch
+from torch.nn import Linear, Module
+
+from lgrin.nn import GStarConv, LearnableAdjacency, MaskedBatchNorm
+
+Model = TypeVar("Model", bound=Module)
+
+
+@torch.no_grad()
+def fold(model: Model) -> Model:
+    r"""Copies a model for inference, its batch norms folded into the linear layers before them.
+
+    .. math:: \gamma \frac{(W x + b) - \mu}{\sigma} + \beta
+              = \left( \frac{\gamma}{\sigma} W \right) x + \frac{\gamma}{\sigma} (b - \mu) + \beta
+
+    Normalised adjacencies are stored as they come out. The copy is called like the model and gives what the model
+    gives in evaluation mode, faster; it has no statistics, is frozen, and cannot be trained further.
+
+    Args:
+        model: An :class:`lgrin.LGrIN`, or any module that holds the layers.
+
+    Returns:
+        The copy, in evaluation mode.
+
+    Example:
+        >>> from lgrin import LGrIN
+        >>> model = LGrIN(in_channels=3, num_nodes=5, num_classes=2).eval()
+        >>> x = torch.rand(1, 5, 3)
+        >>> torch.allclose(fold(model)(x), model(x), atol=1e-5)
+        True
+    """
+    folded: Any = deepcopy(model).eval().requires_grad_(False)
+    if isinstance(folded, LearnableAdjacency):
+        return _frozen(folded)
+    for module in list(folded.modules()):
+        if isinstance(module, GStarConv):
+            _fold_norms(module)
+        for name, child in module.named_children():
+            if isinstance(child, LearnableAdjacency):
+                setattr(module, name, _frozen(child))
+    if hasattr(folded, "config"):
+        folded.config = None  # these keywords would build the norms again
+    return folded
+
+
+def _fold_norms(conv: GStarConv) -> None:
+    norms: Any = conv.norms
+    if norms is None or not all(isinstance(norm, MaskedBatchNorm) for norm in norms):
+        return
+    lin: Any
+    for lin, norm in zip(conv.lins, norms, strict=True):
+        _fold_norm(lin, norm)
+    conv.norms = None
+
+
+def _fold_norm(lin: Linear, norm: MaskedBatchNorm) -> None:
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    lin.weight.mul_(scale.unsqueeze(-1))
+    lin.bias.copy_((lin.bias - norm.running_mean) * scale + norm.bias)
+
+
+def _frozen(adjacency: LearnableAdjacency) -> Any:
+    """The same graph without normalisation; a symmetric one loses its symmetry by it and is stored whole."""
+    if adjacency.normalize is None:
+        return adjacency
+    if adjacency.bandwidth is None:
+        return LearnableAdjacency.from_dense(adjacency()).requires_grad_(False)
+    frozen = LearnableAdjacency(adjacency.num_nodes, bandwidth=adjacency.bandwidth).to(adjacency.weight)
+    frozen.weight.copy_(adjacency.graph().band)
+    return frozen.requires_grad_(False)
