@@ -110,8 +110,9 @@ class DenseGraph(NamedTuple):
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
-        itself = torch.eye(self.num_nodes, dtype=torch.bool, device=x.device)
-        return _present_max(x, (self.adj > 0) | itself, self.mask, neighbor_max)
+        neighbors = self.adj > 0
+        neighbors.diagonal(dim1=-2, dim2=-1).fill_(True)
+        return _present_max(x, neighbors, self.mask, neighbor_max)
 
     def line_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
@@ -157,8 +158,9 @@ class BandedGraph(NamedTuple):
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
-        itself = torch.arange(self.band.size(1), device=x.device) == self.bandwidth
-        return _present_max(x, (self.band > 0) | itself, self.mask, neighbor_max_banded)
+        neighbors = self.band > 0
+        neighbors[:, self.bandwidth] = True
+        return _present_max(x, neighbors, self.mask, neighbor_max_banded)
 
     def line_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""

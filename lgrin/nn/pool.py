@@ -75,6 +75,10 @@ class Sequences(NamedTuple):
         present = torch.ones(self.x.shape[:-1], dtype=torch.int64, device=self.x.device)
         return self.sum(present if self.mask is None else self.mask.long()).unsqueeze(-1)
 
+    def largest(self) -> Tensor:
+        """Finds the largest present feature of each sequence, ``[B, F]``; its frame only where a gradient needs it."""
+        return self.x.amax(1) if self._is_full() and not torch.is_grad_enabled() else self.max()[0]
+
     def max(self) -> tuple[Tensor, Tensor]:
         """Finds the largest present feature of each sequence; at a tie the lowest frame, then the lowest node.
 
@@ -263,7 +267,7 @@ class GraphReadout(Module):
 
     def _part(self, part: str, nodes: Sequences) -> Tensor:
         if part == "max":
-            return nodes.max()[0]
+            return nodes.largest()
         if part == "mean":
             return nodes.mean()
         if part == "sum":

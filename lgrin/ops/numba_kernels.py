@@ -72,6 +72,16 @@ def _challenge_in_any_order(row, node, best, source):
         source[f] = node if wins else source[f]
 
 
+@njit(inline="always")
+def _list_true(flags, first, nodes):
+    count = 0
+    for j in range(flags.size):
+        if flags[j]:
+            nodes[count] = first + j
+            count += 1
+    return count
+
+
 @_compiled
 def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, sources):
     batch_size, num_nodes, channels = x.shape
@@ -80,34 +90,25 @@ def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, s
         b, first = job // groups, job % groups * GROUP
         end = min(first + GROUP, num_nodes)
         low, high = max(0, first - reach), min(num_nodes, end + reach)
-        heard = np.zeros((GROUP, high - low), np.bool_)  # who hears whom
-        shared, nodes, count = np.zeros(high - low, np.bool_), np.empty(high - low, np.int32), 0
+        heard, shared = np.zeros((GROUP, high - low), np.bool_), np.full(high - low, ordered)
         listed = neighbors[min(b, neighbors.shape[0] - 1)]
         for i in range(first, end):
-            for j in range(max(0, i - reach), min(num_nodes, i + reach + 1)):
-                heard[i - first, j - low] = listed[i * stride + j + offset] & present[b, i] & present[b, j]
-        if ordered:
-            for j in range(low, high):
-                everyone = True
-                for i in range(first, end):
-                    everyone &= heard[i - first, j - low] | (not present[b, i])
-                if everyone:
-                    nodes[count] = j
-                    count += 1
-            if count >= GROUP:
-                for node in nodes[:count]:
-                    shared[node - low] = True
+            if present[b, i]:
+                near, far = max(0, i - reach), min(num_nodes, i + reach + 1)
+                start = i * stride + offset + near
+                heard[i - first, near - low : far - low] = listed[start : start + far - near] & present[b, near:far]
+                shared &= heard[i - first]
+        nodes = np.empty(high - low, np.int32)
+        count = _list_true(shared, low, nodes)
         best, source = np.empty(channels, x.dtype), np.empty(channels, np.int32)
         together = count >= GROUP
         if together:
             _maximum(x[b], nodes[:count], ordered, best, source)
+        else:
+            shared[:] = False
         own_source = np.empty(channels, np.int32)
         for i in range(first, end):
-            count = 0
-            for j in range(low, high):
-                if heard[i - first, j - low] and not shared[j - low]:
-                    nodes[count] = j
-                    count += 1
+            count = _list_true(heard[i - first] & ~shared, low, nodes)
             own = values[b, i]
             if together and present[b, i]:
                 own[:] = best
