@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from lightning import seed_everything
+from lightning.pytorch.utilities import rank_zero_only
 
 from lgrin import LGrIN
 from lgrin.datasets import UEA
@@ -48,6 +49,12 @@ def parse_arguments(arguments=None):
         help="draws weights, batches and validation split (default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument("--devices", type=int, default=1, metavar="N", help="processes per host (default: %(default)s)")
+    parser.add_argument(
+        "--hosts", type=int, default=1, metavar="N", help="machines, by torchrun (default: %(default)s)"
+    )
+    parser.add_argument("--precision", default="32-true", metavar="NAME", help="such as bf16-mixed (%(default)s)")
+    parser.add_argument("--compile", action="store_true", help="make one compiled program of the training step")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/<dataset>-seed<seed>)")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
@@ -73,11 +80,17 @@ def main(arguments=None, callbacks=()):
         classes=train.classes,
         epochs=options.epochs,
         device=options.device,
+        devices=options.devices,
+        hosts=options.hosts,
+        precision=options.precision,
+        compile=options.compile,
         resume=options.resume,
         progress=not options.no_progress,
         callbacks=callbacks,
     )
 
+    if rank_zero_only.rank:
+        return None  # one process writes for all
     adjacency = classifier.model.adjacency
     save_figure(plot_adjacency(adjacency), out / "adjacency.png")
     save_figure(plot_confusion(evaluation.confusion, train.classes), out / "confusion.png")

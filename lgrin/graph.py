@@ -18,7 +18,6 @@ from torch_geometric.utils import scatter
 from lgrin.arguments import check_features, check_mask
 from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
 
-
 BLOCK = 64
 
 
@@ -183,7 +182,8 @@ class RaggedGraph(NamedTuple):
     """Sequences of unequal length on one shared matrix: each node says which frame of which sequence it is.
 
     Nothing is stored per edge. Features are laid out in ``[B, M, F]`` by frame, the padded layout does the work,
-    and the results of the nodes that exist are read back.
+    and the results of the nodes that exist are read back. On a CPU the padding ends with the longest sequence of the
+    batch; on a GPU, and in compiled programs, it is M frames long, since a look at the frames would stall them.
 
     Attributes:
         padded: A dense or banded graph whose mask ``[B, M]`` says which frames exist.
@@ -225,6 +225,7 @@ class RaggedGraph(NamedTuple):
         Returns:
             The ragged graph.
         """
+        graph = _cut(graph, _longest(frame, mask, graph.num_nodes))
         nowhere = frame.new_zeros(batch_size, graph.num_nodes, dtype=torch.bool)
         placed = cls(graph._replace(mask=nowhere), frame, batch, mask)
         present = placed._lay_out(torch.ones_like(frame, dtype=torch.bool).unsqueeze(-1)).squeeze(-1)
@@ -261,6 +262,21 @@ class RaggedGraph(NamedTuple):
         if self.mask is None:
             return padded[self.batch, self.frame]
         return hide(padded[self.batch, self.frame.masked_fill(~self.mask, 0)], self.mask)
+
+
+def _longest(frame: Tensor, mask: Tensor | None, num_nodes: int) -> int:
+    """The number of frames that the longest sequence reaches to, where it costs nothing to know."""
+    if frame.device.type != "cpu" or torch.compiler.is_compiling():
+        return num_nodes
+    there = frame if mask is None else frame[mask]
+    return min(num_nodes, max(1, int(there.max()) + 1)) if there.numel() else 1
+
+
+def _cut(graph: DenseGraph | BandedGraph, length: int) -> DenseGraph | BandedGraph:
+    """The graph among the first frames."""
+    if isinstance(graph, DenseGraph):
+        return graph._replace(adj=graph.adj[:length, :length])
+    return graph._replace(band=graph.band[:length])
 
 
 class EdgeList(NamedTuple):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import KINDS, sequences
 
-from lgrin.graph import DenseGraph, EdgeList, as_graph, parallel_sum
-from lgrin.nn import LearnableAdjacency
+from lgrin import LGrIN
+from lgrin.graph import BandedGraph, DenseGraph, EdgeList, RaggedGraph, as_graph, parallel_sum
+from lgrin.nn import LearnableAdjacency, LGrINLoss
 
 
 @settings(deadline=None, max_examples=60)
@@ -64,3 +65,42 @@ def test_sequences_of_unequal_length_need_frames_even_where_their_sum_fits():
 def test_a_square_integer_tensor_of_two_rows_is_an_edge_list():
     assert isinstance(as_graph(torch.rand(3, 1), torch.tensor([[0, 1], [1, 2]])), EdgeList)
     assert isinstance(as_graph(torch.rand(2, 1), torch.rand(2, 2)), DenseGraph)
+
+
+@pytest.mark.parametrize("num_nodes", [1, 2, 63, 64, 65, 200])
+@pytest.mark.parametrize("bandwidth", [0, 1, 5, 40, 70])
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_band_aggregates_like_its_matrix_at_every_size_of_block(num_nodes, bandwidth, batched):
+    torch.manual_seed(0)
+    band = torch.rand(num_nodes, 2 * bandwidth + 1, dtype=torch.float64)
+    source = torch.arange(num_nodes)[:, None] + torch.arange(-bandwidth, bandwidth + 1)
+    inside = (source >= 0) & (source < num_nodes)
+    band = (band * inside).requires_grad_()
+    target = torch.arange(num_nodes)[:, None].expand_as(source)
+    matrix = torch.zeros(num_nodes, num_nodes, dtype=torch.float64)
+    matrix = matrix.index_put((target[inside], source[inside]), band[inside])
+    x = torch.randn(*((3,) if batched else ()), num_nodes, 2, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn_like(x)
+    results = []
+    for graph in (BandedGraph(band), DenseGraph(matrix)):
+        out = graph.aggregate(x)
+        results.append((out, *torch.autograd.grad((out * weight).sum(), (x, band), retain_graph=True)))
+    for found, expected in zip(*results, strict=True):
+        assert torch.allclose(found * 1, expected, rtol=0, atol=1e-12)
+
+
+def test_ragged_padding_ends_with_the_longest_sequence():
+    frame, batch = torch.tensor([0, 2, 1, 0]), torch.tensor([0, 0, 1, 1])
+    for graph in (DenseGraph(torch.rand(9, 9)), BandedGraph(torch.rand(9, 3))):
+        assert RaggedGraph.place(graph, frame, batch, 2).present.shape == (2, 3)
+        absent = torch.tensor([True, False, True, True])
+        assert RaggedGraph.place(graph, frame, batch, 2, absent).present.shape == (2, 2)
+        assert RaggedGraph.place(graph, frame[:0], batch[:0], 1).present.shape == (1, 1)
+
+
+def test_a_hundred_thousand_frames_never_become_a_matrix():
+    model = LGrIN(2, 100_000, 2, branch_channels=(3,), adjacency={"init": "temporal", "bandwidth": 2})
+    x = torch.randn(1, 100_000, 2)
+    loss = model(x).sum() + LGrINLoss(1).penalty(model)  # a matrix would take 40 GB
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any, TypeVar
 
 import torch
-from torch.nn import Linear, Module
+from torch.nn import Module
 
 from lgrin.nn import GStarConv, LearnableAdjacency, MaskedBatchNorm
 
@@ -52,13 +52,12 @@ def _fold_norms(conv: GStarConv) -> None:
     norms: Any = conv.norms
     if norms is None or not all(isinstance(norm, MaskedBatchNorm) for norm in norms):
         return
-    lin: Any
     for lin, norm in zip(conv.lins, norms, strict=True):
         _fold_norm(lin, norm)
     conv.norms = None
 
 
-def _fold_norm(lin: Linear, norm: MaskedBatchNorm) -> None:
+def _fold_norm(lin: Any, norm: Any) -> None:
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     lin.weight.mul_(scale.unsqueeze(-1))
     lin.bias.copy_((lin.bias - norm.running_mean) * scale + norm.bias)
@@ -71,5 +70,6 @@ def _frozen(adjacency: LearnableAdjacency) -> Any:
     if adjacency.bandwidth is None:
         return LearnableAdjacency.from_dense(adjacency()).requires_grad_(False)
     frozen = LearnableAdjacency(adjacency.num_nodes, bandwidth=adjacency.bandwidth).to(adjacency.weight)
-    frozen.weight.copy_(adjacency.graph().band)
+    band: Any = adjacency.graph()
+    frozen.weight.copy_(band.band)
     return frozen.requires_grad_(False)

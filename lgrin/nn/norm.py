@@ -72,7 +72,7 @@ class MaskedBatchNorm(Module):
             torch.nn.init.zeros_(self.bias)
 
     @staticmethod
-    def synchronize(module: Module, process_group: Any = None) -> None:
+    def synchronize(module: Module, process_group: Any = None, enabled: bool = True) -> None:
         """Makes every masked batch norm in a module share its statistics among processes while it trains.
 
         Every process has to run the module as often as the others, as under DistributedDataParallel.
@@ -80,6 +80,7 @@ class MaskedBatchNorm(Module):
         Args:
             module: Any module.
             process_group: The processes, ``None`` for all.
+            enabled: ``False`` makes them go alone again.
 
         Example:
             >>> norm = MaskedBatchNorm(2)
@@ -89,7 +90,7 @@ class MaskedBatchNorm(Module):
         """
         for one in module.modules():
             if isinstance(one, MaskedBatchNorm):
-                one.synchronized, one.process_group = True, process_group
+                one.synchronized, one.process_group = enabled, process_group
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalises ``[*, F]``; see the class."""

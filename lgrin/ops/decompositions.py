@@ -26,7 +26,7 @@ def decompositions() -> dict[Any, Callable]:
         >>> any("lgrin" in str(node.target) for node in program.graph.nodes)
         False
     """
-    functions = {
+    functions: dict[Any, Callable] = {
         neighbor_max: _dense,
         neighbor_max_banded: _banded,
         neighbor_max_edges: _edges,

@@ -13,6 +13,7 @@ from lgrin.ops.window import Window, source_dtype
 
 GROUP = 8  # targets in a row, whose common neighbours are compared once
 
+
 def _compiled(function):
     """Compiles for several threads and keeps the machine code on disk where a folder for it can be written."""
     options = {"parallel": True, "error_model": "numpy"}
@@ -126,7 +127,7 @@ def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, s
 
 @_compiled
 def _edge_max(x, pointers, nodes, ordered, values, sources):
-    num_nodes, channels = x.shape
+    num_nodes = x.shape[0]
     for i in prange(num_nodes):
         if pointers[i] == pointers[i + 1]:
             values[i, :] = 0
@@ -173,7 +174,14 @@ def edge_max(x: Tensor, edge_index: Tensor, mask: Tensor | None) -> tuple[Tensor
     rows = _readable(x)
     values, source = torch.empty_like(rows), torch.empty(x.shape, dtype=torch.int32)
     _use_threads()
-    _edge_max(rows.numpy(), pointers.numpy(), (pair % num_nodes).int().numpy(), _is_ordered(rows), values.numpy(), source.numpy())
+    _edge_max(
+        rows.numpy(),
+        pointers.numpy(),
+        (pair % num_nodes).int().numpy(),
+        _is_ordered(rows),
+        values.numpy(),
+        source.numpy(),
+    )
     return values.to(x.dtype), source
 
 

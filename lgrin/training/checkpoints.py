@@ -43,7 +43,7 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
 
 
 class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
-    """Makes the random numbers of a step depend on the seed and the step alone, so that a resumed run repeats them.
+    """Makes the random numbers of a step depend on seed, step and process alone, so that a resumed run repeats them.
 
     Args:
         seed: The seed.
@@ -58,7 +58,7 @@ class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Seeds PyTorch's generators."""
-        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step + trainer.global_rank * 2**40)
 
 
 class SameRun(callbacks.Callback):  # type: ignore[name-defined]

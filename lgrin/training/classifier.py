@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from lgrin import validate
 from lgrin.extras import require
 from lgrin.models import LGrIN
-from lgrin.nn import LGrINLoss
+from lgrin.nn import LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_whole
 from lgrin.transforms import Standardize
 
@@ -94,23 +94,35 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         """Takes the statistics of the features from training sequences, and from no others."""
         self.normalize.fit(sequences)
 
+    def setup(self, stage: str) -> None:
+        """Shares the statistics of batch norms among the processes that train together."""
+        MaskedBatchNorm.synchronize(self.model, enabled=stage == "fit" and self.trainer.world_size > 1)
+
+    def teardown(self, stage: str) -> None:
+        """Leaves a model that trains alone."""
+        MaskedBatchNorm.synchronize(self.model, enabled=False)
+
     def forward(self, batch: Data) -> Tensor:
         """Computes logits ``[B, C]`` of a PyG batch."""
-        return self.model(
-            self.normalize(batch.x),
-            frame=batch.get("frame"),
-            batch=batch.batch,
-            mask=batch.get("mask"),
-            batch_size=batch.num_graphs,
-        )
+        return self._logits(*_tensors(batch))
 
     def training_step(self, batch: Data, batch_idx: int) -> Tensor:
         """Computes the loss of one batch."""
         if batch.num_graphs == 1:
             validate.batch(batch, self.model.num_nodes, self.model.num_classes, training=True)
-        loss = self.loss(self(batch), batch.y, self.model)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=batch.num_graphs)
+        loss = self.loss_of(batch.y, *_tensors(batch))
+        settings = {"batch_size": batch.num_graphs, "sync_dist": self.trainer.world_size > 1}
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, **settings)
         return loss
+
+    def loss_of(self, target: Tensor, *inputs: Any) -> Tensor:
+        """Computes the loss of a training step from tensors, which is what :func:`lgrin.training.fit` can compile."""
+        return self.loss(self._logits(*inputs), target, self.model)
+
+    def _logits(
+        self, x: Tensor, frame: Tensor | None, batch: Tensor | None, mask: Tensor | None, batch_size: int
+    ) -> Tensor:
+        return self.model(self.normalize(x), frame=frame, batch=batch, mask=mask, batch_size=batch_size)
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
         """Measures cross-entropy, accuracy and unweighted average recall of one batch."""
@@ -132,3 +144,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         optimizer = torch.optim.AdamW(self.parameters(), settings["lr"], weight_decay=settings["weight_decay"])
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings["halve_every"], gamma=0.5)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def _tensors(batch: Data) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, int]:
+    return batch.x, batch.get("frame"), batch.batch, batch.get("mask"), batch.num_graphs

@@ -1,16 +1,19 @@
 """One training run."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DistributedSampler
+import torch
+from torch.utils.data import BatchSampler, DistributedSampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from lgrin import validate
 from lgrin.extras import require
+from lgrin.loader import BucketSampler
 from lgrin.options import check_whole
 from lgrin.training.averaging import MovingAverage
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
@@ -33,6 +36,11 @@ def fit(
     averaging: float = 0.0,
     seed: int = 0,
     device: str = "auto",
+    devices: int = 1,
+    hosts: int = 1,
+    precision: str = "32-true",
+    compile: bool | str = False,
+    buckets: bool = False,
     resume: bool = False,
     progress: bool = True,
     callbacks: Sequence[Any] = (),
@@ -43,18 +51,28 @@ def fit(
     from), in ``out/logs`` the losses as CSV and for TensorBoard. On a CPU, a run that was killed at any moment and
     resumed ends with the same bits as one that was not.
 
+    With several devices or hosts each has a process of its own (DistributedDataParallel), which takes its part of
+    every batch; batch norms share their statistics, so the processes together take the step that one would.
+    ``docs/scaling.md`` has the commands.
+
     Args:
         classifier: The classifier; its normalisation is fitted here, on ``train``.
         train: Training sequences.
         validation: Sequences to stop by; never the test set.
         out: Folder of the run.
         epochs: Passes over the training sequences at the most.
-        batch_size: Sequences per step.
+        batch_size: Sequences per step, of all processes together.
         patience: Epochs without a lower validation loss after which to stop.
         averaging: Decay per step of a :class:`MovingAverage` of the weights, which is what is validated and kept in
             ``state_dict``; 0 keeps the weights themselves.
         seed: Draws batches and dropout.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows.
+        devices: Devices on each host, or processes where the device is the CPU.
+        hosts: Machines; above 1 each has to be started by ``torchrun``.
+        precision: As Lightning's trainer has it, for example ``"bf16-mixed"``.
+        compile: Whether ``torch.compile`` makes one program of normalisation, model, loss and their gradient; a name
+            is the mode, of which ``"reduce-overhead"`` uses CUDA graphs where batches have one shape.
+        buckets: Whether sequences of similar length share a batch, see :class:`lgrin.loader.BucketSampler`.
         resume: Whether to go on from ``last.ckpt``; a run that has none starts from the beginning.
         progress: Whether to show a progress bar.
         callbacks: Further Lightning callbacks.
@@ -65,11 +83,16 @@ def fit(
     Raises:
         FileExistsError: If ``out`` holds a run already and ``resume`` is off.
         TypeError: If a label is no whole number.
-        ValueError: If a sequence cannot be trained on, with its index and the reason, or the run to resume was started
-            with other data or settings (``epochs`` may grow).
+        ValueError: If a sequence cannot be trained on, with its index and the reason, the batch cannot be shared
+            evenly, or the run to resume was started with other data or settings (``epochs`` may grow).
     """
     epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
-    patience = check_whole("patience", patience)
+    patience, processes = (
+        check_whole("patience", patience),
+        check_whole("devices", devices) * check_whole("hosts", hosts),
+    )
+    if batch_size % processes:
+        raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
     if not 0 <= averaging < 1:
         raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
     model = classifier.model
@@ -84,6 +107,8 @@ def fit(
             "batch_size": batch_size,
             "patience": patience,
             "averaging": float(averaging),
+            "precision": precision,
+            "buckets": buckets,
             "train": _digest(train),
             "validation": _digest(validation),
             **{name: value for name, value in classifier.hparams.items() if name != "model"},
@@ -97,16 +122,47 @@ def fit(
     classifier.fit_normalization(train)
     average = [MovingAverage(averaging)] if averaging else []
     callbacks = [SeedEveryStep(seed), run, *average, *callbacks]
-    trainer = _trainer(Path(out), epochs, patience, device, progress, callbacks)
-    order: Any = range(len(train))
-    sampler: Any = DistributedSampler(order, num_replicas=1, rank=0, shuffle=True, seed=seed)  # by seed and epoch
-    trainer.fit(
-        classifier,
-        DataLoader(train, batch_size, sampler=sampler),
-        DataLoader(validation, batch_size),
-        ckpt_path=str(last) if last.exists() else None,
-    )
+    hardware = {
+        "accelerator": {"cuda": "gpu"}.get(device, device),
+        "devices": devices,
+        "num_nodes": hosts,
+        "strategy": "ddp" if processes > 1 else "auto",
+        "precision": precision,
+    }
+    trainer = _trainer(Path(out), epochs, patience, progress, callbacks, hardware)
+    batches = _batches(train, batch_size // processes, buckets, seed, trainer)
+    with _compiled(classifier, compile):
+        trainer.fit(
+            classifier,
+            DataLoader(train, batch_sampler=batches),
+            DataLoader(validation, batch_size),
+            ckpt_path=str(last) if last.exists() else None,
+        )
     return last.with_name("best.ckpt")
+
+
+def _batches(train: Sequence[Data], batch_size: int, buckets: bool, seed: int, trainer: Any) -> Any:
+    """Draws batches by seed and epoch, and for each process its own part of them."""
+    order: Any = range(len(train))
+    processes = {"num_replicas": trainer.world_size, "rank": trainer.global_rank}
+    sampler: Any = DistributedSampler(order, shuffle=True, seed=seed, **processes)
+    if buckets:
+        return BucketSampler(sampler, [data.num_nodes for data in train], batch_size)
+    return BatchSampler(sampler, batch_size, drop_last=False)
+
+
+@contextmanager
+def _compiled(classifier: SequenceClassifier, mode: bool | str) -> Iterator[None]:
+    """Compiles the training step of a classifier for a while."""
+    if not mode:
+        yield
+        return
+    step: Any = torch.compile(classifier.loss_of, mode=None if mode is True else mode)
+    classifier.__dict__["loss_of"] = step
+    try:
+        yield
+    finally:
+        del classifier.__dict__["loss_of"]
 
 
 def _digest(sequences: Sequence[Data]) -> str:
@@ -118,7 +174,9 @@ def _digest(sequences: Sequence[Data]) -> str:
     return content.hexdigest()[:12]
 
 
-def _trainer(out: Path, epochs: int, patience: int, device: str, progress: bool, callbacks: list[Any]):
+def _trainer(
+    out: Path, epochs: int, patience: int, progress: bool, callbacks: list[Any], hardware: dict[str, Any]
+) -> Any:
     logs = loggers.CSVLogger(str(out), name="logs")
     board = loggers.TensorBoardLogger(str(out), name="logs", version=logs.version)
     keep = {"dirpath": out / "checkpoints", "enable_version_counter": False, "save_on_train_epoch_end": True}
@@ -129,8 +187,8 @@ def _trainer(out: Path, epochs: int, patience: int, device: str, progress: bool,
         callbacks_of.ModelCheckpoint(filename="last", **keep),
     ]
     return lightning.Trainer(
-        accelerator={"cuda": "gpu"}.get(device, device),
-        devices=1,
+        **hardware,
+        use_distributed_sampler=False,
         max_epochs=epochs,
         logger=[logs, board],
         callbacks=callbacks,

@@ -46,7 +46,7 @@ class Standardize(Module):
         self.register_buffer("std", torch.ones(num_features))
 
     def fit(self, sequences: Iterable[Data]) -> "Standardize":
-        """Measures the training sequences; frames outside ``data.mask`` do not count.
+        """Measures the training sequences one by one; frames outside ``data.mask`` do not count.
 
         Args:
             sequences: Training sequences with ``x [L, P]`` and perhaps ``mask [L]``.
@@ -57,20 +57,26 @@ class Standardize(Module):
         Raises:
             ValueError: If no frame is present, or one does not have P features.
         """
-        frames = [data.x if data.get("mask") is None else data.x[data.mask] for data in sequences]
-        for index, frame in enumerate(frames):
-            if frame.size(-1) != self.mean.numel():
+        count = 0
+        mean, squares, largest = (torch.zeros(self.mean.numel(), dtype=torch.float64) for _ in range(3))
+        for index, data in enumerate(sequences):
+            x = (data.x if data.get("mask") is None else data.x[data.mask]).double()
+            if x.size(-1) != self.mean.numel():
                 raise ValueError(
-                    f"sequences[{index}] has {frame.size(-1)} features a frame, but num_features={self.mean.numel()}"
+                    f"sequences[{index}] has {x.size(-1)} features a frame, but num_features={self.mean.numel()}"
                 )
-        total = sum(frame.size(0) for frame in frames)
-        if total == 0:
+            if x.size(0) == 0:
+                continue
+            new, shift = x.size(0), x.mean(0) - mean
+            count += new
+            squares += (x - x.mean(0)).square().sum(0) + shift.square() * ((count - new) * new / count)
+            mean += shift * (new / count)
+            largest = torch.maximum(largest, x.abs().amax(0))
+        if count == 0:
             raise ValueError("sequences holds no present frame; fit on training data that has some")
-        x = torch.cat(frames).double()
-        std = x.std(0, correction=0)
-        scale = x.abs().amax(0).clamp(min=torch.finfo(torch.float64).tiny)
-        std = std.masked_fill(std <= 1e-7 * scale, 1)
-        self.mean.copy_(x.mean(0))
+        std = (squares / count).sqrt()
+        std = std.masked_fill(std <= 1e-7 * largest.clamp(min=torch.finfo(torch.float64).tiny), 1)
+        self.mean.copy_(mean)
         self.std.copy_(std)
         return self
 

@@ -258,3 +258,29 @@ def test_triton_kernels_compile_for_a_gpu_that_is_not_there():
     command = [sys.executable, "-W", "ignore", "-c", AHEAD_OF_TIME]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_pytorch_keeps_its_number_of_threads():
+    program = """
+import torch
+torch.set_num_threads(1)
+from lgrin.ops import neighbor_max
+neighbor_max(torch.rand(1, 3, 2), torch.ones(3, 3, dtype=torch.bool))
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_exported_programs_can_leave_the_operators_behind(dense):
+    from lgrin.graph import BandedGraph
+    from lgrin.nn import GraphInception
+
+    torch.manual_seed(0)
+    graph = torch.rand(6, 6) - 0.5 if dense else BandedGraph(torch.rand(6, 3) - 0.5)
+    layer, x = GraphInception(3, (4,)).eval(), torch.randn(2, 6, 3)
+    program = torch.export.export(layer, (x, graph))
+    program = program.run_decompositions({**torch.export.default_decompositions(), **decompositions()})
+    assert not any("lgrin" in str(node.target) for node in program.graph.nodes)
+    assert torch.allclose(program.module()(x, graph), layer(x, graph), atol=1e-6)

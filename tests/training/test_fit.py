@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -283,3 +284,85 @@ def test_results_are_plain_json(tmp_path):
     assert content["accuracy"] == 0.5
     assert set(content["versions"]) == {"lgrin", "python", "torch", "torch_geometric"}
     assert os.listdir(tmp_path) == ["metrics.json"]
+
+
+def largest_difference(one, other):
+    """Leaves out biases before a batch norm, whose gradient is 0 but for rounding, and the means that follow them."""
+    names = [name for name in one if not name.endswith("running_mean") and not (".lins." in name and "bias" in name)]
+    return max(float((one[name] - other[name]).abs().max()) for name in names)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_run_learns_what_a_plain_one_does(tmp_path):
+    options = {"epochs": 6, "batch_size": 6, "progress": False, "averaging": 0.9, "device": "cpu"}
+    found = []
+    torch._dynamo.utils.counters.clear()
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        model = LGrIN(2, 6, 2, branch_channels=(8, 4), dropout=0.0)
+        classifier = SequenceClassifier(model, num_sequences=20)
+        fit(classifier, toy(20, 0), toy(10, 1), tmp_path / str(compiled), compile=compiled, **options)  # noqa: F821
+        assert "loss_of" not in classifier.__dict__
+        found.append(weights(tmp_path / str(compiled)))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    assert not torch._dynamo.utils.counters["graph_break"]
+    assert largest_difference(*found) < 1e-4
+
+
+def test_a_run_in_bfloat16_learns(tmp_path):
+    torch.manual_seed(0)
+    classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(8, 4)), num_sequences=20)
+    options = {
+        "epochs": 8,
+        "batch_size": 10,
+        "progress": False,
+        "averaging": 0.9,
+        "device": "cpu",
+        "precision": "bf16-mixed",
+    }
+    fit(classifier, toy(20, 0), toy(10, 1), tmp_path, **options)  # noqa: F821
+    assert all(value.isfinite().all() for value in classifier.state_dict().values())
+    assert evaluate(classifier, toy(20, 0)).accuracy > 0.8  # noqa: F821
+
+
+def test_a_run_with_buckets_gives_the_same_batches_again(tmp_path):
+    found = []
+    for name in ("one", "two"):
+        torch.manual_seed(0)
+        classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), num_sequences=20)
+        options = {"epochs": 6, "batch_size": 6, "progress": False, "averaging": 0.9, "device": "cpu", "buckets": True}
+        fit(classifier, toy(20, 0), toy(10, 1), tmp_path / name, **options)  # noqa: F821
+        found.append(weights(tmp_path / name))
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(tmp_path):
+    classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), num_sequences=20)
+    with pytest.raises(ValueError, match="batch_size is 5, which 2 processes cannot share"):
+        fit(classifier, toy(20, 0), toy(10, 1), tmp_path, batch_size=5, devices=2)  # noqa: F821
+
+
+TWO = """
+from lightning.pytorch import Callback
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model = LGrIN(2, 6, 2, branch_channels=(8, 4), dropout=0.0).double()
+data = toy(24, 0)
+for one in data:
+    one.x = one.x.double()
+options = {"epochs": 6, "batch_size": 6, "progress": False, "averaging": 0.9, "device": "cpu", "precision": "64-true"}
+fit(SequenceClassifier(model, num_sequences=24), data, data[:6], sys.argv[1], devices=int(sys.argv[2]), **options)
+"""
+
+
+def test_two_processes_learn_what_one_does(tmp_path):
+    (tmp_path / "program.py").write_text(TOY + TWO)
+    found = []
+    for processes in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if processes > 1 else []
+        command = [sys.executable, "-W", "ignore", *launcher, str(tmp_path / "program.py")]
+        command += [str(tmp_path / str(processes)), str(processes)]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        found.append(weights(tmp_path / str(processes)))
+    assert largest_difference(*found) < 1e-9

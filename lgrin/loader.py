@@ -1,0 +1,68 @@
+"""Batches of sequences that are about equally long."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+from torch.utils.data import Sampler
+
+from lgrin.options import check_whole
+
+
+class BucketSampler(Sampler[list[int]]):
+    r"""Puts sequences of similar length into one batch, so that little of it is padding.
+
+    .. math:: \mathrm{padding} = 1 - \frac{\sum_b \mathrm{length}_b}{B \max_b \mathrm{length}_b}
+
+    It draws sequences in the order of another sampler, sorts each pool of them by length, cuts the pool into batches
+    and gives the batches in the order in which their first sequences were drawn. So it is as random as the other
+    sampler, repeats with it, and shares sequences among processes as it does.
+
+    Args:
+        sampler: Indices of sequences, for example a ``RandomSampler`` or a ``DistributedSampler``.
+        lengths: The length of every sequence of the dataset.
+        batch_size: Sequences in a batch.
+        pool: Batches in a pool. More of them leave less padding and mix lengths less.
+
+    Raises:
+        ValueError: If a size is no positive whole number.
+
+    Source:
+        Bucketing by length is common practice; the order of batches is this library's.
+
+    Example:
+        >>> lengths = [5, 1, 4, 2]
+        >>> list(BucketSampler(range(4), lengths, batch_size=2))
+        [[2, 0], [1, 3]]
+        >>> BucketSampler(range(4), lengths, batch_size=2).padding()
+        0.175
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler[int] | Sequence[int],
+        lengths: Sequence[int] | torch.Tensor,
+        batch_size: int,
+        pool: int = 16,
+    ) -> None:
+        self.sampler, self.lengths = sampler, torch.as_tensor(lengths).tolist()
+        self.batch_size, self.pool = check_whole("batch_size", batch_size), check_whole("pool", pool)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        drawn = iter(self.sampler)
+        while pool := list(islice(drawn, self.batch_size * self.pool)):
+            place = {index: position for position, index in enumerate(pool)}
+            pool.sort(key=lambda index: self.lengths[index])
+            batches = [pool[start : start + self.batch_size] for start in range(0, len(pool), self.batch_size)]
+            yield from sorted(batches, key=lambda batch: min(place[index] for index in batch))
+
+    def __len__(self) -> int:
+        return -(-len(self.sampler) // self.batch_size)  # type: ignore[arg-type]
+
+    def padding(self) -> float:
+        """Measures which share of the batches' frames is padding, as the mean over the batches of one pass."""
+        shares = []
+        for batch in self:
+            lengths = [self.lengths[index] for index in batch]
+            shares.append(1 - sum(lengths) / (len(lengths) * max(lengths)))
+        return sum(shares) / max(1, len(shares))

@@ -1,0 +1,44 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DistributedSampler, RandomSampler
+
+from lgrin.loader import BucketSampler
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=80), batch_size=st.integers(1, 9), pool=st.integers(1, 4)
+)
+def test_every_sequence_comes_once_in_batches_of_the_asked_size(lengths, batch_size, pool):
+    order = torch.randperm(len(lengths)).tolist()
+    batches = list(BucketSampler(order, lengths, batch_size, pool))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert len(batches) == len(BucketSampler(order, lengths, batch_size, pool))
+    assert sum(len(batch) < batch_size for batch in batches) <= 1
+
+
+@pytest.mark.parametrize("count", [270, 720, 5000])
+def test_padding_of_uniform_lengths_stays_under_a_tenth(count):
+    lengths = torch.randint(30, 121, (count,), generator=torch.Generator().manual_seed(count))
+    sampler = RandomSampler(lengths, generator=torch.Generator().manual_seed(0))
+    assert BucketSampler(sampler, lengths, 32).padding() < 0.1
+    assert BucketSampler(sampler, lengths, 32, pool=1).padding() > 0.3  # what batches drawn at random have
+
+
+def test_processes_share_and_epochs_differ():
+    lengths = torch.randint(1, 30, (40,)).tolist()
+    samplers = [DistributedSampler(range(40), 2, rank, shuffle=True, seed=3) for rank in (0, 1)]
+    buckets = [BucketSampler(sampler, lengths, 4, pool=2) for sampler in samplers]
+    first = [list(bucket) for bucket in buckets]
+    assert sorted(index for batches in first for batch in batches for index in batch) == list(range(40))
+    assert first == [list(bucket) for bucket in buckets]
+    buckets[0].sampler.set_epoch(1)
+    assert list(buckets[0]) != first[0]
+
+
+def test_wrong_sizes_are_refused():
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        BucketSampler(range(3), [1, 2, 3], 0)
+    with pytest.raises(ValueError, match="pool is -1"):
+        BucketSampler(range(3), [1, 2, 3], 1, pool=-1)
