@@ -1,17 +1,26 @@
-"""Measures what lgrin costs: ``python -m benchmarks``."""
+"""Measures what lgrin costs, against what one would use without it: ``python -m benchmarks``.
+
+Every ratio is taken in one run, on functions called in turn; times are medians. Rows about memory and about several
+processes run in processes of their own.
+"""
 
 import argparse
+import importlib
+import os
+import platform
 from pathlib import Path
 
-from benchmarks import memory
+import torch
+
 from benchmarks.table import print_table
+from lgrin.ops.kernels import kernels_for
 from lgrin.training import write_results
 
-BENCHMARKS = {"memory": memory}
+BENCHMARKS = ("step", "neighbor_max", "inference", "long", "ragged", "processes", "memory", "gpu")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n\n")[0])
     known = ", ".join(BENCHMARKS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {known} (default: all)")
     parser.add_argument("--out", default="runs/benchmarks", metavar="DIR", help="folder for the numbers (%(default)s)")
@@ -19,10 +28,19 @@ def main() -> None:
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]}; there is {known}")
-    tables = {name: BENCHMARKS[name].measure() for name in options.names or BENCHMARKS}
-    for name, rows in tables.items():
-        write_results(Path(options.out) / f"{name}.json", rows=rows)
-        print_table(BENCHMARKS[name].TITLE, rows)
+    rows = []
+    for name in options.names or BENCHMARKS:
+        print(f"measuring {name}", flush=True)
+        part = importlib.import_module(f"benchmarks.{name}").measure()
+        write_results(Path(options.out) / f"{name}.json", rows=part, machine=machine())
+        rows += part
+    print_table(machine(), rows)
+
+
+def machine() -> str:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    kernels = kernels_for("cpu").__name__.removeprefix("lgrin.ops.")
+    return f"{platform.machine()}, {os.cpu_count()} CPU cores, {gpu}, torch {torch.__version__}, {kernels}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """What a training step adds to the process: the peak of its memory less its size before the first step."""
 
 import json
-import resource
-import subprocess
 import sys
 
-TITLE = "Memory of training steps (process peak less its size before the first step)"
+from benchmarks.measure import in_process, peak, resident, row
+
 SIZES = {"RML, B=128": (128, 90, 136, 6), "IEMOCAP, B=32": (32, 120, 35, 4), "MPI, B=32": (32, 120, 72, 11)}
 PRESETS = ("paper", "released", "default")
 
@@ -14,9 +13,9 @@ def measure() -> list[dict]:
     rows = []
     for size, numbers in SIZES.items():
         for preset in PRESETS:
-            command = [sys.executable, "-m", "benchmarks.memory", preset, *map(str, numbers)]
-            result = subprocess.run(command, capture_output=True, text=True, check=True)
-            rows.append({"size": size, "model": preset, "MB": json.loads(result.stdout)})
+            rows.append(
+                row(f"memory of a step, {preset}, {size}", in_process("benchmarks.memory", preset, *numbers), "MB")
+            )
     return rows
 
 
@@ -24,21 +23,18 @@ def steps(preset: str, batch_size: int, num_nodes: int, in_channels: int, num_cl
     """Runs three steps in this process and returns what they add, in MB."""
     import torch
 
+    from benchmarks.composed import ComposedLGrIN
+    from benchmarks.step import step
     from lgrin import LGrIN
-    from lgrin.nn import LGrINLoss
 
-    model = {"paper": LGrIN.paper, "released": LGrIN.released, "default": LGrIN}[preset](
-        in_channels, num_nodes, num_classes
-    )
-    loss, optimizer = LGrINLoss(720), torch.optim.Adam(model.parameters(), 0.01)
-    x, y = torch.randn(batch_size, num_nodes, in_channels), torch.randint(num_classes, (batch_size,))
-    with open("/proc/self/statm") as file:
-        before = int(file.read().split()[1]) * resource.getpagesize()
+    torch.set_num_threads(1 if batch_size == 32 else 2)
+    models = {"paper": LGrIN.paper, "released": LGrIN.released, "default": LGrIN, "composed": ComposedLGrIN}
+    size = (in_channels, num_nodes, num_classes)
+    run = step(models[preset](*size), batch_size, size)
+    before = resident()
     for _ in range(3):
-        optimizer.zero_grad()
-        loss(model(x), y, model).backward()
-        optimizer.step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e6
+        run()
+    return (peak() - before) / 1e6
 
 
 if __name__ == "__main__":

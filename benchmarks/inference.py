@@ -1,0 +1,49 @@
+"""One clip through a trained model, against the recurrent network that the paper compares with."""
+
+import torch
+from torch import Tensor
+from torch.nn import LSTM, Linear, Module
+
+from benchmarks.measure import row, times
+from benchmarks.step import SIZES
+from lgrin import LGrIN
+from lgrin.models import fold
+
+
+class BiLSTM(Module):
+    """A bidirectional LSTM of 300 units, the mean of its outputs and a linear layer."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.lstm = LSTM(in_channels, 300, batch_first=True, bidirectional=True)
+        self.head = Linear(600, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.lstm(x)[0].mean(1))
+
+
+@torch.inference_mode()
+def measure() -> list[dict]:
+    torch.set_num_threads(1)
+    features, frames, classes = SIZES["IEMOCAP"]
+    model, lstm, x = (
+        LGrIN(features, frames, classes).eval(),
+        BiLSTM(features, classes).eval(),
+        torch.randn(1, frames, features),
+    )
+    folded = fold(model)
+    calls = {"module": model, "folded": folded, "LSTM": lstm}
+    taken = times({name: lambda one=one: one(x) for name, one in calls.items()}, repeats=201)
+    title = "inference of one clip, IEMOCAP size, one thread, BiLSTM(300)"
+    return [
+        row(
+            f"{title}: {name}",
+            taken["LSTM"] / taken[name],
+            "times faster",
+            goal,
+            False,
+            ms=1e3 * taken[name],
+            theirs=1e3 * taken["LSTM"],
+        )
+        for name, goal in (("module", 6), ("folded", 9))
+    ]

@@ -1,0 +1,65 @@
+"""Times that are taken in turn, memory in processes of their own, and rows that say whether a goal is met."""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+
+def times(functions: Mapping[str, Callable[[], Any]], repeats: int = 9) -> dict[str, float]:
+    """Median seconds of each function, called in turn so that a slow moment of the machine strikes all alike."""
+    for function in functions.values():
+        function()
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            wait()
+            start = time.perf_counter()
+            function()
+            wait()
+            taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def resident() -> int:
+    """The bytes that this process holds now."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def peak() -> int:
+    """The most bytes that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def in_process(module: str, *arguments: Any, **environment: str) -> Any:
+    """Runs ``python -m module arguments`` and reads the JSON that it prints last."""
+    command = [sys.executable, "-W", "ignore", "-m", module, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stderr}")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def row(what: str, value: float, unit: str, goal: float | None = None, most: bool = True, **also: Any) -> dict:
+    """One line of the table; the goal is the most or the least that the value may be."""
+    met = "" if goal is None else ("yes" if (value <= goal if most else value >= goal) else "no")
+    wanted = "" if goal is None else f"{'at most' if most else 'at least'} {goal:g}"
+    details = ", ".join(f"{name.replace('_', ' ')} {_short(number)}" for name, number in also.items())
+    return {"what": what, "measured": f"{_short(value)} {unit}", "goal": wanted, "met": met, "details": details}
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

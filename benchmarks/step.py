@@ -1,0 +1,131 @@
+"""Training steps against the same model from PyG's parts, and against their own matrix products."""
+
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.composed import ComposedLGrIN, broadcast_max, loop_max, tuned_loop_max
+from benchmarks.measure import in_process, row, times
+from lgrin import LGrIN
+from lgrin.nn import LGrINLoss
+
+SIZES = {"RML": (136, 90, 6), "IEMOCAP": (35, 120, 4), "MPI": (72, 120, 11)}  # features, frames, classes
+LOOPS = {"loop": loop_max, "tuned loop": tuned_loop_max}
+
+
+def measure() -> list[dict]:
+    rows = []
+    torch.set_num_threads(1)
+    for name, size in SIZES.items():
+        rows += _against_composed(name, size)
+    for name, (features, frames, classes) in SIZES.items():
+        ours, theirs = (
+            in_process("benchmarks.memory", kind, 32, frames, features, classes) for kind in ("default", "composed")
+        )
+        rows.append(
+            row(
+                f"memory of a step, {name}, B=32, one thread",
+                ours / theirs,
+                "of the broadcast's",
+                0.1,
+                MB=ours,
+                theirs=theirs,
+            )
+        )
+    torch.set_num_threads(2)
+    rows += _against_products()
+    return rows
+
+
+def step(
+    model: torch.nn.Module, batch_size: int, size: tuple[int, int, int], device: str = "cpu"
+) -> Callable[[], None]:
+    """A whole training step on a dense batch."""
+    features, frames, classes = size
+    model = model.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), 0.003)
+    loss = LGrINLoss(720)
+    x = torch.randn(batch_size, frames, features, device=device)
+    target = torch.randint(classes, (batch_size,), device=device)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        loss(model(x), target, model).backward()
+        optimizer.step()
+
+    return run
+
+
+def _against_composed(name: str, size: tuple[int, int, int]) -> list[dict]:
+    ours, title = step(LGrIN(*size), 32, size), f"training step, {name}, B=32, one thread"
+    loops = {loop: step(ComposedLGrIN(*size, maximum), 32, size) for loop, maximum in LOOPS.items()}
+    taken = times({"ours": ours, **loops}, repeats=7)
+    slow = times({"ours": ours, "broadcast": step(ComposedLGrIN(*size, broadcast_max), 32, size)}, repeats=3)
+    rows = [_faster(f"{title}: PyG parts, masked broadcast", slow["ours"], slow["broadcast"], 20)]
+    rows.append(_faster(f"{title}: PyG parts, loop over nodes", taken["ours"], taken["loop"], 6))
+    rows.append(_faster(f"{title}: PyG parts, tuned loop", taken["ours"], taken["tuned loop"]))
+    return rows
+
+
+def _faster(what: str, ours: float, theirs: float, goal: float | None = None) -> dict:
+    return row(what, theirs / ours, "times faster", goal, most=False, ms=1e3 * ours, theirs=1e3 * theirs)
+
+
+def _against_products() -> list[dict]:
+    size = SIZES["RML"]
+    model = LGrIN(*size)
+    calls = {
+        "step": step(model, 128, size),
+        "products": products(128, size),
+        "fewest": products(128, size, fewest=True),
+    }
+    compiled = torch.compile(LGrIN(*size))
+    taken = times({**calls, "compiled": step(compiled, 128, size)}, repeats=9)
+    rows, title = [], "training step, RML, B=128, two threads: its matrix products alone"
+    for name, key in ((title, "step"), (f"{title}, compiled model", "compiled")):
+        ms = {
+            "ms": 1e3 * taken[key],
+            "products": 1e3 * taken["products"],
+            "products_in_lgrin's_order": 1e3 * taken["fewest"],
+        }
+        rows.append(row(name, taken[key] / taken["products"], "times as long", 2.5, **ms))
+    return rows
+
+
+def products(batch_size: int, size: tuple[int, int, int], fewest: bool = False) -> Callable[[], None]:
+    """The matrix products of a step, forward and backward, in Eq. (4)'s order or where the channels are fewest."""
+    features, frames, _ = size
+    parts: list[Callable[[], None]] = []
+    for layer, channels in enumerate((features, features + 192)):
+        width = min(channels, 192) if fewest else channels
+        parts.append(_sum_over_neighbors(batch_size, frames, width, to_input=layer > 0 or width < channels))
+        for branch in (192,) if fewest else (128, 64):
+            parts.append(_linear(batch_size * frames, channels, branch))
+        parts += [_linear(batch_size * frames, branch, branch) for branch in (128, 64)]
+
+    def run() -> None:
+        for part in parts:
+            part()
+
+    return run
+
+
+def _linear(rows: int, channels: int, width: int) -> Callable[[], None]:
+    x, weight, grad = torch.randn(rows, channels), torch.randn(width, channels), torch.randn(rows, width)
+
+    def run() -> None:
+        x @ weight.T, grad.T @ x, grad @ weight
+
+    return run
+
+
+def _sum_over_neighbors(batch_size: int, frames: int, channels: int, to_input: bool) -> Callable[[], None]:
+    adj = torch.rand(frames, frames).expand(batch_size, -1, -1)
+    x, grad = torch.randn(batch_size, frames, channels), torch.randn(batch_size, frames, channels)
+
+    def run() -> None:
+        torch.bmm(adj, x), torch.bmm(grad, x.mT)
+        if to_input:
+            torch.bmm(adj.mT, grad)
+
+    return run
