@@ -11,7 +11,7 @@ from lgrin import LGrIN, ops
 
 def measure() -> list[dict]:
     if not torch.cuda.is_available():
-        return [row("rows of a GPU", 0.0, "measured: there is no GPU here")]
+        return [{**row("every row of a GPU", 0.0, ""), "measured": "not measured, there is no GPU here"}]
     return rows_on("cuda")
 
 

@@ -33,7 +33,7 @@ def measure() -> list[dict]:
     )
     folded = fold(model)
     calls = {"module": model, "folded": folded, "LSTM": lstm}
-    taken = times({name: lambda one=one: one(x) for name, one in calls.items()}, repeats=201)
+    taken = times({name: lambda one=one: one(x) for name, one in calls.items()}, repeats=15, calls=30)
     title = "inference of one clip, IEMOCAP size, one thread, BiLSTM(300)"
     return [
         row(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -13,8 +12,11 @@ from typing import Any
 import torch
 
 
-def times(functions: Mapping[str, Callable[[], Any]], repeats: int = 9) -> dict[str, float]:
-    """Median seconds of each function, called in turn so that a slow moment of the machine strikes all alike."""
+def times(functions: Mapping[str, Callable[[], Any]], repeats: int = 9, calls: int = 1) -> dict[str, float]:
+    """Median seconds of each function, run in turn so that a slow moment of the machine strikes all alike.
+
+    Short functions are called several times in a row at each turn, since that is how a device calls them.
+    """
     for function in functions.values():
         function()
     taken: dict[str, list[float]] = {name: [] for name in functions}
@@ -22,9 +24,10 @@ def times(functions: Mapping[str, Callable[[], Any]], repeats: int = 9) -> dict[
         for name, function in functions.items():
             wait()
             start = time.perf_counter()
-            function()
+            for _ in range(calls):
+                function()
             wait()
-            taken[name].append(time.perf_counter() - start)
+            taken[name].append((time.perf_counter() - start) / calls)
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
@@ -35,13 +38,17 @@ def wait() -> None:
 
 def resident() -> int:
     """The bytes that this process holds now."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+    return _status("VmRSS")
 
 
 def peak() -> int:
-    """The most bytes that this process ever held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most bytes that this process ever held; unlike getrusage's, not what its parent held."""
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
 
 
 def in_process(module: str, *arguments: Any, **environment: str) -> Any:

@@ -96,7 +96,7 @@ def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
         >>> gather_back(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[[1], [1]]]), reach=1).flatten().tolist()
         [0.0, 3.0]
     """
-    return kernels_for(grad.device.type).gather_back(grad.contiguous(), source, reach)
+    return kernels_for(grad.device.type).gather_back(grad, source, reach)
 
 
 @neighbor_max.register_fake

@@ -1,22 +1,32 @@
-"""The neighbour maximum on CPUs in machine code, one target node at a time on every thread that PyTorch may use.
+"""The neighbour maximum on CPUs in machine code, on as many threads as PyTorch may use.
 
-See :mod:`lgrin.ops.neighbor_max` for the meaning of the three functions.
+See :mod:`lgrin.ops.neighbor_max` for the meaning of the three functions. The threads are Python's, since numba's own
+come with a second OpenMP runtime, beside which PyTorch's small operations take milliseconds.
 """
 
-import numba
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
 
 from lgrin.ops.window import Window, source_dtype
 
 GROUP = 8  # targets in a row, whose common neighbours are compared once
+SIZE_OF_A_THREAD = 2**15  # numbers that are worth another thread
+PARTS = 4  # of a thread's work
 
 
 def _compiled(function):
-    """Compiles for several threads and keeps the machine code on disk where a folder for it can be written."""
-    options = {"parallel": True, "error_model": "numpy"}
+    """Compiles without the interpreter's lock and keeps the machine code on disk where a folder can be written."""
+    options = {"nogil": True, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # numba found no such folder
@@ -74,20 +84,26 @@ def _challenge_in_any_order(row, node, best, source):
 
 
 @njit(inline="always")
-def _list_true(flags, first, nodes):
+def _both(one, other, out):
+    for j in range(out.size):
+        out[j] = one[j] & other[j]
+
+
+@njit(inline="always")
+def _list_true(flags, but, first, nodes):
     count = 0
     for j in range(flags.size):
-        if flags[j]:
+        if flags[j] and not but[j]:
             nodes[count] = first + j
             count += 1
     return count
 
 
 @_compiled
-def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, sources):
-    batch_size, num_nodes, channels = x.shape
+def _window_max(start, stop, x, neighbors, stride, offset, reach, present, ordered, values, sources):
+    _, num_nodes, channels = x.shape
     groups = (num_nodes + GROUP - 1) // GROUP
-    for job in prange(batch_size * groups):
+    for job in range(start, stop):
         b, first = job // groups, job % groups * GROUP
         end = min(first + GROUP, num_nodes)
         low, high = max(0, first - reach), min(num_nodes, end + reach)
@@ -96,11 +112,13 @@ def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, s
         for i in range(first, end):
             if present[b, i]:
                 near, far = max(0, i - reach), min(num_nodes, i + reach + 1)
-                start = i * stride + offset + near
-                heard[i - first, near - low : far - low] = listed[start : start + far - near] & present[b, near:far]
-                shared &= heard[i - first]
-        nodes = np.empty(high - low, np.int32)
-        count = _list_true(shared, low, nodes)
+                entry = i * stride + offset + near
+                _both(
+                    listed[entry : entry + far - near], present[b, near:far], heard[i - first, near - low : far - low]
+                )
+                _both(heard[i - first], shared, shared)
+        nodes, nobody = np.empty(high - low, np.int32), np.zeros(high - low, np.bool_)
+        count = _list_true(shared, nobody, low, nodes)
         best, source = np.empty(channels, x.dtype), np.empty(channels, np.int32)
         together = count >= GROUP
         if together:
@@ -109,7 +127,7 @@ def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, s
             shared[:] = False
         own_source = np.empty(channels, np.int32)
         for i in range(first, end):
-            count = _list_true(heard[i - first] & ~shared, low, nodes)
+            count = _list_true(heard[i - first], shared, low, nodes)
             own = values[b, i]
             if together and present[b, i]:
                 own[:] = best
@@ -126,9 +144,9 @@ def _window_max(x, neighbors, stride, offset, reach, present, ordered, values, s
 
 
 @_compiled
-def _edge_max(x, pointers, nodes, ordered, values, sources):
+def _edge_max(start, stop, x, pointers, nodes, ordered, values, sources):
     num_nodes = x.shape[0]
-    for i in prange(num_nodes):
+    for i in range(start, stop):
         if pointers[i] == pointers[i + 1]:
             values[i, :] = 0
             sources[i, :] = num_nodes
@@ -137,15 +155,15 @@ def _edge_max(x, pointers, nodes, ordered, values, sources):
 
 
 @_compiled
-def _gather_back(grad, sources, block, total):
-    batch_size, num_nodes, channels = grad.shape
+def _gather_back(start, stop, grad, sources, block, total):
+    _, num_nodes, channels = grad.shape
     blocks = (channels + block - 1) // block
-    for job in prange(batch_size * blocks):  # each thread has channels of its own, so nothing races
-        b, start = job // blocks, job % blocks * block
+    for job in range(start, stop):  # each has channels of its own, so nothing races
+        b, first = job // blocks, job % blocks * block
         sums = total[b]
         for i in range(num_nodes):
             source, row = sources[b, i], grad[b, i]
-            for f in range(start, min(start + block, channels)):
+            for f in range(first, min(first + block, channels)):
                 node = np.intp(source[f])
                 if node < num_nodes:
                     sums[node, f] += row[f]
@@ -153,13 +171,14 @@ def _gather_back(grad, sources, block, total):
 
 def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Takes the maximum over a window of nodes; see :func:`lgrin.ops.neighbor_max`."""
-    rows = _readable(x)
-    present = torch.ones(x.shape[:2], dtype=torch.bool) if mask is None else mask
-    values, source = torch.empty_like(rows), torch.empty(x.shape, dtype=source_dtype(x.size(1)))
-    _use_threads()
-    _window_max(
-        rows.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset, min(window.reach, x.size(1)),
-        present.contiguous().numpy(), _is_ordered(rows), values.numpy(), source.numpy(),
+    rows = _readable(x).contiguous()
+    batch_size, num_nodes, _ = x.shape
+    present = torch.ones(x.shape[:2], dtype=torch.bool) if mask is None else mask.contiguous()
+    values, source = torch.empty_like(rows), torch.empty(x.shape, dtype=source_dtype(num_nodes))
+    _share(
+        _window_max, batch_size * -(-num_nodes // GROUP), x.numel(),
+        rows.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset, min(window.reach, num_nodes),
+        present.numpy(), _is_ordered(rows), values.numpy(), source.numpy(),
     )  # fmt: skip
     return values.to(x.dtype), source
 
@@ -171,33 +190,29 @@ def edge_max(x: Tensor, edge_index: Tensor, mask: Tensor | None) -> tuple[Tensor
     num_nodes = x.size(0)
     pair = (edge_index[1] * num_nodes + edge_index[0]).sort()[0]
     pointers = torch.searchsorted(pair, torch.arange(num_nodes + 1) * num_nodes)
-    rows = _readable(x)
+    nodes = (pair % max(1, num_nodes)).int()
+    rows = _readable(x).contiguous()
     values, source = torch.empty_like(rows), torch.empty(x.shape, dtype=torch.int32)
-    _use_threads()
-    _edge_max(
-        rows.numpy(),
-        pointers.numpy(),
-        (pair % num_nodes).int().numpy(),
-        _is_ordered(rows),
-        values.numpy(),
-        source.numpy(),
-    )
+    _share(
+        _edge_max, num_nodes, x.numel(),
+        rows.numpy(), pointers.numpy(), nodes.numpy(), _is_ordered(rows), values.numpy(), source.numpy(),
+    )  # fmt: skip
     return values.to(x.dtype), source
 
 
 def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
     """Adds each gradient to the node that its maximum came from, ``[B, M, F]``, always in the same order."""
     rows = _readable(grad)
-    total = torch.zeros_like(rows)
+    total = torch.zeros(grad.shape, dtype=rows.dtype)
     block = max(16, min(128, grad.size(0) * grad.size(2) // torch.get_num_threads()))
-    _use_threads()
-    _gather_back(rows.numpy(), source.contiguous().numpy(), block, total.numpy())
+    jobs = grad.size(0) * -(-grad.size(2) // block)
+    _share(_gather_back, jobs, grad.numel(), rows.numpy(), source.contiguous().numpy(), block, total.numpy())
     return total.to(grad.dtype)
 
 
 def _readable(x: Tensor) -> Tensor:
     """NumPy has no 16-bit floats that numba compiles; float32 holds every one of them."""
-    return (x if x.dtype in (torch.float32, torch.float64) else x.float()).contiguous().detach()
+    return (x if x.dtype in (torch.float32, torch.float64) else x.float()).detach()
 
 
 def _is_ordered(x: Tensor) -> bool:
@@ -205,9 +220,31 @@ def _is_ordered(x: Tensor) -> bool:
     return not bool(x.sum().isnan())
 
 
-def _use_threads() -> None:
-    """Lets numba have as many threads as PyTorch; when numba starts its own, it would change PyTorch's number."""
-    threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+def _share(kernel: Callable, jobs: int, size: int, *arguments: Any) -> None:
+    """Runs ``kernel(start, stop, ...)`` over all jobs, on several threads where there is work for them.
+
+    Each thread takes the next part when it is done with one, so that nobody waits for a thread that started late.
+    """
+    threads = min(torch.get_num_threads(), jobs, 1 + size // SIZE_OF_A_THREAD)
+    count = threads * PARTS if threads > 1 else 1
+    parts = deque(pairwise(jobs * part // count for part in range(count + 1)))
+
+    def work() -> None:
+        while parts:
+            try:
+                start, stop = parts.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            kernel(start, stop, *arguments)
+
+    helpers = [_threads(os.getpid()).submit(work) for _ in range(threads - 1)]
+    work()
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """The threads of this process; those of a parent do not survive a fork."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="lgrin")

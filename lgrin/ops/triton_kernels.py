@@ -95,6 +95,7 @@ def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
     """Adds each gradient to the node that its maximum came from, ``[B, M, F]``."""
     if reach > grad.size(1):  # the flat nodes of an edge list, any of which can be a source
         return torch_kernels.gather_back(grad, source, reach)
+    grad = grad.contiguous()
     total = torch.empty_like(grad)
     if grad.numel():
         _gather_back[_grid(grad)](
