@@ -237,7 +237,7 @@ def _share(kernel: Callable, jobs: int, size: int, *arguments: Any) -> None:
                 return
             kernel(start, stop, *arguments)
 
-    helpers = [_threads(os.getpid()).submit(work) for _ in range(threads - 1)]
+    helpers = [_threads().submit(work) for _ in range(threads - 1)]
     work()
     for helper in helpers:
         if not helper.cancel():
@@ -245,6 +245,5 @@ def _share(kernel: Callable, jobs: int, size: int, *arguments: Any) -> None:
 
 
 @cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """The threads of this process; those of a parent do not survive a fork."""
+def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="lgrin")
