@@ -6,7 +6,6 @@ from typing import Any
 import torch
 import torch.distributed
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import Module, Parameter
 
 from lgrin.graph import hide, wide
@@ -171,10 +170,22 @@ def _normalize_present(
 
 def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:
     """Adds up a value over the processes that share statistics; gradients flow to each of them."""
-    if not norm.synchronized:
-        return value
-    group = torch.distributed.group.WORLD if norm.process_group is None else norm.process_group
-    return all_reduce(value, group=group)
+    return _Total.apply(value, norm.process_group) if norm.synchronized else value
+
+
+class _Total(torch.autograd.Function):
+    """The sum over processes, whose gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, group: Any) -> Tensor:
+        ctx.group = group
+        total = value.clone()
+        torch.distributed.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return _Total.apply(grads[0].contiguous(), ctx.group), None
 
 
 @torch.no_grad()

@@ -130,8 +130,9 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         self.val_accuracy.update(logits, batch.y)
         self.val_uar.update(logits, batch.y)
         loss = torch.nn.functional.cross_entropy(logits, batch.y)
-        self.log("val_loss", loss, prog_bar=True, batch_size=batch.num_graphs)
-        self.log("val_accuracy", self.val_accuracy, prog_bar=True, batch_size=batch.num_graphs)
+        settings = {"prog_bar": True, "batch_size": batch.num_graphs}
+        self.log("val_loss", loss, sync_dist=self.trainer.world_size > 1, **settings)
+        self.log("val_accuracy", self.val_accuracy, **settings)
         self.log("val_uar", self.val_uar, batch_size=batch.num_graphs)
 
     def predict_step(self, batch: Data, batch_idx: int) -> Tensor:
