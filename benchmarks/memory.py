@@ -19,18 +19,21 @@ def measure() -> list[dict]:
     return rows
 
 
-def steps(preset: str, batch_size: int, num_nodes: int, in_channels: int, num_classes: int) -> float:
-    """Runs three steps in this process and returns what they add, in MB."""
+def steps(preset: str, batch_size: int, num_nodes: int, in_channels: int, num_classes: int, loaded: int = 0) -> float:
+    """Runs three steps in this process and returns what they add, in MB; ``loaded`` has the machine code in before."""
     import torch
 
     from benchmarks.composed import ComposedLGrIN
     from benchmarks.step import step
-    from lgrin import LGrIN
+    from lgrin import LGrIN, ops
 
     torch.set_num_threads(1 if batch_size == 32 else 2)
     models = {"paper": LGrIN.paper, "released": LGrIN.released, "default": LGrIN, "composed": ComposedLGrIN}
     size = (in_channels, num_nodes, num_classes)
     run = step(models[preset](*size), batch_size, size)
+    if loaded:
+        x = torch.rand(1, 2, 1, requires_grad=True)
+        ops.neighbor_max(x, torch.ones(2, 2, dtype=torch.bool))[0].sum().backward()
     before = resident()
     for _ in range(3):
         run()

@@ -18,20 +18,8 @@ def measure() -> list[dict]:
     torch.set_num_threads(1)
     for name, size in SIZES.items():
         rows += _against_composed(name, size)
-    for name, (features, frames, classes) in SIZES.items():
-        ours, theirs = (
-            in_process("benchmarks.memory", kind, 32, frames, features, classes) for kind in ("default", "composed")
-        )
-        rows.append(
-            row(
-                f"memory of a step, {name}, B=32, one thread",
-                ours / theirs,
-                "of the broadcast's",
-                0.1,
-                MB=ours,
-                theirs=theirs,
-            )
-        )
+    for name, size in SIZES.items():
+        rows += _memory(name, size)
     torch.set_num_threads(2)
     rows += _against_products()
     return rows
@@ -69,6 +57,17 @@ def _against_composed(name: str, size: tuple[int, int, int]) -> list[dict]:
 
 def _faster(what: str, ours: float, theirs: float, goal: float | None = None) -> dict:
     return row(what, theirs / ours, "times faster", goal, most=False, ms=1e3 * ours, theirs=1e3 * theirs)
+
+
+def _memory(name: str, size: tuple[int, int, int]) -> list[dict]:
+    features, frames, classes = size
+    numbers = (32, frames, features, classes)
+    theirs = in_process("benchmarks.memory", "composed", *numbers)
+    rows, title = [], f"memory of a step, {name}, B=32, one thread"
+    for loaded, more in ((0, ""), (1, ", machine code loaded before")):
+        ours = in_process("benchmarks.memory", "default", *numbers, loaded)
+        rows.append(row(title + more, ours / theirs, "of the broadcast's", 0.1, MB=ours, theirs=theirs))
+    return rows
 
 
 def _against_products() -> list[dict]:

@@ -152,8 +152,12 @@ class BandedGraph(NamedTuple):
         blocks = _pad_rows(hide(x, self.mask), reach, (count + 1) * size).unflatten(-2, (count + 1, size))
         nodes = torch.cat([blocks[..., :-1, :, :], blocks[..., 1:, : 2 * reach, :]], dim=-2)
         weights = _shear(_pad_rows(self.band, 0, count * size).view(count, size, -1))
-        total = torch.matmul(weights, nodes).flatten(-3, -2)[..., :num_nodes, :]
-        return hide(total, self.mask)
+        if x.dim() == 2:
+            total = torch.bmm(weights, nodes).flatten(0, 1)
+        else:  # all sequences side by side, for one product with each block
+            side_by_side = nodes.permute(1, 2, 0, 3).flatten(2)
+            total = torch.bmm(weights, side_by_side).flatten(0, 1).unflatten(1, (x.size(0), x.size(2))).transpose(0, 1)
+        return hide(total[..., :num_nodes, :], self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
@@ -276,7 +280,8 @@ def _cut(graph: DenseGraph | BandedGraph, length: int) -> DenseGraph | BandedGra
     """The graph among the first frames."""
     if isinstance(graph, DenseGraph):
         return graph._replace(adj=graph.adj[:length, :length])
-    return graph._replace(band=graph.band[:length])
+    reach, kept = graph.bandwidth, min(graph.bandwidth, length - 1)
+    return graph._replace(band=graph.band[:length, reach - kept : reach + kept + 1])
 
 
 class EdgeList(NamedTuple):

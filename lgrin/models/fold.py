@@ -58,9 +58,9 @@ def _fold_norms(conv: GStarConv) -> None:
 
 
 def _fold_norm(lin: Any, norm: Any) -> None:
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    scale = torch.rsqrt(norm.running_var + norm.eps) * (1 if norm.weight is None else norm.weight)
     lin.weight.mul_(scale.unsqueeze(-1))
-    lin.bias.copy_((lin.bias - norm.running_mean) * scale + norm.bias)
+    lin.bias.copy_((lin.bias - norm.running_mean) * scale + (0 if norm.bias is None else norm.bias))
 
 
 def _frozen(adjacency: LearnableAdjacency) -> Any:

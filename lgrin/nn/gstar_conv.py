@@ -113,12 +113,24 @@ class GStarConv(GraphLayer):
         """
         x = self.dropout(self.act(x))
         for layer, lin in list(enumerate(self.lins))[1:]:
-            x = lin(x)
-            if self.norms is not None:
-                norm = self.norms[layer]
-                x = norm(x, mask) if isinstance(norm, MaskedBatchNorm) else norm(x)
-            x = self.dropout(self.act(x))
+            x = self.dropout(self.act(self.normalize(layer, lin(x), mask)))
         return hide(x, mask)
+
+    def normalize(self, layer: int, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Applies the norm of a layer, if there is one.
+
+        Args:
+            layer: The layer, from 0.
+            x: Node features ``[*, F]``.
+            mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
+
+        Returns:
+            Node features ``[*, F]``.
+        """
+        if self.norms is None:
+            return x
+        norm = self.norms[layer]
+        return norm(x, mask) if isinstance(norm, MaskedBatchNorm) else norm(x)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, num_layers={len(self.lins)})"
@@ -144,21 +156,36 @@ def convolve(convs: Sequence[GStarConv], x: Tensor, graph: Graph) -> list[Tensor
         [[5, 8], [5, 2]]
     """
     lins: list[Any] = [conv.lins[0] for conv in convs]
+    if all(_is_plain(lin, Linear) for lin in lins):
+        sizes, x = [lin.out_features for lin in lins], _product(lins, x, graph)
+    else:  # quantised, pruned or watched: each is called as its owner expects
+        x = graph.aggregate(x)
+        parts = [lin(x) for lin in lins]
+        sizes, x = [part.size(-1) for part in parts], torch.cat(parts, dim=-1)
+    norms: list[Any] = [None if conv.norms is None else conv.norms[0] for conv in convs]
+    together = all(_is_plain(norm, MaskedBatchNorm) for norm in norms)
+    if together:
+        x = normalize(norms, x, graph.mask)
+    outputs = []
+    for conv, part in zip(convs, x.split(sizes, dim=-1), strict=True):
+        part = part if together else conv.normalize(0, part, graph.mask)
+        outputs.append(conv.finish(part, graph.mask))
+    return outputs
+
+
+def _product(lins: list[Any], x: Tensor, graph: Graph) -> Tensor:
     weight, bias = (torch.cat(parts) for parts in zip(*((lin.weight, lin.bias) for lin in lins), strict=True))
     if weight.size(0) < weight.size(1):
-        x = graph.aggregate(linear(hide(x, graph.mask), weight)) + bias
-    else:
-        x = linear(graph.aggregate(x), weight, bias)
-    parts = _first_norms(convs, x, graph.mask)
-    return [conv.finish(part, graph.mask) for conv, part in zip(convs, parts, strict=True)]
+        return graph.aggregate(linear(hide(x, graph.mask), weight)) + bias
+    return linear(graph.aggregate(x), weight, bias)
 
 
-def _first_norms(convs: Sequence[GStarConv], x: Tensor, mask: Tensor | None) -> Sequence[Tensor]:
-    norms: list[Any] = [None if conv.norms is None else conv.norms[0] for conv in convs]
-    sizes = [conv.lins[0].out_features for conv in convs]
-    if all(isinstance(norm, MaskedBatchNorm) for norm in norms):
-        return normalize(norms, x, mask).split(sizes, dim=-1)
-    return [part if norm is None else norm(part) for norm, part in zip(norms, x.split(sizes, dim=-1), strict=True)]
+def _is_plain(module: Module | None, kind: type[Module]) -> bool:
+    """Whether a module is of this kind and nobody would miss a call of it."""
+    if type(module) is not kind:
+        return False
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return not any(hooks)
 
 
 def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | str | None) -> int:

@@ -170,7 +170,9 @@ def _normalize_present(
 
 def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:
     """Adds up a value over the processes that share statistics; gradients flow to each of them."""
-    return _Total.apply(value, norm.process_group) if norm.synchronized else value
+    if not norm.synchronized or not torch.distributed.is_initialized():
+        return value  # a process without a group is alone
+    return _Total.apply(value, norm.process_group)
 
 
 class _Total(torch.autograd.Function):

@@ -69,7 +69,7 @@ def fit(
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows.
         devices: Devices on each host, or processes where the device is the CPU.
         hosts: Machines; above 1 each has to be started by ``torchrun``.
-        precision: As Lightning's trainer has it, for example ``"bf16-mixed"``.
+        precision: As Lightning's trainer has it, for example ``"bf16-mixed"``; not ``"bf16-true"`` or ``"16-true"``.
         compile: Whether ``torch.compile`` makes one program of normalisation, model, loss and their gradient; a name
             is the mode, of which ``"reduce-overhead"`` uses CUDA graphs where batches have one shape.
         buckets: Whether sequences of similar length share a batch, see :class:`lgrin.loader.BucketSampler`.
@@ -95,6 +95,8 @@ def fit(
         raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
     if not 0 <= averaging < 1:
         raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
+    if precision.endswith("16-true"):
+        raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     model = classifier.model
     for sequences in (train, validation):
         validate.dataset(sequences, model.num_nodes, model.num_classes, model.in_channels)
@@ -170,7 +172,9 @@ def _digest(sequences: Sequence[Data]) -> str:
     content = hashlib.sha256()
     for data in sequences:
         for value in (data.x, data.y, data.get("frame"), data.get("mask")):
-            content.update(b"none" if value is None else value.contiguous().numpy().tobytes())
+            content.update(
+                b"none" if value is None else value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            )
     return content.hexdigest()[:12]
 
 

@@ -47,3 +47,11 @@ def test_other_norms_stay(norm):
     conv = GStarConv(3, 4, norm=norm).eval()
     x, adj = torch.randn(2, 5, 3), torch.rand(5, 5)
     assert torch.equal(fold(conv)(x, adj), conv(x, adj))
+
+
+def test_a_norm_without_parameters_folds():
+    conv = GStarConv(3, 4)
+    conv.norms[0] = MaskedBatchNorm(4, affine=False)
+    x, adj = torch.randn(2, 5, 3), torch.rand(5, 5)
+    conv(x * 3, adj)
+    assert torch.allclose(fold(conv)(x, adj), conv.eval()(x, adj), atol=1e-5)

@@ -366,3 +366,9 @@ def test_two_processes_learn_what_one_does(tmp_path):
         assert result.returncode == 0, result.stderr
         found.append(weights(tmp_path / str(processes)))
     assert largest_difference(*found) < 1e-9
+
+
+def test_pure_16_bit_training_is_refused(tmp_path):
+    classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), num_sequences=20)
+    with pytest.raises(ValueError, match="precision is 'bf16-true'"):
+        fit(classifier, toy(20, 0), toy(10, 1), tmp_path, precision="bf16-true")  # noqa: F821

@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch.nn import Linear
+from torch.nn.utils import prune
+
+from lgrin import LGrIN
+from lgrin.nn import GraphInception, MaskedBatchNorm
+
+
+def test_hooks_on_first_layers_and_norms_are_called():
+    layer = GraphInception(3, (4, 2))
+    called = []
+    for branch in layer.branches:
+        branch.lins[0].register_forward_hook(lambda *_: called.append("linear"))
+        branch.norms[0].register_forward_hook(lambda *_: called.append("norm"))
+    x, adj = torch.randn(2, 5, 3), torch.rand(5, 5)
+    watched = layer.eval()(x, adj)
+    assert called == ["linear", "linear", "norm", "norm"]
+    plain = GraphInception(3, (4, 2)).eval()
+    plain.load_state_dict(layer.state_dict())
+    assert torch.allclose(watched, plain(x, adj), atol=1e-6)
+
+
+def test_pruned_layers_train_and_stay_pruned():
+    layer = GraphInception(3, (4, 2))
+    lin = layer.branches[0].lins[0]
+    prune.l1_unstructured(lin, "weight", amount=0.5)
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(torch.randn(2, 5, 3), torch.rand(5, 5)).sum().backward()
+        optimizer.step()
+    layer(torch.randn(2, 5, 3), torch.rand(5, 5))
+    assert torch.equal(lin.weight, lin.weight_orig * lin.weight_mask)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_models_run():
+    torch.manual_seed(0)
+    model, x = LGrIN(3, 5, 2).eval(), torch.randn(4, 5, 3)
+    quantised = torch.ao.quantization.quantize_dynamic(model, {Linear})
+    assert torch.allclose(quantised(x), model(x), atol=0.1)
+
+
+def test_a_norm_without_a_group_of_processes_is_alone():
+    norm, x = MaskedBatchNorm(2), torch.randn(5, 2)
+    expected = MaskedBatchNorm(2)(x)
+    MaskedBatchNorm.synchronize(norm)
+    assert torch.allclose(norm(x), expected, atol=1e-6)
