@@ -40,6 +40,9 @@ class Corpus(OnDiskDataset):
             "y": {"dtype": torch.long, "size": (1,)},
         }
         super().__init__(root, schema=schema, log=False)
+        if len(self) != num_sequences:
+            path = self.processed_paths[0]
+            raise RuntimeError(f"{path} holds {len(self)} of {num_sequences} sequences; delete it and start again")
 
     @property
     def processed_file_names(self):
