@@ -38,7 +38,6 @@ def _roofline(device: str) -> list[dict]:
         {
             "maximum": lambda: ops.neighbor_max(x, neighbors),
             "copy": lambda: large.clone(),
-            "compare": lambda: [torch.maximum(x, x) for _ in range(8)],
             "product": lambda: square @ square,
         }
     )

@@ -87,10 +87,8 @@ def fit(
             evenly, or the run to resume was started with other data or settings (``epochs`` may grow).
     """
     epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
-    patience, processes = (
-        check_whole("patience", patience),
-        check_whole("devices", devices) * check_whole("hosts", hosts),
-    )
+    patience = check_whole("patience", patience)
+    processes = check_whole("devices", devices) * check_whole("hosts", hosts)
     if batch_size % processes:
         raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
     if not 0 <= averaging < 1:
