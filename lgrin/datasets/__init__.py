@@ -1,5 +1,31 @@
 """Thin PyG dataset wrappers, one corpus a file."""
 
+from lgrin.datasets.emodb import EmoDB
+from lgrin.datasets.enterface import ENTERFACE05
+from lgrin.datasets.folders import AudioFolder, FolderDataset, MocapFolder, VideoFolder, from_arrays
+from lgrin.datasets.iemocap import IEMOCAP
+from lgrin.datasets.mpi import MPIBodyExpressions
+from lgrin.datasets.ravdess import RAVDESS
+from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.rml import RML
+from lgrin.datasets.sequences import SequenceDataset, Sequences
 from lgrin.datasets.uea import UEA
 
-__all__ = ["UEA"]
+__all__ = [
+    "ENTERFACE05",
+    "IEMOCAP",
+    "RAVDESS",
+    "RML",
+    "UEA",
+    "AudioFolder",
+    "EmoDB",
+    "FolderDataset",
+    "MPIBodyExpressions",
+    "MocapFolder",
+    "Recording",
+    "RecordingDataset",
+    "SequenceDataset",
+    "Sequences",
+    "VideoFolder",
+    "from_arrays",
+]

@@ -7,12 +7,13 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
 
 from lgrin import validate
 from lgrin.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 
 
 def describe(name: str, setting: Any) -> str:
@@ -48,8 +49,76 @@ def describe(name: str, setting: Any) -> str:
     return text
 
 
-class SequenceDataset(InMemoryDataset):
-    """A dataset whose processed files carry a hash of the settings that made them.
+class Sequences(InMemoryDataset):
+    """Labelled sequences in memory, and what they are.
+
+    Attributes:
+        classes: The names of the classes, in the order of their labels.
+        groups: The names of the groups (speakers, actors, subjects), in the order of their numbers; empty if unknown.
+        num_frames: The number of frames that a model of these sequences shall have, M.
+        failures: For each file that was left out, the reason.
+
+    Example:
+        >>> from lgrin.datasets import from_arrays
+        >>> print(from_arrays([[[1.0], [2.0]], [[3.0]]], labels=["calm", "glad"]))
+        Sequences: 2 sequences, 2 classes, 1 feature a frame
+          frames   1 to 2, median 1; num_frames 2
+          classes  calm 1, glad 1
+    """
+
+    classes: list[str]
+    groups: list[str]
+    num_frames: int
+    failures: dict[str, str]
+
+    @property
+    def num_classes(self) -> int:
+        """Classes, C, whether or not each has a sequence here."""
+        return len(self.classes)
+
+    @property
+    def max_num_frames(self) -> int:
+        """The length of the longest sequence."""
+        return max(data.x.size(0) for data in self)
+
+    def summary(self) -> str:
+        """Describes the sequences on one screen."""
+        sequences = list(map(self.get, self.indices()))
+        lengths = sorted(data.num_nodes for data in sequences)
+        shape = "1 feature" if self.num_features == 1 else f"{self.num_features} features"
+        title = f"{type(self).__name__}: {len(lengths)} sequences, {self.num_classes} classes, {shape} a frame"
+        span = f"{lengths[0]} to {lengths[-1]}, median {lengths[(len(lengths) - 1) // 2]}" if lengths else "none"
+        rows = {"frames": f"{span}; num_frames {self.num_frames}"}
+        if lengths and sequences[0].get("mask") is not None:
+            here = sum(int(data.mask.sum()) for data in sequences)
+            rows["missing"] = f"{sum(lengths) - here} of {sum(lengths)} frames ({1 - here / sum(lengths):.1%})"
+        rows["classes"] = _counts(self.classes, [int(data.y) for data in sequences])
+        if self.groups:
+            rows["groups"] = _counts(self.groups, [int(data.group) for data in sequences])
+        texts = {data.text for data in sequences if data.get("text") is not None}
+        if texts:
+            rows["texts"] = str(len(texts))
+        if self.failures:
+            rows["left out"] = "; ".join(f"{path}: {reason}" for path, reason in list(self.failures.items())[:4])
+            rows["left out"] += f"; and {len(self.failures) - 4} more in .failures" if len(self.failures) > 4 else ""
+        return "\n".join([title, *(f"  {name:<9}{value}".rstrip() for name, value in rows.items())])
+
+    def print_summary(self, fmt: str = "psql") -> None:
+        """Prints :meth:`summary`; ``fmt`` is PyG's and does nothing here."""
+        print(self.summary())
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+def _counts(names: Sequence[str], members: Sequence[int]) -> str:
+    counts = [members.count(number) for number in range(len(names))]
+    listed = [f"{name} {count}" for name, count in zip(names, counts, strict=True)]
+    return ", ".join(listed if len(listed) <= 24 else [*listed[:23], f"and {len(listed) - 23} more"])
+
+
+class SequenceDataset(Sequences):
+    """Sequences on disk, in processed files that carry a hash of the settings that made them.
 
     Each ``Data`` has ``x [L, P]`` float32, ``frame [L]`` (0..L-1), ``y [1]`` and, where frames are missing anywhere in
     the corpus, ``mask [L]``.
@@ -86,18 +155,14 @@ class SequenceDataset(InMemoryDataset):
         """The folder of the files that these settings made."""
         return f"{self.root}/processed/{self.settings_hash}"
 
-    @property
-    def max_num_frames(self) -> int:
-        """The length of the longest sequence."""
-        return max(data.x.size(0) for data in self)
-
-    def write(self, sequences: Sequence[Data], classes: Sequence[str], path: str) -> None:
+    def write(self, path: str, sequences: Sequence[Data], classes: Sequence[str], **names: Any) -> None:
         """Checks, filters, transforms and saves sequences.
 
         Args:
+            path: The processed file.
             sequences: The sequences.
             classes: The names of the classes, in the order of their labels.
-            path: The processed file.
+            **names: Further attributes of the dataset, as plain values.
 
         Raises:
             TypeError: If a label is no whole number.
@@ -111,11 +176,43 @@ class SequenceDataset(InMemoryDataset):
         if self.pre_transform is not None:
             sequences = [self.pre_transform(data) for data in sequences]
         stored, slices = self.collate(sequences)
-        content = {"data": stored.to_dict(), "slices": slices and dict(slices), "classes": list(classes)}
+        attributes = {"classes": list(classes), "groups": [], "failures": {}, **names}
+        content = {"data": stored.to_dict(), "slices": slices and dict(slices), "attributes": attributes}
         write_atomically(path, lambda name: torch.save(content, name))
 
-    def read(self, path: str) -> list[str]:
-        """Loads a processed file and returns the names of its classes."""
+    def read(self, path: str) -> None:
+        """Loads a processed file: the sequences, and the attributes of the dataset."""
         content = torch.load(path, weights_only=True)
         self.data, self.slices = Data.from_dict(content["data"]), content["slices"]
-        return content["classes"]
+        for name, value in content["attributes"].items():
+            setattr(self, name, value)
+
+
+def sequence(
+    x: Tensor, mask: Tensor | None, label: int, group: int | None = None, **attributes: str | Tensor | None
+) -> Data:
+    """Makes the ``Data`` of one sequence.
+
+    Args:
+        x: ``[L, P]``.
+        mask: Bool ``[L]``, or ``None`` where the corpus lacks no frame.
+        label: Number of its class.
+        group: Number of its speaker, actor or subject; ``None`` leaves it out.
+        **attributes: What else is known; ``None`` leaves it out.
+
+    Returns:
+        ``x``, ``frame [L]``, ``y [1]`` and whatever else there is.
+
+    Example:
+        >>> sequence(torch.zeros(3, 2), None, 1, group=0, name="clip")
+        Data(x=[3, 2], y=[1], frame=[3], group=[1], name='clip')
+    """
+    data = Data(x=x, frame=torch.arange(len(x)), y=torch.tensor([label]))
+    if mask is not None:
+        data.mask = mask
+    if group is not None:
+        data.group = torch.tensor([group])
+    for key, value in attributes.items():
+        if value is not None:
+            data[key] = value
+    return data

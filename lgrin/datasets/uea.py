@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from lgrin.datasets.sequences import SequenceDataset
+from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.extras import require
 from lgrin.options import check_option
 
@@ -33,6 +33,7 @@ class UEA(SequenceDataset):
 
     Attributes:
         classes: The names of the classes, in the order of their labels.
+        num_frames: The length of the split's longest sequence.
 
     Shapes:
         - **data.x:** ``[L, P]`` float32; **data.frame:** ``[L]``; **data.y:** ``[1]``
@@ -67,7 +68,8 @@ class UEA(SequenceDataset):
         super().__init__(
             str(Path(root) / name), {"name": name}, transform, pre_transform, pre_filter, force_reload=force_reload
         )
-        self.classes = self.read(self.processed_paths[SPLITS.index(split)])
+        self.read(self.processed_paths[SPLITS.index(split)])
+        self.num_frames = self.max_num_frames
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -102,7 +104,7 @@ class UEA(SequenceDataset):
         for split, path in zip(SPLITS, self.processed_paths, strict=True):
             labels = [classes.index(str(label)) for label in loaded[split][1]]
             sequences = [_sequence(x, y, missing) for x, y in zip(frames[split], labels, strict=True)]
-            self.write(sequences, classes, path)
+            self.write(path, sequences, classes)
 
     def _load(self, split: str, folder: str | None):
         aeon = require("aeon.datasets", extra="train")
@@ -115,9 +117,6 @@ class UEA(SequenceDataset):
         return (Path(str(package.__file__)).parent / "data" / self.name / f"{self.name}_TRAIN.ts").exists()
 
 
-def _sequence(x: np.ndarray, label: int, missing: bool) -> Data:
-    frames = torch.from_numpy(x.copy())
-    data = Data(x=frames, frame=torch.arange(len(frames)), y=torch.tensor([label]))
-    if missing:
-        data.mask = ~frames.isnan().any(-1)
-    return data
+def _sequence(frames: np.ndarray, label: int, missing: bool) -> Data:
+    x = torch.from_numpy(frames.copy())
+    return sequence(x, ~x.isnan().any(-1) if missing else None, label)

@@ -1,0 +1,165 @@
+"""Files from public hosts: resumed where they broke off, checked, and unpacked safely."""
+
+import hashlib
+import json
+import shutil
+import stat
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+CHUNK = 1 << 20
+TIMEOUT = 60.0  # seconds without an answer
+ZENODO = "https://zenodo.org/api/records"
+
+
+class RemoteFile(NamedTuple):
+    """A file on a public host.
+
+    Attributes:
+        url: Where it is.
+        size: Bytes.
+        checksum: Algorithm and digest, for example ``"md5:bc69..."``.
+    """
+
+    url: str
+    size: int
+    checksum: str
+
+
+def zenodo_files(record: int) -> dict[str, RemoteFile]:
+    """Asks Zenodo for the files of a record, with the checksums that it keeps of them.
+
+    Args:
+        record: Number of the record.
+
+    Returns:
+        The files by name.
+
+    Raises:
+        OSError: If the host cannot be reached.
+
+    Source:
+        https://developers.zenodo.org, "Records".
+    """
+    with urllib.request.urlopen(f"{ZENODO}/{record}", timeout=TIMEOUT) as answer:
+        files = json.load(answer)["files"]
+    return {file["key"]: RemoteFile(file["links"]["self"], file["size"], file["checksum"]) for file in files}
+
+
+def download(file: RemoteFile, path: str | Path, progress: bool = True) -> Path:
+    """Fetches a file, or the rest of it if a part is there already.
+
+    The part lies in ``<path>.part`` and takes the file's name only when its size and checksum are right.
+
+    Args:
+        file: What to fetch.
+        path: Where the file shall be; one that is there is taken as it is if its checksum is right.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: If the host cannot be reached, the connection breaks off, or the disk is full; what has arrived stays
+            and the next call goes on from there.
+        ValueError: If the checksum is wrong; what has arrived is deleted.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    if path.exists():
+        path.replace(part)  # checked like one that has just arrived
+    _check_space(file, part)
+    with tqdm(total=file.size, unit="B", unit_scale=True, desc=path.name, disable=not progress) as bar:
+        _fetch(file, part, bar)
+    if part.stat().st_size < file.size:
+        raise ConnectionError(f"{file.url} broke off at {part.stat().st_size} of {file.size} bytes; try again to go on")
+    algorithm, _, expected = file.checksum.partition(":")
+    with open(part, "rb") as content:
+        digest = hashlib.file_digest(content, algorithm).hexdigest()
+    if digest != expected:
+        part.unlink()
+        raise ValueError(f"{file.url} has {algorithm} {digest}, not {expected}; it was deleted: try again")
+    part.replace(path)
+    return path
+
+
+def _fetch(file: RemoteFile, part: Path, bar: tqdm) -> None:
+    start = part.stat().st_size if part.exists() else 0
+    if start == file.size:
+        return
+    if start > file.size:
+        part.unlink()
+        start = 0
+    request = urllib.request.Request(file.url, headers={"Range": f"bytes={start}-"} if start else {})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        resumed = start > 0 and answer.status == 206
+        bar.update(start if resumed else 0)
+        with open(part, "ab" if resumed else "wb") as target:
+            while chunk := answer.read(CHUNK):
+                target.write(chunk)
+                bar.update(len(chunk))
+
+
+def _check_space(file: RemoteFile, part: Path) -> None:
+    needed = file.size - (part.stat().st_size if part.exists() else 0)
+    free = shutil.disk_usage(part.parent).free
+    if needed > free:
+        raise OSError(f"{part.parent} has {free / 1e9:.1f} GB free, and {file.url} needs {needed / 1e9:.1f} GB more")
+
+
+def unpack(archive: str | Path, folder: str | Path) -> None:
+    """Unpacks a zip file: all of it, or nothing.
+
+    Args:
+        archive: The zip file.
+        folder: Where its members go; files of the same name are replaced.
+
+    Raises:
+        OSError: If the disk is full.
+        ValueError: If it is no zip file, a member is damaged, or one points outside the folder or is a link.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with zipfile.ZipFile(f"{folder}/a.zip", "w") as bad:
+        ...     bad.writestr("../escaped.txt", "x")
+        >>> unpack(f"{folder}/a.zip", folder)
+        Traceback (most recent call last):
+        ...
+        ValueError: ...a.zip holds '../escaped.txt', which lies outside of the folder it is unpacked to
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
+        try:
+            with zipfile.ZipFile(archive) as content:
+                for member in content.infolist():
+                    _check_member(archive, member)
+                content.extractall(temporary)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{archive} is damaged ({error}); delete it and fetch it again") from error
+        _move(Path(temporary), folder)
+
+
+def _check_member(archive: str | Path, member: zipfile.ZipInfo) -> None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise ValueError(f"{archive} holds {member.filename!r}, which lies outside of the folder it is unpacked to")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise ValueError(f"{archive} holds {member.filename!r}, which is a link; corpora have none")
+
+
+def _move(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            path.replace(place)

@@ -1,0 +1,219 @@
+"""One's own recordings: a folder of files, or arrays in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+
+from lgrin import validate
+from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.sequences import Sequences, sequence
+from lgrin.extras import require
+from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
+from lgrin.options import check_whole
+
+COLUMNS = ("path", "label")
+OPTIONAL = ("group", "text")
+
+
+class FolderDataset(RecordingDataset):
+    """Recordings in a folder of one's own, each class in a folder or all of them in a table.
+
+    Without a table a file's class is the folder directly below ``root``, and a folder below that, if there is one, is
+    its group: ``angry/clip.wav`` or ``angry/anna/clip.wav``. With a table, a CSV file with the columns ``path``
+    (relative to root) and ``label`` and perhaps ``group`` and ``text``, what it lists is what is taken.
+
+    Args:
+        root: The folder.
+        features: The extractor; which files are read is decided by their ending.
+        labels: The table, or ``None`` for classes by folder.
+        num_frames: The number of frames that models shall have, M; ``None`` takes the longest recording.
+        **options: As for :class:`lgrin.datasets.RecordingDataset`.
+
+    Shapes:
+        - **data.x:** ``[L, P]`` as the extractor has it; **data.group:** ``[1]`` where there are groups
+
+    Raises:
+        FileNotFoundError: If the table is not there, or there is no recording.
+        SignalError: For the first broken file, unless ``on_error="skip"``.
+        ValueError: If the table lacks a column or a value or lists a file twice, or only some files have a group.
+    """
+
+    example = "angry/clip"
+
+    def __init__(
+        self,
+        root: str | Path,
+        features: Extractor,
+        labels: str | Path | None = None,
+        num_frames: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.table = None if labels is None else _read_table(Path(labels), Path(root))
+        self.default_num_frames = None if num_frames is None else check_whole("num_frames", num_frames)  # type: ignore[misc]
+        settings = {"num_frames": num_frames}
+        super().__init__(root, features, settings=settings, **options)
+
+    def paths(self) -> list[Path]:
+        """Lists the files of the table, or all that are there."""
+        if self.table is None:
+            return [path for path in self.source.glob("**/*") if "processed" not in path.relative_to(self.source).parts]
+        return [self.source / name for name in self.table]
+
+    def parse(self, path: PurePosixPath) -> Recording | str:
+        """Looks a path up in the table, or reads class and group from its folders."""
+        if self.table is not None:
+            return self.table[path.as_posix()]
+        folders = path.parts[:-1]
+        if len(folders) not in (1, 2):
+            return "it lies neither in a folder of its class nor in a folder of its group below that"
+        return Recording(folders[0], folders[1] if len(folders) == 2 else None)
+
+    def _find(self) -> dict[str, Recording | str]:
+        found = super()._find()
+        named = [recording for recording in found.values() if isinstance(recording, Recording)]
+        grouped = [recording for recording in named if recording.group is not None]
+        if grouped and len(grouped) < len(named):
+            raise ValueError(
+                f"{len(grouped)} of {len(named)} recordings in {self.source} have a group; give one to all or to none"
+            )
+        return found
+
+
+class AudioFolder(FolderDataset):
+    """Speech in a folder of one's own; see :class:`FolderDataset`, whose features are ``Speech()`` here.
+
+    Example:
+        >>> import tempfile, soundfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("calm", "glad"):
+        ...     (root / name).mkdir()
+        ...     soundfile.write(root / name / "clip.wav", np.random.default_rng(0).normal(0, 0.1, 8_000), 16_000)
+        >>> dataset = AudioFolder(root, progress=False)
+        >>> dataset.classes, dataset[0].x.shape, dataset[0].name
+        (['calm', 'glad'], torch.Size([48, 34]), 'calm/clip.wav')
+    """
+
+    example = "angry/clip.wav"
+
+    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+        super().__init__(root, features or Speech(), **options)
+
+
+class VideoFolder(FolderDataset):
+    """Faces in a folder of one's own; see :class:`FolderDataset`, whose features are ``FaceLandmarks()`` here.
+
+    Example:
+        >>> VideoFolder("/nowhere")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: /nowhere holds no recording of VideoFolder (.mp4, ...
+    """
+
+    example = "angry/clip.mp4"
+
+    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+        super().__init__(root, features or FaceLandmarks(), **options)
+
+
+class MocapFolder(FolderDataset):
+    """Motion capture in a folder of one's own; see :class:`FolderDataset`, whose features are ``Mocap()`` here.
+
+    Example:
+        >>> MocapFolder("/nowhere")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: /nowhere holds no recording of MocapFolder (.bvh); expected, for example, ...
+    """
+
+    example = "angry/clip.bvh"
+
+    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+        super().__init__(root, features or Mocap(), **options)
+
+
+def from_arrays(
+    arrays: Sequence[Any],
+    labels: Sequence[Any],
+    groups: Sequence[Any] | None = None,
+    num_frames: int | None = None,
+) -> Sequences:
+    """Makes a dataset of arrays in memory.
+
+    Args:
+        arrays: One ``[T, P]`` array for each sequence, of any lengths; a frame with a NaN is missing.
+        labels: The class of each, by any name.
+        groups: The speaker, actor or subject of each, by any name; ``None`` where they do not matter.
+        num_frames: The number of frames that models shall have, M; ``None`` takes the longest sequence.
+
+    Returns:
+        A PyG dataset whose ``Data`` have ``x``, ``frame``, ``y``, ``name`` (the index), ``group`` where there are
+        groups, and ``mask`` where a frame is missing in any of them.
+
+    Raises:
+        ValueError: If there is no array, they do not match labels and groups, or one is not ``[T, P]``, is empty, holds
+            infinity, or has another P than the first.
+
+    Example:
+        >>> dataset = from_arrays([np.zeros((5, 2)), np.ones((4, 2))], labels=["calm", "glad"], groups=["anna", "bert"])
+        >>> dataset.classes, dataset.groups, dataset[1]
+        (['calm', 'glad'], ['anna', 'bert'], Data(x=[4, 2], y=[1], frame=[4], group=[1], name='1'))
+    """
+    for name, given in (("labels", labels), ("groups", groups)):
+        if given is not None and len(given) != len(arrays):
+            raise ValueError(f"{name} has {len(given)} entries; {len(arrays)} arrays need one each")
+    if len(arrays) == 0:
+        raise ValueError("arrays is empty; give at least one [T, P] array")
+    frames = [torch.tensor(np.asarray(array), dtype=torch.float32) for array in arrays]
+    for index, x in enumerate(frames):
+        if x.dim() != 2 or x.size(1) != frames[0].size(-1):
+            raise ValueError(
+                f"arrays[{index}] has shape {list(x.shape)}; each is [T, P], frames by features, with the same P"
+            )
+    masks = [~x.isnan().any(-1) for x in frames]
+    missing = not all(bool(mask.all()) for mask in masks)
+    names, numbers = np.unique([str(label) for label in labels], return_inverse=True)
+    group_names, members = np.unique([str(group) for group in groups or ()], return_inverse=True)
+    sequences = [
+        sequence(
+            x,
+            mask if missing else None,
+            int(numbers[index]),
+            None if groups is None else int(members[index]),
+            name=str(index),
+        )
+        for index, (x, mask) in enumerate(zip(frames, masks, strict=True))
+    ]
+    longest = max(len(x) for x in frames)
+    validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(names))
+    dataset = Sequences()
+    dataset.data, dataset.slices = dataset.collate(sequences)
+    dataset.classes, dataset.groups = names.tolist(), group_names.tolist()
+    dataset.num_frames = longest if num_frames is None else check_whole("num_frames", num_frames)
+    dataset.failures = {}
+    return dataset
+
+
+def _read_table(table: Path, root: Path) -> dict[str, Recording]:
+    """Reads which file has which class, group and sentence."""
+    if not table.exists():
+        raise FileNotFoundError(f"labels is {table}, which is not there; it is a CSV file with the columns {COLUMNS}")
+    rows = require("pandas", extra="signals").read_csv(table, dtype=str, keep_default_na=False, skipinitialspace=True)
+    lacking = [column for column in COLUMNS if column not in rows.columns]
+    if lacking:
+        raise ValueError(f"labels is {table}, which lacks the column {lacking[0]!r}; it has {list(rows.columns)}")
+    found: dict[str, Recording] = {}
+    for number, row in enumerate(rows.to_dict("records"), start=2):
+        name = PurePosixPath(row["path"].replace("\\", "/")).as_posix()
+        if not row["path"] or not row["label"]:
+            raise ValueError(f"{table}, line {number}: path or label is empty")
+        if name in found:
+            raise ValueError(f"{table}, line {number}: {name} is listed twice")
+        if not (root / name).is_file():
+            raise FileNotFoundError(
+                f"{table}, line {number}: there is no file {root / name}; paths are relative to {root}"
+            )
+        found[name] = Recording(row["label"], *(row.get(column) or None for column in OPTIONAL))
+    return found

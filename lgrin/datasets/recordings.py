@@ -1,0 +1,221 @@
+"""What the corpora of recordings share: files found, labelled, turned into frames and kept."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from lgrin.datasets.download import RemoteFile, download, unpack
+from lgrin.datasets.sequences import SequenceDataset, sequence
+from lgrin.features import Extractor, Frames, extract
+from lgrin.features.corpus import ON_ERROR
+from lgrin.options import check_option
+
+PENDING = ".download"
+
+
+class Recording(NamedTuple):
+    """What a corpus says about one of its files.
+
+    Attributes:
+        label: Its class.
+        group: Its speaker, actor or subject.
+        text: The sentence that is spoken.
+        recording: What was recorded, where several files show the same.
+        spontaneous: Whether it was improvised.
+    """
+
+    label: str
+    group: str | None = None
+    text: str | None = None
+    recording: str | None = None
+    spontaneous: bool | None = None
+
+
+class RecordingDataset(SequenceDataset):
+    """Recordings of a corpus as sequences of frames.
+
+    A subclass says where the files lie (:attr:`pattern`) and what a path tells about a recording (:meth:`parse`).
+    Features and sequences are kept in ``cache``; they are made again when a file, a setting or a library changes.
+
+    Each ``Data`` has ``x [L, P]``, ``frame [L]``, ``y [1]``, ``name``, ``frame_rate [1]`` in frames a second, and,
+    where the corpus knows them, ``group [1]``, ``text`` and ``recording``; ``mask [L]`` where frames are missing
+    anywhere in it.
+
+    Args:
+        root: Folder of the corpus.
+        features: The extractor; it also decides which files are read, by their ending.
+        cache: Folder for what is made of the files; ``None`` is the corpus's own.
+        on_error: What happens to files that yield no frames or whose name says nothing: ``"raise"`` stops at the first,
+            ``"skip"`` leaves them out and lists them, also in :attr:`failures`.
+        workers: As for :func:`lgrin.features.extract`.
+        progress: Whether to show a progress bar.
+        settings: Whatever else decides what is taken.
+        transform: Applied at every access.
+        pre_transform: Applied before saving.
+        pre_filter: Chooses what is saved.
+        force_reload: Whether to put the sequences together again; cached features stay.
+
+    Raises:
+        FileNotFoundError: If the folder holds no recording, with a file that was expected and where to get it.
+        OSError: If fetching the corpus failed.
+        ImportError: If a library is not installed, with the extra that brings it.
+        SignalError: Under ``on_error="raise"``, for the first file that is broken.
+        ValueError: If an option is unknown.
+    """
+
+    pattern: ClassVar[str] = "**/*"
+    example: ClassVar[str] = ""
+    access: ClassVar[str] = ""
+    known_classes: ClassVar[tuple[str, ...]] = ()
+    default_num_frames: ClassVar[int | None] = None
+
+    def __init__(
+        self,
+        root: str | Path,
+        features: Extractor,
+        cache: str | Path | None = None,
+        *,
+        on_error: str = "raise",
+        workers: int | None = None,
+        progress: bool = True,
+        settings: dict[str, Any] | None = None,
+        transform: Callable | None = None,
+        pre_transform: Callable | None = None,
+        pre_filter: Callable | None = None,
+        force_reload: bool = False,
+    ) -> None:
+        check_option("on_error", on_error, ON_ERROR)
+        self.source, self.features = Path(root), features
+        self._run: dict[str, Any] = {"on_error": on_error, "workers": workers, "progress": progress}
+        self.cache = Path(cache) if cache is not None else self.source
+        self.found = self._find()
+        described = {
+            "features": features.fingerprint,
+            "on_error": on_error,
+            "files": [[name, recording, *_stamp(self.source / name)] for name, recording in self.found.items()],
+            **(settings or {}),
+        }
+        super().__init__(str(self.cache), described, transform, pre_transform, pre_filter, force_reload)
+        self.read(self.processed_paths[0])
+
+    def parse(self, path: PurePosixPath) -> Recording | str | None:
+        """Says what a path, relative to the corpus, tells about a recording.
+
+        Returns:
+            The recording; a reason if the path should name one and does not; ``None`` if it is not asked for.
+        """
+        raise NotImplementedError
+
+    def archives(self) -> dict[str, RemoteFile]:
+        """Names the public archives that make up the corpus; a corpus that has none must be asked for."""
+        return {}
+
+    @property
+    def processed_file_names(self) -> list[str]:
+        """One file, named after the settings that made it."""
+        return [f"sequences-{self.settings_hash}.pt"]
+
+    def process(self) -> None:
+        """Turns the recordings into sequences."""
+        named = {name: recording for name, recording in self.found.items() if isinstance(recording, Recording)}
+        failures = {name: reason for name, reason in self.found.items() if isinstance(reason, str)}
+        if failures and self._run["on_error"] == "raise":
+            name, reason = next(iter(failures.items()))
+            raise ValueError(f"{self.source / name}: {reason} (on_error='skip' leaves such files out and lists them)")
+        extraction = extract(
+            self.features, [self.source / name for name in named], self.cache / "processed" / "features", **self._run
+        )
+        failures |= {str(Path(path).relative_to(self.source)): why for path, why in extraction.failures.items()}
+        kept = [(*pair, frames) for pair, frames in zip(named.items(), extraction.frames, strict=True) if frames]
+        if not kept:
+            raise ValueError(f"none of the {len(self.found)} files in {self.source} could be used: {failures}")
+        classes = list(self.known_classes) or sorted({recording.label for _, recording, _ in kept})
+        groups = sorted({recording.group for _, recording, _ in kept if recording.group is not None})
+        missing = any(not bool(frames.mask.all()) for *_, frames in kept)
+        sequences = [
+            sequence(
+                self.frames_of(recording, frames),
+                frames.mask if missing else None,
+                classes.index(recording.label),
+                None if recording.group is None else groups.index(recording.group),
+                name=name,
+                text=recording.text,
+                recording=recording.recording,
+                frame_rate=torch.tensor([frames.frame_rate]),
+            )
+            for name, recording, frames in kept
+        ]
+        _check_width(sequences)
+        longest = max(data.num_nodes for data in sequences)
+        num_frames = self.default_num_frames or longest
+        self.write(self.processed_paths[0], sequences, classes, groups=groups, failures=failures, num_frames=num_frames)
+
+    def frames_of(self, recording: Recording, frames: Frames) -> Tensor:
+        """Returns the features of a recording; a corpus may add some that its files do not hold."""
+        return frames.x
+
+    def _find(self) -> dict[str, Recording | str]:
+        found = dict(self._recordings())
+        if not found or (self.source / PENDING).exists():
+            self._fetch()
+            found = dict(self._recordings())
+        if not found:
+            kinds = ", ".join(self.features.suffixes)
+            example = f"; expected, for example, {self.source / self.example}" if self.example else ""
+            raise FileNotFoundError(
+                f"{self.source} holds no recording of {type(self).__name__} ({kinds}){example}. {self.access}".rstrip()
+            )
+        return found
+
+    def _fetch(self) -> None:
+        """Downloads the corpus archive by archive; what is unpacked already is not fetched again."""
+        pending = self.source / PENDING
+        try:
+            for name, file in self.archives().items():
+                pending.mkdir(parents=True, exist_ok=True)
+                done = pending / f"{name}.done"
+                if not done.exists():
+                    archive = download(file, pending / name, self._run["progress"])
+                    unpack(archive, self.source)
+                    done.touch()
+                    archive.unlink()
+        except OSError as error:
+            raise OSError(
+                f"{type(self).__name__} is not whole in {self.source}, and fetching it failed: {error}. {self.access}"
+            ) from error
+        if pending.exists():
+            shutil.rmtree(pending.rename(self.source / f"{PENDING}-done"))
+
+    def _recordings(self) -> Iterator[tuple[str, Recording | str]]:
+        for path in sorted(self.paths()):
+            name = path.relative_to(self.source)
+            if any(part.startswith(".") for part in name.parts) or path.suffix.lower() not in self.features.suffixes:
+                continue
+            recording = self.parse(PurePosixPath(name.as_posix()))
+            if recording is not None:
+                yield name.as_posix(), recording
+
+    def paths(self) -> Iterable[Path]:
+        """Lists the files that may be recordings."""
+        return self.source.glob(self.pattern)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
+def _check_width(sequences: list[Data]) -> None:
+    first = sequences[0]
+    for data in sequences:
+        if data.x.size(1) != first.x.size(1):
+            raise ValueError(
+                f"{data.name} has {data.x.size(1)} features a frame, but {first.name} has {first.x.size(1)}; sequences "
+                f"of one dataset have the same: keep recordings of different kinds apart"
+            )

@@ -1,0 +1,63 @@
+"""The RML emotion database."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.features import Extractor, FaceLandmarks
+
+CLASSES = {"an": "anger", "di": "disgust", "fe": "fear", "ha": "happiness", "sa": "sadness", "su": "surprise"}
+
+
+class RML(RecordingDataset):
+    """The RML emotion database: 720 videos of 8 subjects who speak 6 languages, 6 emotions.
+
+    Files lie directly below ``s1`` and ``s2`` and one folder deeper, a language or accent each, from ``s3`` on:
+    ``s1/an1.avi``, ``s3/f1eng/an1.avi``. A name starts with an, di, fe, ha, sa or su. The numbers are no sentences that
+    subjects share, since everyone spoke in languages and words of their own, so there is no ``text``.
+
+    Args:
+        root: Folder that holds ``s1`` to ``s8``, directly or in parts such as ``rml-1`` and ``rml-2``.
+        features: The extractor; by default ``FaceLandmarks()``, the paper's.
+        **options: As for :class:`lgrin.datasets.RecordingDataset`.
+
+    Attributes:
+        num_frames: 90, as in the paper; 3 seconds.
+
+    Shapes:
+        - **data.x:** ``[L, 136]``, 30 frames a second; **data.group:** the subject
+
+    Raises:
+        FileNotFoundError: If the corpus is not there.
+        SignalError: For the first broken file, unless ``on_error="skip"``.
+
+    Source:
+        Wang and Guan, "Recognizing human emotional state from audiovisual signals", IEEE Transactions on Multimedia
+        10(5), 2008;
+        http://www.rml.ryerson.ca/rml-emotion-database.html
+
+    Example:
+        >>> RML("/nowhere")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: /nowhere holds no recording of RML ...; expected, for example, /nowhere/s1/an1.avi. It is ...
+    """
+
+    pattern: ClassVar[str] = "**/s[0-9]*/**/*"
+    example: ClassVar[str] = "s1/an1.avi"
+    access: ClassVar[str] = (
+        "It is lent for research on a signed form: http://www.rml.ryerson.ca/rml-emotion-database.html"
+    )
+    known_classes: ClassVar[tuple[str, ...]] = tuple(CLASSES.values())
+    default_num_frames: ClassVar[int] = 90
+
+    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+        super().__init__(root, features or FaceLandmarks(), **options)
+
+    def parse(self, path: PurePosixPath) -> Recording | str:
+        """Reads the subject from the folders and the emotion from the name."""
+        emotion = CLASSES.get(path.name[:2].lower())
+        if emotion is None:
+            return f"its name starts with none of {', '.join(CLASSES)}"
+        return Recording(emotion, next(part for part in path.parts if re.fullmatch(r"s\d+", part)))

@@ -1,0 +1,22 @@
+"""Signals to frames: speech, faces and motion capture. Needs the extra ``signals``."""
+
+from lgrin.features.corpus import Extraction, extract
+from lgrin.features.extractor import Extractor, Frames, SignalError, from_settings
+from lgrin.features.faces import FaceLandmarks, normalize_landmarks
+from lgrin.features.mocap import Mocap
+from lgrin.features.openface import OpenFace
+from lgrin.features.speech import Speech
+
+__all__ = [
+    "Extraction",
+    "Extractor",
+    "FaceLandmarks",
+    "Frames",
+    "Mocap",
+    "OpenFace",
+    "SignalError",
+    "Speech",
+    "extract",
+    "from_settings",
+    "normalize_landmarks",
+]

@@ -1,0 +1,152 @@
+"""Many files at a time: in parallel, with a progress bar, and never twice."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from lgrin.extras import require
+from lgrin.features.extractor import Extractor, Frames, SignalError
+from lgrin.files import write_atomically
+from lgrin.options import check_option
+
+ON_ERROR = ("raise", "skip")
+
+
+class Extraction(NamedTuple):
+    """What became of a number of files.
+
+    Attributes:
+        frames: For each file its frames, or ``None`` where there are none.
+        failures: For each file without frames the reason.
+    """
+
+    frames: list[Frames | None]
+    failures: dict[str, str]
+
+
+def extract(
+    extractor: Extractor,
+    paths: Sequence[str | Path],
+    cache: str | Path | None = None,
+    *,
+    on_error: str = "raise",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Extraction:
+    """Turns files into frames, several at a time.
+
+    With a cache, each result is kept as soon as it is there, under a name made of the file's content and of everything
+    that the extractor's results depend on. A run that was interrupted therefore goes on where it was, a changed file
+    or setting is read anew, and a file that moved is not.
+
+    Args:
+        extractor: Any extractor, for example ``Speech()``.
+        paths: The files.
+        cache: Folder for results; ``None`` keeps none.
+        on_error: ``"raise"`` stops at the first file that yields no frames, ``"skip"`` goes on and lists all of them
+            in one warning at the end.
+        workers: Processes at a time; ``None`` takes one per core, 1 none beside this one.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Frames and failures.
+
+    Raises:
+        FileNotFoundError: If one of the files is not there.
+        ImportError: If a library is not installed, with the extra that brings it.
+        RuntimeError: If a process died, with the files that were not done.
+        SignalError: Under ``"raise"``, with the file and the reason.
+
+    Example:
+        >>> import tempfile, numpy, soundfile
+        >>> path = f"{tempfile.mkdtemp()}/noise.wav"
+        >>> soundfile.write(path, numpy.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+        >>> from lgrin.features import Speech
+        >>> extract(Speech(), [path], workers=1, progress=False).frames[0].x.shape
+        torch.Size([98, 34])
+    """
+    check_option("on_error", on_error, ON_ERROR)
+    files = [Path(path) for path in paths]
+    places = [_place(extractor, path, cache) for path in files]
+    outcomes = [_load(place) for place in places]
+    todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
+    with tqdm(total=len(files), initial=len(files) - len(todo), unit="file", disable=not progress) as bar:
+        bar.set_description(type(extractor).__name__)
+        jobs = [(index, extractor, files[index], places[index]) for index in todo]
+        _raise_first(outcomes, files, on_error)
+        for index, outcome in _run(jobs, workers):
+            outcomes[index] = outcome
+            bar.update()
+            if isinstance(outcome, str):
+                _raise_first([outcome], [files[index]], on_error)
+    failures = {str(path): reason for path, reason in zip(files, outcomes, strict=True) if isinstance(reason, str)}
+    if failures:
+        listed = "\n".join(f"  {path}: {reason}" for path, reason in failures.items())
+        warnings.warn(
+            f"{len(failures)} of {len(files)} files yield no frames and are left out:\n{listed}", stacklevel=2
+        )
+    return Extraction([None if isinstance(outcome, str) else outcome for outcome in outcomes], failures)
+
+
+def _raise_first(outcomes: Sequence[Frames | str | None], paths: Sequence[Path], on_error: str) -> None:
+    for path, outcome in zip(paths, outcomes, strict=True):
+        if isinstance(outcome, str) and on_error == "raise":
+            raise SignalError(path, f"{outcome} (on_error='skip' leaves such files out and lists them)")
+
+
+def _run(
+    jobs: list[tuple[int, Extractor, Path, Path | None]], workers: int | None
+) -> Iterator[tuple[int, Frames | str]]:
+    """Gives the outcomes as they come."""
+    if len(jobs) < 2 or workers == 1:
+        yield from (_one(*job) for job in jobs)
+        return
+    joblib = require("joblib", extra="signals")
+    loky = require("joblib.externals.loky.process_executor", extra="signals")
+    waiting = {index: path for index, _, path, _ in jobs}
+    parallel = joblib.Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
+    outcomes = parallel(joblib.delayed(_one)(*job) for job in jobs)
+    try:
+        for index, outcome in outcomes:
+            del waiting[index]
+            yield index, outcome
+    except loky.TerminatedWorkerError as error:
+        names = ", ".join(str(path) for path in list(waiting.values())[:8])
+        raise RuntimeError(
+            f"a process died while it read one of {len(waiting)} files, among them {names}; run them with workers=1 "
+            f"to see which, or with fewer workers if memory ran out"
+        ) from error
+    finally:
+        outcomes.close()
+
+
+def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tuple[int, Frames | str]:
+    try:
+        outcome: Frames | str = extractor(path)
+    except SignalError as error:
+        outcome = error.reason
+    if place is not None:
+        content = {"reason": outcome} if isinstance(outcome, str) else outcome._asdict()
+        write_atomically(place, lambda name: torch.save(content, name))
+    return index, outcome
+
+
+def _place(extractor: Extractor, path: Path, cache: str | Path | None) -> Path | None:
+    """Where the outcome for a file's present content is kept."""
+    if cache is None:
+        return None
+    with open(path, "rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    return Path(cache) / extractor.fingerprint / f"{content}.pt"
+
+
+def _load(place: Path | None) -> Frames | str | None:
+    if place is None or not place.exists():
+        return None
+    content = torch.load(place, weights_only=True)
+    return content["reason"] if "reason" in content else Frames(**content)

@@ -1,0 +1,154 @@
+"""What every way from a signal to frames has in common."""
+
+import dataclasses
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lgrin.options import check_option
+
+
+class Frames(NamedTuple):
+    """A sequence of frames.
+
+    Attributes:
+        x: Float32 ``[L, P]``; the rows of missing frames are NaN.
+        mask: Bool ``[L]``, which frames are there.
+        frame_rate: Frames a second.
+
+    Example:
+        >>> Frames(torch.zeros(3, 2), torch.tensor([True, True, False]), 25.0).frame_rate
+        25.0
+    """
+
+    x: Tensor
+    mask: Tensor
+    frame_rate: float
+
+
+class SignalError(ValueError):
+    """A file that yields no frames, and why.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+
+    Example:
+        >>> print(SignalError("clip.wav", "it is empty"))
+        clip.wav: it is empty
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(str(path), reason)
+        self.path, self.reason = str(path), reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class Extractor(ABC):
+    """Turns a file into frames; a frozen dataclass, whose fields are its settings.
+
+    A subclass says how to read a file in :meth:`read` and may raise :class:`SignalError` there; everything that all
+    extractors promise is checked here.
+
+    Attributes:
+        suffixes: Endings of the files that it reads, in lower case.
+        libraries: Distributions whose version its results depend on.
+        version: Raised whenever its results change.
+        num_features: Features a frame, P; ``None`` where the file says.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Sizes(Extractor):
+        ...     unit: int = 1
+        ...     num_features = 1
+        ...     def read(self, path):
+        ...         return Frames(torch.ones(2, 1) * path.stat().st_size / self.unit, torch.ones(2).bool(), 1.0)
+        >>> Sizes(1000).settings
+        {'name': 'Sizes', 'unit': 1000}
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+    num_features: int | None
+
+    @abstractmethod
+    def read(self, path: Path) -> Frames:
+        """Reads a file that is there and not empty."""
+
+    def __call__(self, path: str | Path) -> Frames:
+        """Turns a file into frames.
+
+        Args:
+            path: The file.
+
+        Returns:
+            Its frames; those that are missing are NaN in ``x`` and False in ``mask``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ImportError: If a library is not installed, with the extra that brings it.
+            SignalError: If the file yields no frames, with the reason.
+        """
+        path = Path(path)
+        if path.stat().st_size == 0:
+            raise SignalError(path, "it is empty")
+        x, mask, frame_rate = self.read(path)
+        if x.dim() != 2 or self.num_features not in (None, x.size(1)) or mask.shape != x.shape[:1]:
+            raise SignalError(path, f"{self!r} made frames of shape {list(x.shape)}, not [L, {self.num_features}]")
+        if not bool(mask.any()):
+            raise SignalError(path, "no frame of it could be used")
+        if not bool(torch.isfinite(x[mask]).all()):
+            raise SignalError(path, "it holds numbers that are not finite")
+        return Frames(x.float().masked_fill(~mask.unsqueeze(-1), float("nan")), mask, float(frame_rate))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its name and fields as plain values, from which :func:`from_settings` builds it again."""
+        return {"name": type(self).__name__, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for what its results depend on: settings, its own version and those of its libraries."""
+        libraries = {name: version(name) for name in self.libraries}
+        content = json.dumps([self.settings, self.version, libraries], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def from_settings(settings: Mapping[str, Any]) -> Extractor:
+    """Builds the extractor whose :attr:`Extractor.settings` these are.
+
+    Args:
+        settings: Name and fields.
+
+    Returns:
+        The extractor.
+
+    Raises:
+        ValueError: If there is no extractor of this name.
+
+    Example:
+        >>> from lgrin.features import Speech
+        >>> from_settings(Speech(layout="is09").settings)
+        Speech(layout='is09')
+    """
+    fields = dict(settings)
+    name = fields.pop("name", None)
+    known: dict[str, type] = {kind.__name__: kind for kind in _subclasses(Extractor)}
+    check_option("name", name, known)
+    return known[name](**fields)
+
+
+def _subclasses(kind: type) -> list[type]:
+    children: list[type] = kind.__subclasses__()
+    return children + [below for child in children for below in _subclasses(child)]

@@ -1,0 +1,90 @@
+"""Motion capture: the channels of BVH files, Sec. IV-C."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from lgrin.extras import require
+from lgrin.features.extractor import Extractor, Frames, SignalError
+from lgrin.options import check_whole
+
+
+@dataclass(frozen=True)
+class Mocap(Extractor):
+    r"""Reads the channels of a BVH file as they are: where the root is, and how every joint is turned.
+
+    :math:`P = 3 + 3 J`: root position in the file's unit of length, then three Euler angles in degrees for each of
+    the J joints, the root first, in the file's order of joints and of axes. The paper's skeleton of a root and 22 other
+    joints has P = 72.
+
+    Args:
+        frame_rate: Frames a second to resample to: positions linearly, rotations along the shortest arc between
+            two frames; ``None`` keeps the file's own.
+        joints: Joints, the root among them, that a file has to have; ``None`` takes any skeleton.
+        skip: Frames to leave out at the start, where many systems write a reference pose.
+
+    Attributes:
+        num_features: 3 + 3 joints; ``None`` for any skeleton.
+
+    Shapes:
+        - **x:** ``[L, 3 + 3 J]``
+
+    Raises:
+        ImportError: If pybvh is not installed (extra ``signals``).
+        SignalError: If the file is no BVH, cut short, or its skeleton has another number of joints.
+        ValueError: If a setting is out of range.
+
+    Source:
+        "Node features" in Sec. IV-C of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> import tempfile
+        >>> path = f"{tempfile.mkdtemp()}/still.bvh"
+        >>> lines = ["HIERARCHY", "ROOT Hips", "{", "OFFSET 0 0 0"]
+        >>> lines += ["CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"]
+        >>> lines += ["End Site", "{", "OFFSET 0 1 0", "}", "}"]
+        >>> lines += ["MOTION", "Frames: 2", "Frame Time: 0.04", "0 1 0 90 0 0", "0 1 0 90 0 0"]
+        >>> _ = Path(path).write_text("\n".join(lines))
+        >>> Mocap()(path).x[0].tolist()
+        [0.0, 1.0, 0.0, 90.0, 0.0, 0.0]
+    """
+
+    frame_rate: float | None = None
+    joints: int | None = None
+    skip: int = 0
+
+    suffixes: ClassVar[tuple[str, ...]] = (".bvh",)
+    libraries: ClassVar[tuple[str, ...]] = ("pybvh",)
+
+    def __post_init__(self) -> None:
+        if self.frame_rate is not None and not self.frame_rate > 0:
+            raise ValueError(f"frame_rate is {self.frame_rate!r}; it has to be larger than 0")
+        if self.joints is not None:
+            check_whole("joints", self.joints)
+        check_whole("skip", self.skip, minimum=0)
+
+    @property
+    def num_features(self) -> int | None:  # type: ignore[override]
+        """Features a frame, or ``None`` for any skeleton."""
+        return None if self.joints is None else 3 + 3 * self.joints
+
+    def read(self, path: Path) -> Frames:
+        """Reads one BVH file."""
+        pybvh = require("pybvh", extra="signals")
+        try:
+            motion = pybvh.read_bvh_file(path, world_up="+y")  # the axis is not used
+        except (ValueError, IndexError, UnicodeDecodeError) as error:
+            raise SignalError(path, f"it cannot be read as BVH ({error})") from error
+        if self.joints not in (None, motion.joint_count):
+            raise SignalError(path, f"its skeleton has {motion.joint_count} joints, not joints={self.joints}")
+        if motion.frame_count <= self.skip:
+            raise SignalError(path, f"it has {motion.frame_count} frames, and skip={self.skip} leaves none")
+        motion = motion[self.skip :]
+        if self.frame_rate is not None:
+            motion = motion.resample(self.frame_rate)
+        angles = np.rad2deg(motion.joint_angles).reshape(len(motion.root_pos), -1)
+        x = torch.from_numpy(np.concatenate([motion.root_pos, angles], axis=1)).float()
+        return Frames(x, torch.ones(len(x), dtype=torch.bool), 1 / motion.frame_time)

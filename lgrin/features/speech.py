@@ -1,0 +1,177 @@
+"""Speech: low-level descriptors every 10 ms, Sec. IV-B."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lgrin.extras import require
+from lgrin.features.containers import check_whole
+from lgrin.features.extractor import Extractor, Frames, SignalError
+from lgrin.options import check_option
+
+SAMPLING_RATE = 16_000  # Hz
+WINDOW, STEP = 400, 160  # samples: 25 and 10 ms
+LEAST_SIGNIFICANT_BIT = 2.0**-15
+DESCRIPTORS = (*(f"mfcc{order}" for order in range(13)), "zero_crossing_rate", "voicing", "f0", "log_energy")
+IN_OUTPUT = (12, *range(12), 13, 14, 15, 16)  # openSMILE puts MFCC 0, whatever it calls it, behind MFCC 12
+STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in IN_OUTPUT] for level in range(3))
+COLUMNS = {"paper": SMOOTHED + DELTAS, "released": STATICS[:16] + DELTAS}
+LAYOUTS = (*COLUMNS, "is09")
+
+
+@dataclass(frozen=True)
+class Speech(Extractor):
+    r"""Turns speech into low-level descriptors: windows of 25 ms, one every 10 ms, measured by openSMILE.
+
+    The 17 descriptors are MFCC 0-12, zero-crossing rate, voicing probability, F0 in Hz (0 where unvoiced) and log
+    energy; with :math:`s` their moving average over 3 frames, the delta is
+
+    .. math:: \Delta_t = \frac{\sum_{d = 1}^{2} d \, (s_{t + d} - s_{t - d})}{2 \sum_{d = 1}^{2} d^2}
+
+    Any sampling rate and number of channels: channels are averaged, and the signal is resampled to 16 kHz. MFCCs are
+    those of HTK: Hamming window, pre-emphasis 0.97, 26 mel bands up to 8 kHz, lifter 22. By openSMILE's rule a sample
+    of 0 between two that have not the same sign is a crossing, so digital silence within a file has a rate near 1.
+
+    Args:
+        layout: ``"paper"`` is 17 smoothed descriptors and their 17 deltas; ``"released"`` is 16 descriptors as
+            measured, without log energy, and the same 17 deltas; ``"is09"`` is openSMILE's own set of the Interspeech
+            2009 challenge, 16 smoothed descriptors and 16 deltas.
+
+    Attributes:
+        num_features: 34, 33 or 32.
+        names: The name of each feature; those of ``"is09"`` are openSMILE's.
+
+    Shapes:
+        - **x:** ``[L, num_features]``, :math:`L = \lfloor (T - 0.025) / 0.010 \rfloor + 1` for T seconds
+
+    Raises:
+        ImportError: If openSMILE is not installed (extra ``signals``).
+        SignalError: If the file is no audio, cut short, silent, or shorter than one window.
+        ValueError: If the layout is unknown.
+
+    Source:
+        "Node features" in Sec. IV-B of Shirian, Tripathi and Guha, 2021; Eyben, Wöllmer and Schuller, "openSMILE",
+        ACM Multimedia 2010; Schuller, Steidl and Batliner, "The Interspeech 2009 Emotion Challenge".
+
+    Example:
+        >>> import tempfile, soundfile
+        >>> path = f"{tempfile.mkdtemp()}/noise.wav"
+        >>> soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, (44_100, 2)), 44_100)
+        >>> x, mask, frame_rate = Speech()(path)
+        >>> x.shape, frame_rate
+        (torch.Size([98, 34]), 100.0)
+    """
+
+    layout: str = "paper"
+
+    suffixes: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au")
+    libraries: ClassVar[tuple[str, ...]] = ("opensmile", "audresample")
+
+    def __post_init__(self) -> None:
+        check_option("layout", self.layout, LAYOUTS)
+
+    @property
+    def num_features(self) -> int:  # type: ignore[override]
+        """Features a frame."""
+        return len(COLUMNS.get(self.layout, range(32)))
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each feature."""
+        if self.layout == "is09":
+            return [name for smile in _smiles(self.layout) for name in smile.feature_names]
+        statics = DESCRIPTORS if self.layout == "paper" else DESCRIPTORS[:16]
+        return [*statics, *(f"{name}_delta" for name in DESCRIPTORS)]
+
+    def read(self, path: Path) -> Frames:
+        """Reads one audio file."""
+        signal = read_audio(path)
+        if len(signal) < WINDOW:
+            raise SignalError(
+                path, f"it lasts {len(signal) / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms"
+            )
+        length = 1 + (len(signal) - WINDOW) // STEP  # openSMILE's own set goes on behind the end of the signal
+        levels = [smile(signal[None], SAMPLING_RATE)[0][:, :length] for smile in _smiles(self.layout)]
+        features = np.concatenate(levels)[COLUMNS.get(self.layout, slice(None))]
+        x = torch.from_numpy(features.T.astype(np.float32))
+        return Frames(x, torch.ones(len(x), dtype=torch.bool), SAMPLING_RATE / STEP)
+
+
+def read_audio(path: Path) -> np.ndarray:
+    """Reads a file as one channel at 16 kHz, in steps of 16 bits.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Float32 ``[T]``, between -1 and 1.
+
+    Raises:
+        ImportError: If soundfile is not installed (extra ``signals``).
+        SignalError: If it is no audio, cut short or silent.
+
+    Example:
+        >>> read_audio(Path(__file__))
+        Traceback (most recent call last):
+        ...
+        lgrin.features.extractor.SignalError: ...speech.py: it cannot be read as audio (...)
+    """
+    soundfile, audresample = require("soundfile", extra="signals"), require("audresample", extra="signals")
+    check_whole(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            promised, sampling_rate = file.frames, file.samplerate
+            channels = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise SignalError(path, f"it cannot be read as audio ({error.error_string})") from error
+    if len(channels) < promised:
+        raise SignalError(path, f"it is cut short: {len(channels)} of {promised} samples are there")
+    signal = channels.mean(axis=1)
+    if len(signal) == 0:
+        raise SignalError(path, "it holds no sample")
+    if not np.isfinite(signal).all():
+        raise SignalError(path, "it holds samples that are not finite")
+    if np.ptp(signal) < LEAST_SIGNIFICANT_BIT:
+        raise SignalError(path, "it is silent")
+    signal = audresample.resample(signal[None], sampling_rate, SAMPLING_RATE)[0]
+    return (np.clip(np.round(signal / LEAST_SIGNIFICANT_BIT), -32_768, 32_767) * LEAST_SIGNIFICANT_BIT).astype(
+        np.float32
+    )
+
+
+def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
+    """Tells every frame whether its utterance was spontaneous or acted from a script.
+
+    Args:
+        x: ``[L, P]``.
+        spontaneous: Whether it was.
+        layout: Of :class:`Speech`; ``"released"`` appends two columns, one of them 1, the others append one.
+
+    Returns:
+        ``[L, P + 1]``, or ``[L, P + 2]``: 35 features for the paper and for the released code.
+
+    Source:
+        Sec. IV-B of Shirian, Tripathi and Guha, 2021, after Mangalam and Guha, "Learning spontaneity to improve
+        emotion recognition in speech", Interspeech 2018.
+
+    Example:
+        >>> append_spontaneity(torch.zeros(2, 1), True, "paper").tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
+    """
+    check_option("layout", layout, LAYOUTS)
+    columns = [float(not spontaneous), float(spontaneous)] if layout == "released" else [float(spontaneous)]
+    return torch.cat([x, x.new_tensor(columns).expand(len(x), -1)], dim=1)
+
+
+@functools.cache
+def _smiles(layout: str) -> tuple[Any, ...]:
+    opensmile = require("opensmile", extra="signals")
+    if layout == "is09":
+        levels = opensmile.FeatureLevel.LowLevelDescriptors, opensmile.FeatureLevel.LowLevelDescriptors_Deltas
+        return tuple(opensmile.Smile(opensmile.FeatureSet.IS09, level) for level in levels)
+    return (opensmile.Smile(str(Path(__file__).with_name("speech.conf")), feature_level="features"),)
