@@ -1,7 +1,9 @@
-"""Trains L-GrIN on a set of the UEA archive and shows what it learned.
+"""Trains L-GrIN on a corpus, or on a set of the UEA archive, and shows what it learned.
 
     python examples/train.py
     python examples/train.py --dataset BasicMotions --seed 3
+    python examples/train.py --dataset emodb --root corpora/emodb
+    python examples/train.py --dataset audio --root my-recordings
 
 Leaves in runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/, adjacency.png and confusion.png.
 """
@@ -16,24 +18,59 @@ from lightning import seed_everything
 from lightning.pytorch.utilities import rank_zero_only
 
 from lgrin import LGrIN
-from lgrin.datasets import UEA
-from lgrin.training import train_and_test, write_results
+from lgrin.datasets import (
+    ENTERFACE05,
+    IEMOCAP,
+    RAVDESS,
+    RML,
+    UEA,
+    AudioFolder,
+    EmoDB,
+    MocapFolder,
+    MPIBodyExpressions,
+    VideoFolder,
+)
+from lgrin.training import hold_out, train_and_test, write_results
+from lgrin.training.experiment import RECIPE
 from lgrin.transforms import Resample
 from lgrin.visualization import plot_adjacency, plot_confusion, save_figure
+
+CORPORA = {
+    "emodb": EmoDB,
+    "enterface05": ENTERFACE05,
+    "iemocap": IEMOCAP,
+    "mpi": MPIBodyExpressions,
+    "ravdess": RAVDESS,
+    "rml": RML,
+    "audio": AudioFolder,
+    "video": VideoFolder,
+    "mocap": MocapFolder,
+}
 
 
 def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0],
-        epilog="Results land in runs/<name>/: metrics.json, checkpoints/, logs/, adjacency.png and confusion.png.",
+        epilog="Results land in runs/<name>/: metrics.json, checkpoints/, logs/, adjacency.png and confusion.png. A "
+        "corpus is tested on a fifth of its speakers, actors or subjects, whom training never sees.",
     )
     parser.add_argument(
         "--dataset",
         default="JapaneseVowels",
         metavar="NAME",
-        help="set of the UEA or UCR archive (default: %(default)s)",
+        help=f"{', '.join(CORPORA)} (the last three: folders of one's own), or a set of the UEA or UCR archive "
+        "(default: %(default)s)",
     )
-    parser.add_argument("--root", default="data", metavar="DIR", help="folder for data (default: %(default)s)")
+    parser.add_argument(
+        "--root", default="data", metavar="DIR", help="folder of the corpus, or for the archive (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache",
+        default="data/processed",
+        metavar="DIR",
+        help="folder for features of a corpus (default: %(default)s)",
+    )
+    parser.add_argument("--skip-broken", action="store_true", help="leave broken files of a corpus out and list them")
     parser.add_argument(
         "--epochs",
         type=int,
@@ -46,7 +83,7 @@ def parse_arguments(arguments=None):
         type=int,
         default=0,
         metavar="N",
-        help="draws weights, batches and validation split (default: %(default)s)",
+        help="draws weights, batches and splits (default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--devices", type=int, default=1, metavar="N", help="processes per host (default: %(default)s)")
@@ -61,6 +98,24 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
+def load(options):
+    """Gives a dataset, its training and its test sequences, and how its features are made."""
+    if options.dataset not in CORPORA:
+        dataset = UEA(options.root, options.dataset, "train")
+        dataset.transform = Resample(dataset.num_frames)
+        return dataset, dataset, UEA(options.root, options.dataset, "test", transform=dataset.transform), {}
+    dataset = CORPORA[options.dataset](
+        options.root,
+        cache=Path(options.cache) / options.dataset,
+        on_error="skip" if options.skip_broken else "raise",
+        progress=not options.no_progress,
+    )
+    print(dataset)
+    dataset.transform = Resample(dataset.num_frames)
+    train, test = hold_out(dataset, seed=options.seed)
+    return dataset, train, test, {"features": dataset.features.settings, "transform": dataset.transform.settings}
+
+
 def main(arguments=None, callbacks=()):
     options = parse_arguments(arguments)
     out = Path(options.out or f"runs/{options.dataset}-seed{options.seed}")
@@ -68,16 +123,15 @@ def main(arguments=None, callbacks=()):
     seed_everything(options.seed, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
-    train = UEA(options.root, options.dataset, "train")
-    train.transform = Resample(train.max_num_frames)
-    test = UEA(options.root, options.dataset, "test", transform=train.transform)
+    dataset, train, test, signal = load(options)
     classifier, evaluation = train_and_test(
-        LGrIN(train.num_features, train.transform.num_nodes, len(train.classes)),
+        LGrIN(dataset.num_features, dataset.num_frames, dataset.num_classes),
         train,
         test,
         out,
         seed=options.seed,
-        classes=train.classes,
+        classes=dataset.classes,
+        options={**RECIPE, **signal},
         epochs=options.epochs,
         device=options.device,
         devices=options.devices,
@@ -93,7 +147,7 @@ def main(arguments=None, callbacks=()):
         return None  # one process writes for all
     adjacency = classifier.model.adjacency
     save_figure(plot_adjacency(adjacency), out / "adjacency.png")
-    save_figure(plot_confusion(evaluation.confusion, train.classes), out / "confusion.png")
+    save_figure(plot_confusion(evaluation.confusion, dataset.classes), out / "confusion.png")
     metrics = write_results(
         out / "metrics.json",
         dataset=options.dataset,

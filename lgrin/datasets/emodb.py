@@ -36,7 +36,7 @@ class EmoDB(RecordingDataset):
         num_frames: 120, as the paper has it for speech; 1.2 seconds.
 
     Shapes:
-        - **data.x:** ``[L, 34]``, 100 frames a second; **data.group:** the speaker; **data.text:** ``"a01"`` ... ``"b10"``
+        - **data.x:** ``[L, 34]``, 100 frames a second; **data.group:** the speaker; **data.text:** ``"a01"``, ``"b10"``
 
     Raises:
         OSError: If the corpus is not there and cannot be downloaded.

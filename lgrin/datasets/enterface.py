@@ -8,14 +8,14 @@ from lgrin.datasets.recordings import Recording, RecordingDataset
 from lgrin.features import Extractor, FaceLandmarks
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
-FOLDERS = re.compile(rf"subject (?P<subject>\d+)/(?P<emotion>{'|'.join(CLASSES)})/sentence (?P<sentence>\d+)/[^/]+")
+FOLDERS = re.compile(rf"subject (?P<subject>\d+)/(?P<emotion>{'|'.join(CLASSES)})/sentence (?P<number>\d+)/[^/]+")
 
 
 class ENTERFACE05(RecordingDataset):
     """The eNTERFACE'05 audio-visual emotion database: subjects who react to 6 stories with 5 sentences each.
 
-    Files lie in ``subject 1/anger/sentence 1/s1_an_1.avi``. Subject, emotion and sentence are read from the folders: some
-    names are misspelt, and those of subject 11 say 12. The recordings of subject 6 are not cut into sentences, which
+    Files lie in ``subject 1/anger/sentence 1/s1_an_1.avi``. Subject, emotion and sentence are read from the folders:
+    some names are misspelt, and those of subject 11 say 12. The recordings of subject 6 are not cut into sentences, which
     the missing ``sentence`` folder shows, and are left out.
 
     Args:
@@ -62,4 +62,4 @@ class ENTERFACE05(RecordingDataset):
         if match is None:
             return None
         emotion = match["emotion"]
-        return Recording(emotion, match["subject"].zfill(2), f"{emotion} {match['sentence']}")
+        return Recording(emotion, match["subject"].zfill(2), f"{emotion} {match['number']}")

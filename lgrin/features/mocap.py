@@ -33,7 +33,7 @@ class Mocap(Extractor):
         - **x:** ``[L, 3 + 3 J]``
 
     Raises:
-        ImportError: If pybvh is not installed (extra ``signals``).
+        ImportError: If pybvh is not installed (extra ``mocap``).
         SignalError: If the file is no BVH, cut short, or its skeleton has another number of joints.
         ValueError: If a setting is out of range.
 
@@ -73,7 +73,7 @@ class Mocap(Extractor):
 
     def read(self, path: Path) -> Frames:
         """Reads one BVH file."""
-        pybvh = require("pybvh", extra="signals")
+        pybvh = require("pybvh", extra="mocap")
         try:
             motion = pybvh.read_bvh_file(path, world_up="+y")  # the axis is not used
         except (ValueError, IndexError, UnicodeDecodeError) as error:

@@ -21,7 +21,8 @@ DESCRIPTORS = (*(f"mfcc{order}" for order in range(13)), "zero_crossing_rate", "
 IN_OUTPUT = (12, *range(12), 13, 14, 15, 16)  # openSMILE puts MFCC 0, whatever it calls it, behind MFCC 12
 STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in IN_OUTPUT] for level in range(3))
 COLUMNS = {"paper": SMOOTHED + DELTAS, "released": STATICS[:16] + DELTAS}
-LAYOUTS = (*COLUMNS, "is09")
+SPONTANEITY = {"paper": ["spontaneous"], "released": ["acted", "spontaneous"], "is09": ["spontaneous"]}
+LAYOUTS = tuple(SPONTANEITY)
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,18 @@ class Speech(Extractor):
         layout: ``"paper"`` is 17 smoothed descriptors and their 17 deltas; ``"released"`` is 16 descriptors as
             measured, without log energy, and the same 17 deltas; ``"is09"`` is openSMILE's own set of the Interspeech
             2009 challenge, 16 smoothed descriptors and 16 deltas.
+        spontaneous: Whether the speech is spontaneous, which becomes a feature (:func:`append_spontaneity`); ``None``
+            leaves it out.
 
     Attributes:
-        num_features: 34, 33 or 32.
+        num_features: 34, 33 or 32, and those of spontaneity.
         names: The name of each feature; those of ``"is09"`` are openSMILE's.
 
     Shapes:
         - **x:** ``[L, num_features]``, :math:`L = \lfloor (T - 0.025) / 0.010 \rfloor + 1` for T seconds
 
     Raises:
-        ImportError: If openSMILE is not installed (extra ``signals``).
+        ImportError: If openSMILE is not installed (extra ``speech``).
         SignalError: If the file is no audio, cut short, silent, or shorter than one window.
         ValueError: If the layout is unknown.
 
@@ -68,6 +71,7 @@ class Speech(Extractor):
     """
 
     layout: str = "paper"
+    spontaneous: bool | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au")
     libraries: ClassVar[tuple[str, ...]] = ("opensmile", "audresample")
@@ -78,15 +82,17 @@ class Speech(Extractor):
     @property
     def num_features(self) -> int:  # type: ignore[override]
         """Features a frame."""
-        return len(COLUMNS.get(self.layout, range(32)))
+        told = [] if self.spontaneous is None else SPONTANEITY[self.layout]
+        return len(COLUMNS.get(self.layout, range(32))) + len(told)
 
     @property
     def names(self) -> list[str]:
         """The name of each feature."""
+        told = [] if self.spontaneous is None else SPONTANEITY[self.layout]
         if self.layout == "is09":
-            return [name for smile in _smiles(self.layout) for name in smile.feature_names]
+            return [*(name for smile in _smiles(self.layout) for name in smile.feature_names), *told]
         statics = DESCRIPTORS if self.layout == "paper" else DESCRIPTORS[:16]
-        return [*statics, *(f"{name}_delta" for name in DESCRIPTORS)]
+        return [*statics, *(f"{name}_delta" for name in DESCRIPTORS), *told]
 
     def read(self, path: Path) -> Frames:
         """Reads one audio file."""
@@ -99,6 +105,8 @@ class Speech(Extractor):
         levels = [smile(signal[None], SAMPLING_RATE)[0][:, :length] for smile in _smiles(self.layout)]
         features = np.concatenate(levels)[COLUMNS.get(self.layout, slice(None))]
         x = torch.from_numpy(features.T.astype(np.float32))
+        if self.spontaneous is not None:
+            x = append_spontaneity(x, self.spontaneous, self.layout)
         return Frames(x, torch.ones(len(x), dtype=torch.bool), SAMPLING_RATE / STEP)
 
 
@@ -112,7 +120,7 @@ def read_audio(path: Path) -> np.ndarray:
         Float32 ``[T]``, between -1 and 1.
 
     Raises:
-        ImportError: If soundfile is not installed (extra ``signals``).
+        ImportError: If soundfile is not installed (extra ``speech``).
         SignalError: If it is no audio, cut short or silent.
 
     Example:
@@ -121,7 +129,7 @@ def read_audio(path: Path) -> np.ndarray:
         ...
         lgrin.features.extractor.SignalError: ...speech.py: it cannot be read as audio (...)
     """
-    soundfile, audresample = require("soundfile", extra="signals"), require("audresample", extra="signals")
+    soundfile, audresample = require("soundfile", extra="speech"), require("audresample", extra="signals")
     check_whole(path)
     try:
         with soundfile.SoundFile(path) as file:
@@ -164,13 +172,13 @@ def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
         [[0.0, 1.0], [0.0, 1.0]]
     """
     check_option("layout", layout, LAYOUTS)
-    columns = [float(not spontaneous), float(spontaneous)] if layout == "released" else [float(spontaneous)]
+    columns = [float(not spontaneous), float(spontaneous)][-len(SPONTANEITY[layout]) :]
     return torch.cat([x, x.new_tensor(columns).expand(len(x), -1)], dim=1)
 
 
 @functools.cache
 def _smiles(layout: str) -> tuple[Any, ...]:
-    opensmile = require("opensmile", extra="signals")
+    opensmile = require("opensmile", extra="speech")
     if layout == "is09":
         levels = opensmile.FeatureLevel.LowLevelDescriptors, opensmile.FeatureLevel.LowLevelDescriptors_Deltas
         return tuple(opensmile.Smile(opensmile.FeatureSet.IS09, level) for level in levels)

@@ -3,7 +3,19 @@
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import train_and_test
 from lgrin.training.fit import fit
+from lgrin.training.predict import Prediction, predict
 from lgrin.training.results import evaluate, write_results
-from lgrin.training.splits import stratified_split
+from lgrin.training.splits import group_split, hold_out, stratified_split
 
-__all__ = ["SequenceClassifier", "evaluate", "fit", "stratified_split", "train_and_test", "write_results"]
+__all__ = [
+    "Prediction",
+    "SequenceClassifier",
+    "evaluate",
+    "fit",
+    "group_split",
+    "hold_out",
+    "predict",
+    "stratified_split",
+    "train_and_test",
+    "write_results",
+]

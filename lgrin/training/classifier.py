@@ -35,7 +35,10 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay; 0 makes it plain Adam.
         halve_every: The learning rate is halved after each so many epochs.
-        classes: Names of the classes, kept in the checkpoint.
+        classes: Names of the classes.
+        features: The settings of the extractor that made the features, see :class:`lgrin.features.Extractor`.
+        transform: The settings of the transform to a fixed length, see :func:`lgrin.transforms.from_settings`. The
+            checkpoint keeps both, so that :func:`lgrin.training.predict` can do the same to another file.
 
     Shapes:
         - **batch:** ``x [N, P]``, ``y [B]``, and ``frame [N]``, ``mask [N]`` where there are any
@@ -63,6 +66,8 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         weight_decay: float = 0.0,
         halve_every: int = 50,
         classes: Sequence[str] | None = None,
+        features: Mapping[str, Any] | None = None,
+        transform: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(model, Module | Mapping):
@@ -81,6 +86,8 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
                 "weight_decay": float(weight_decay),
                 "halve_every": check_whole("halve_every", halve_every),
                 "classes": classes,
+                "features": None if features is None else dict(features),
+                "transform": None if transform is None else dict(transform),
             }
         )
         self.model = network

@@ -11,7 +11,7 @@ from lgrin.training.checkpoints import WholeCheckpoints
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
 from lgrin.training.results import Evaluation, evaluate
-from lgrin.training.splits import stratified_split
+from lgrin.training.splits import hold_out
 
 RECIPE = {"lr": 0.003, "weight_decay": 0.05}
 AVERAGING = 0.98
@@ -35,7 +35,7 @@ def train_and_test(
 
     Args:
         model: The model, its weights drawn already.
-        train: Training sequences; a fifth of each class is held out for validation.
+        train: Training sequences; a fifth is held out for validation, whole groups where there are groups.
         test: Test sequences, which nothing but the evaluation sees.
         out: Folder of the run.
         seed: Draws the validation split, batches and dropout.
@@ -51,7 +51,7 @@ def train_and_test(
         FileExistsError: If ``out`` holds a run already that is not to be resumed.
         ValueError: If a sequence cannot be trained on, with its index and the reason.
     """
-    learn, held_out = stratified_split(train, seed=seed)
+    learn, held_out = hold_out(train, seed=seed)
     classifier = SequenceClassifier(model, num_sequences=len(learn), classes=classes, **options)
     best = fit(classifier, learn, held_out, out, seed=seed, averaging=averaging, **fit_options)
     classifier.load_state_dict(WholeCheckpoints().load_checkpoint(str(best))["state_dict"])

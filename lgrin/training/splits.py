@@ -1,5 +1,6 @@
-"""Splits of a training set."""
+"""Splits of a set of sequences in two."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,3 +47,75 @@ def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int
         np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
     )
     return [sequences[int(i)] for i in sorted(train)], [sequences[int(i)] for i in sorted(held_out)]
+
+
+def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) -> tuple[list[Data], list[Data]]:
+    """Sets whole groups (speakers, actors, subjects) aside, classes in proportion as far as groups allow.
+
+    Args:
+        sequences: Sequences with ``y [1]`` and ``group [1]``.
+        fraction: About the part to set aside, between 0 and 1.
+        seed: Draws the split.
+
+    Returns:
+        The sequences to train on and those to set aside; no group is in both.
+
+    Raises:
+        ImportError: If scikit-learn is not installed (extra ``train``).
+        ValueError: If the fraction is out of range, there is a single group, or some class would be left without a
+            training sequence.
+
+    Example:
+        >>> import torch
+        >>> x, y, speaker = torch.zeros(1, 1), torch.arange(20) % 2, torch.arange(20) // 4
+        >>> data = [Data(x=x, y=y[i : i + 1], group=speaker[i : i + 1]) for i in range(20)]
+        >>> train, held_out = group_split(data)
+        >>> len(train), {int(data.group) for data in held_out} & {int(data.group) for data in train}
+        (16, set())
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction is {fraction}; it has to lie between 0 and 1")
+    labels = np.array([int(data.y) for data in sequences])
+    groups = np.array([int(data.group) for data in sequences])
+    count = len(np.unique(groups))
+    if count < 2:
+        raise ValueError(f"sequences have {count} group; whole groups can be set aside only if there are two or more")
+    folds = min(max(2, round(1 / fraction)), count)
+    model_selection = require("sklearn.model_selection", extra="train")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer sequences than folds: checked below
+        splitter = model_selection.StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        train, held_out = next(iter(splitter.split(labels, labels, groups)))
+    lost = sorted(set(labels.tolist()) - set(labels[train].tolist()))
+    if lost:
+        raise ValueError(
+            f"class {lost[0]} stands in the groups {sorted(set(groups[held_out].tolist()))} alone, which are set aside; "
+            f"try another seed, or a smaller fraction"
+        )
+    return [sequences[int(i)] for i in train], [sequences[int(i)] for i in held_out]
+
+
+def hold_out(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) -> tuple[list[Data], list[Data]]:
+    """Splits by :func:`group_split` where every sequence has a group, by :func:`stratified_split` where none has.
+
+    Args:
+        sequences: The sequences.
+        fraction: Part to set aside.
+        seed: Draws the split.
+
+    Returns:
+        The sequences to train on and those to set aside.
+
+    Raises:
+        ValueError: If only some have a group, or as the split that is used.
+
+    Example:
+        >>> import torch
+        >>> data = [Data(x=torch.zeros(1, 1), y=torch.tensor([i % 2])) for i in range(10)]
+        >>> [len(part) for part in hold_out(data)]
+        [8, 2]
+    """
+    grouped = sum(data.get("group") is not None for data in sequences)
+    if grouped not in (0, len(sequences)):
+        raise ValueError(f"{grouped} of {len(sequences)} sequences have a group; give one to all or to none")
+    return (group_split if grouped else stratified_split)(sequences, fraction, seed)

@@ -1,5 +1,7 @@
 """Sequences of one fixed length, Sec. IV-A."""
 
+from typing import Any
+
 import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
@@ -21,8 +23,8 @@ class CyclicPad(BaseTransform):
             ``"resample"`` keeps M frames evenly spread from the first to the last, none of them interpolated.
 
     Shapes:
-        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask``, if there is one, follows its frames, and
-          ``data.frame`` becomes 0..M-1
+        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask`` and ``data.time``, if there are any, follow their
+          frames, and ``data.frame`` becomes 0..M-1
 
     Raises:
         ValueError: If a sequence is empty, too long under ``"error"``, already a graph with edges, or has frames
@@ -53,6 +55,11 @@ class CyclicPad(BaseTransform):
             f"data.x has {length} frames, more than num_nodes={self.num_nodes}; pass longer='crop' or "
             f"longer='resample', or a larger num_nodes"
         )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its name and arguments as plain values, from which :func:`lgrin.transforms.from_settings` builds it again."""
+        return {"name": type(self).__name__, "num_nodes": self.num_nodes, "longer": self.longer}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_nodes}, longer={self.longer!r})"

@@ -1,5 +1,7 @@
 """Sequences of one fixed length, each stretched or shortened in time."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -29,7 +31,7 @@ def take_frames(data: Data, take: Tensor) -> Data:
     """Replaces the frames of a sequence by a selection of them, which become frames 0, 1, 2, ...
 
     Args:
-        data: The sequence; ``data.mask``, if there is one, follows its frames.
+        data: The sequence; ``data.mask`` and ``data.time``, if there are any, follow its frames.
         take: Int64, the frames to take.
 
     Returns:
@@ -51,9 +53,9 @@ def take_frames(data: Data, take: Tensor) -> Data:
     if frame is not None and not torch.equal(frame, torch.arange(length, device=frame.device)):
         raise ValueError("data.frame leaves frames out; keep them in data.x and mark them in data.mask instead")
     take = take.to(data.x.device)
-    data.x = data.x[take]
-    if data.get("mask") is not None:
-        data.mask = data.mask[take]
+    for name in ("x", "mask", "time"):
+        if data.get(name) is not None:
+            data[name] = data[name][take]
     data.frame = torch.arange(len(take), device=data.x.device)
     return data
 
@@ -69,8 +71,8 @@ class Resample(BaseTransform):
         num_nodes: Frames afterwards, M.
 
     Shapes:
-        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask``, if there is one, follows its frames, and
-          ``data.frame`` becomes 0..M-1
+        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask`` and ``data.time``, if there are any, follow their
+          frames, and ``data.frame`` becomes 0..M-1
 
     Raises:
         ValueError: If a sequence is empty, already a graph with edges, or has frames left out of ``data.frame``.
@@ -87,6 +89,11 @@ class Resample(BaseTransform):
     def forward(self, data: Data) -> Data:
         """Resamples one sequence; see the class."""
         return take_frames(data, evenly_spread(data.x.size(0), self.num_nodes))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its name and arguments as plain values, from which :func:`lgrin.transforms.from_settings` builds it again."""
+        return {"name": type(self).__name__, "num_nodes": self.num_nodes}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_nodes})"

@@ -1,0 +1,30 @@
+"""Classifies a recording with a model that examples/train.py has trained.
+
+python examples/predict.py runs/emodb-seed0/checkpoints/best.ckpt clip.wav
+"""
+
+import argparse
+
+from lgrin.training import SequenceClassifier, predict
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("checkpoint", help="for example runs/emodb-seed0/checkpoints/best.ckpt")
+    parser.add_argument("recording", nargs="+", help="files of the kind that it was trained on")
+    parser.add_argument(
+        "--spontaneous", choices=("yes", "no"), help="whether the speech is, for models that were told (iemocap)"
+    )
+    options = parser.parse_args(arguments)
+    classifier = SequenceClassifier.load_from_checkpoint(options.checkpoint, map_location="cpu", weights_only=True)
+    spontaneous = None if options.spontaneous is None else options.spontaneous == "yes"
+    for path in options.recording:
+        prediction = predict(classifier, path, spontaneous)
+        print(path)
+        for index in prediction.probabilities.argsort(descending=True).tolist():
+            print(f"  {prediction.classes[index]:<12} {prediction.probabilities[index]:.3f}")
+        print(f"  most salient frame at {prediction.seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
