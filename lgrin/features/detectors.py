@@ -35,7 +35,7 @@ def load_detector(name: str, device: str = "cpu") -> Detector:
 
     Raises:
         ConnectionError: If the weights of face-alignment are not here yet and cannot be fetched.
-        ImportError: If a library is not installed (extra ``signals``).
+        ImportError: If a library is not installed (extra ``faces``).
         ValueError: If the name or the device is unknown.
 
     Example:
@@ -88,7 +88,7 @@ class _FaceAlignmentDetector:
     """FAN on the faces that S3FD finds: Bulat and Tzimiropoulos, ICCV 2017."""
 
     def __init__(self, device: str) -> None:
-        package = require("face_alignment", extra="signals")
+        package = require("face_alignment", extra="faces")
         torch.empty(0, device=device)  # a device that is not there is not to be mistaken for damaged weights
         weights = Path(torch.hub.get_dir()) / "checkpoints"
         try:
@@ -120,7 +120,7 @@ class _DlibDetector:
     """
 
     def __init__(self) -> None:
-        self.dlib = require("dlib", extra="signals")
+        self.dlib = require("dlib", extra="faces")
         self.find = self.dlib.get_frontal_face_detector()
         self.align = self.dlib.shape_predictor(str(_dlib_weights()))
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -120,7 +120,7 @@ class Extractor(ABC):
     @property
     def fingerprint(self) -> str:
         """A short name for what its results depend on: settings, its own version and those of its libraries."""
-        libraries = {name: version(name) for name in self.libraries}
+        libraries = {name: _version(name) for name in self.libraries}
         content = json.dumps([self.settings, self.version, libraries], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
@@ -140,13 +140,20 @@ def from_settings(settings: Mapping[str, Any]) -> Extractor:
     Example:
         >>> from lgrin.features import Speech
         >>> from_settings(Speech(layout="is09").settings)
-        Speech(layout='is09')
+        Speech(layout='is09', spontaneous=None)
     """
     fields = dict(settings)
     name = fields.pop("name", None)
     known: dict[str, type] = {kind.__name__: kind for kind in _subclasses(Extractor)}
     check_option("name", name, known)
     return known[name](**fields)
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None  # reading a file will say so, and how to install it
 
 
 def _subclasses(kind: type) -> list[type]:

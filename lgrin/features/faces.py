@@ -1,4 +1,4 @@
-"""Faces in a video: 68 landmarks a frame, Sec. IV-C."""
+"""Faces in a video: 68 landmarks a frame, Sec. IV-A."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,12 +38,12 @@ class FaceLandmarks(Extractor):
 
     Raises:
         ConnectionError: If the weights of face-alignment are not here yet and cannot be fetched.
-        ImportError: If a library is not installed (extra ``signals``).
+        ImportError: If a library is not installed (extra ``faces``).
         SignalError: If the file is no video, cut short, cannot be decoded, or shows no face.
         ValueError: If the detector or the device is unknown.
 
     Source:
-        "Node features" in Sec. IV-C of Shirian, Tripathi and Guha, 2021; Bulat and Tzimiropoulos, "How far are we from
+        "Node features" in Sec. IV-A of Shirian, Tripathi and Guha, 2021; Bulat and Tzimiropoulos, "How far are we from
         solving the 2D & 3D face alignment problem?", ICCV 2017; King, "Dlib-ml", JMLR 2009.
 
     Example:
@@ -80,7 +80,7 @@ class FaceLandmarks(Extractor):
         detect = load_detector(self.detector, self.device)
         with _video(path) as (container, stream):
             faces = [detect(_upright(frame)) for frame in container.decode(stream)]
-            frame_rate = stream.average_rate
+            frame_rate = stream.average_rate or stream.guessed_rate  # the first is not known of a short wmv
         if not faces:
             raise SignalError(path, "it holds no frame of video")
         if not frame_rate:
@@ -124,7 +124,7 @@ def normalize_landmarks(x: Tensor) -> Tensor:
 @contextmanager
 def _video(path: Path) -> Iterator[tuple[Any, Any]]:
     """Opens the container and its first stream of moving pictures, which a cover is not."""
-    av = require("av", extra="signals")
+    av = require("av", extra="faces")
     try:
         with av.open(str(path.resolve()), metadata_errors="replace") as container:
             cover = av.stream.Disposition.attached_pic

@@ -1,6 +1,8 @@
 """Faces as OpenFace measured them: its CSV files."""
 
+import csv
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +13,8 @@ from lgrin.extras import require
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.features.faces import LANDMARKS, normalize_landmarks
 
-STATE = ["frame", "timestamp", "confidence", "success"]
+STATE = ["frame", "timestamp", "confidence"]
+SUCCESS = "success"  # the tables that RAVDESS's authors publish go without it
 POINTS = [f"{axis}_{point}" for point in range(LANDMARKS) for axis in "xy"]
 
 
@@ -20,7 +23,7 @@ class OpenFace(Extractor):
     """Reads the 68 landmarks that OpenFace's ``FeatureExtraction`` wrote into a CSV file.
 
     Frame t is the one that OpenFace numbered t + 1. It is missing if the file leaves it out, if OpenFace lost the face
-    in it, or was less sure than ``min_confidence``. Of several faces in a frame, the one it is surest of counts, and
+    in it (``success`` is 0, where there is such a column), or was less sure than ``min_confidence``. Of several faces in a frame, the one it is surest of counts, and
     the first of those it is equally sure of.
 
     Args:
@@ -32,9 +35,9 @@ class OpenFace(Extractor):
           pixels; frames a second follow from the first and the last timestamp
 
     Raises:
-        ImportError: If pandas is not installed (extra ``signals``).
+        ImportError: If pandas is not installed (extra ``faces``).
         SignalError: If the file is no such table, lacks a column, has a row that is cut short or no number where there
-            has to be one, or has no frame with a face.
+            has to be one, no frame with a face, or timestamps that do not rise.
         ValueError: If ``min_confidence`` is not between 0 and 1.
 
     Source:
@@ -44,7 +47,7 @@ class OpenFace(Extractor):
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "face.csv"
         >>> rows = [[t, (t - 1) / 25, 0.98, t != 2, *range(136)] for t in (1, 2, 3)]
-        >>> lines = [", ".join(STATE + POINTS), *(", ".join(f"{value:g}" for value in row) for row in rows)]
+        >>> lines = [", ".join([*STATE, "success", *POINTS]), *(", ".join(f"{value:g}" for value in row) for row in rows)]
         >>> _ = path.write_text("\\n".join(lines))
         >>> x, mask, frame_rate = OpenFace()(path)
         >>> x.shape, mask.tolist(), round(frame_rate, 3)
@@ -64,12 +67,11 @@ class OpenFace(Extractor):
     def read(self, path: Path) -> Frames:
         """Reads one table."""
         table = _read_table(path)
-        frame, timestamp, confidence, success = _numbers(path, table, STATE).T
+        frame, timestamp, confidence = _numbers(path, table, STATE).T
+        success = _numbers(path, table, [SUCCESS])[:, 0] if SUCCESS in table else np.ones(len(table))
         odd = (frame < 1) | (frame % 1 != 0)
         if odd.any():
-            raise SignalError(
-                path, f"frame is {frame[odd][0]:g} in row {odd.argmax() + 1}; OpenFace counts 1, 2, 3, ..."
-            )
+            raise SignalError(path, f"frame is {frame[odd][0]:g} in row {odd.argmax() + 1}, which is none of 1, 2, ...")
         found = np.flatnonzero((success == 1) & (confidence >= self.min_confidence))
         if len(found) == 0:
             raise SignalError(path, f"no row of its {len(table)} has a face with confidence {self.min_confidence:g}")
@@ -82,28 +84,36 @@ class OpenFace(Extractor):
 
 
 def _read_table(path: Path) -> Any:
-    """Reads the columns that are needed as text, and the last one, which shows whether a row is all there."""
-    pandas = require("pandas", extra="signals")
-    options = {"skipinitialspace": True, "dtype": str, "keep_default_na": False, "index_col": False}
-    try:
-        names = pandas.read_csv(path, nrows=0, **options).columns
-        missing = [name for name in STATE + POINTS if name not in names]
-        if missing:
-            raise SignalError(path, f"it lacks {_listed(missing)}, so it is no table of OpenFace's FeatureExtraction")
-        table = pandas.read_csv(path, usecols=[*{*STATE, *POINTS, names[-1]}], **options)
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise SignalError(path, f"it cannot be read as a table ({error})") from error
-    if len(table) == 0:
+    """Reads the columns that are needed, as text; every row has to have as many values as the header has names."""
+    pandas = require("pandas", extra="faces")
+    header, *rows = _read_lines(path)
+    names = [name.strip() for name in header.split(",")]
+    missing = [name for name in STATE + POINTS if name not in names]
+    if missing:
+        raise SignalError(path, f"it lacks {_listed(missing)}, so it is no table of OpenFace's FeatureExtraction")
+    if not rows:
         raise SignalError(path, "it holds no row below its header")
-    short = (table[names[-1]] == "").to_numpy()
-    if short.any():
-        raise SignalError(path, f"row {short.argmax() + 1} is cut short: it has no {names[-1]}")
-    return table
+    for number, row in enumerate(rows, start=1):
+        if row.count(",") != header.count(","):
+            raise SignalError(path, f"row {number} holds {row.count(',') + 1} values for {len(names)} columns")
+    text = StringIO("\n".join([",".join(names), *rows]))
+    options = {"skipinitialspace": True, "keep_default_na": False, "quoting": csv.QUOTE_NONE}
+    columns = [*STATE, *([SUCCESS] if SUCCESS in names else []), *POINTS]
+    return pandas.read_csv(text, usecols=columns, dtype=str, **options)
+
+
+def _read_lines(path: Path) -> list[str]:
+    """Reads the lines that are not blank, and at least one."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SignalError(path, f"it is no text ({error})") from error
+    return [line for line in lines if line.strip()] or [""]
 
 
 def _numbers(path: Path, table: Any, columns: list[str]) -> np.ndarray:
     """Turns text into numbers, ``[rows, columns]`` float64."""
-    pandas = require("pandas", extra="signals")
+    pandas = require("pandas", extra="faces")
     numbers = table[columns].apply(pandas.to_numeric, errors="coerce").to_numpy(np.float64)
     odd = np.argwhere(~np.isfinite(numbers))
     if len(odd):
