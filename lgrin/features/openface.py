@@ -14,7 +14,7 @@ from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.features.faces import LANDMARKS, normalize_landmarks
 
 STATE = ["frame", "timestamp", "confidence"]
-SUCCESS = "success"  # the tables that RAVDESS's authors publish go without it
+SUCCESS = "success"  # the tables published with RAVDESS go without it
 POINTS = [f"{axis}_{point}" for point in range(LANDMARKS) for axis in "xy"]
 
 
@@ -23,8 +23,8 @@ class OpenFace(Extractor):
     """Reads the 68 landmarks that OpenFace's ``FeatureExtraction`` wrote into a CSV file.
 
     Frame t is the one that OpenFace numbered t + 1. It is missing if the file leaves it out, if OpenFace lost the face
-    in it (``success`` is 0, where there is such a column), or was less sure than ``min_confidence``. Of several faces in a frame, the one it is surest of counts, and
-    the first of those it is equally sure of.
+    in it (``success`` is 0, where there is such a column), or was less sure than ``min_confidence``. Of several faces
+    in a frame, the one it is surest of counts, and the first of those it is equally sure of.
 
     Args:
         min_confidence: The least confidence with which a frame is there, from 0 to 1.
@@ -47,7 +47,8 @@ class OpenFace(Extractor):
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "face.csv"
         >>> rows = [[t, (t - 1) / 25, 0.98, t != 2, *range(136)] for t in (1, 2, 3)]
-        >>> lines = [", ".join([*STATE, "success", *POINTS]), *(", ".join(f"{value:g}" for value in row) for row in rows)]
+        >>> header = ", ".join([*STATE, "success", *POINTS])
+        >>> lines = [header, *(", ".join(f"{value:g}" for value in row) for row in rows)]
         >>> _ = path.write_text("\\n".join(lines))
         >>> x, mask, frame_rate = OpenFace()(path)
         >>> x.shape, mask.tolist(), round(frame_rate, 3)

@@ -89,8 +89,8 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
     lost = sorted(set(labels.tolist()) - set(labels[train].tolist()))
     if lost:
         raise ValueError(
-            f"class {lost[0]} stands in the groups {sorted(set(groups[held_out].tolist()))} alone, which are set aside; "
-            f"try another seed, or a smaller fraction"
+            f"class {lost[0]} stands in the groups {sorted(set(groups[held_out].tolist()))} alone, which are set "
+            f"aside; try another seed, or a smaller fraction"
         )
     return [sequences[int(i)] for i in train], [sequences[int(i)] for i in held_out]
 
