@@ -1,19 +1,28 @@
 """Training with Lightning: the module, its data, runs that resume exactly, and results."""
 
 from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
 from lgrin.training.experiment import train_and_test
 from lgrin.training.fit import fit
 from lgrin.training.predict import Prediction, predict
+from lgrin.training.protocols import PROTOCOLS, Fold, folds
 from lgrin.training.results import evaluate, write_results
 from lgrin.training.splits import group_split, hold_out, stratified_split
 
 __all__ = [
+    "PROTOCOLS",
+    "Candidate",
+    "Fold",
     "Prediction",
     "SequenceClassifier",
+    "Training",
+    "cross_validate",
     "evaluate",
     "fit",
+    "folds",
     "group_split",
     "hold_out",
+    "normalize_groups",
     "predict",
     "stratified_split",
     "train_and_test",

@@ -109,8 +109,8 @@ def fit(
             "averaging": float(averaging),
             "precision": precision,
             "buckets": buckets,
-            "train": _digest(train),
-            "validation": _digest(validation),
+            "train": digest(train),
+            "validation": digest(validation),
             **{name: value for name, value in classifier.hparams.items() if name != "model"},
         }
     )
@@ -165,7 +165,7 @@ def _compiled(classifier: SequenceClassifier, mode: bool | str) -> Iterator[None
         del classifier.__dict__["loss_of"]
 
 
-def _digest(sequences: Sequence[Data]) -> str:
+def digest(sequences: Sequence[Data]) -> str:
     """A short name for exactly these sequences."""
     content = hashlib.sha256()
     for data in sequences:

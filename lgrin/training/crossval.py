@@ -1,0 +1,256 @@
+"""Models that are trained and tested on every fold of a protocol, in parallel, each result a file of its own."""
+
+import hashlib
+import itertools
+import json
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import Module
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from lgrin.extras import require
+from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.experiment import AVERAGING, RECIPE
+from lgrin.training.fit import digest, fit
+from lgrin.training.protocols import Fold
+from lgrin.training.results import evaluate, write_results
+
+NORMALIZE = ("train", "group")
+
+
+class Candidate(NamedTuple):
+    """A model to be tested, and what may be tuned of its training.
+
+    Attributes:
+        name: What tables call it.
+        build: Called with features P, frames M and classes C after the random numbers were seeded.
+        options: Arguments of :class:`SequenceClassifier` that differ from the recommended recipe.
+        space: For arguments of :class:`SequenceClassifier` the values to choose from.
+    """
+
+    name: str
+    build: Callable[[int, int, int], Module]
+    options: Mapping[str, Any] = {}
+    space: Mapping[str, Sequence[Any]] = {}
+
+    def settings(self, budget: int, seed: int) -> list[dict[str, Any]]:
+        """Draws that many different settings; the first is the recommended one.
+
+        Example:
+            >>> Candidate("any", Module, space={"lr": [0.01, 0.003]}).settings(budget=3, seed=0)
+            [{}, {'lr': 0.003}, {'lr': 0.01}]
+        """
+        grid = [dict(zip(self.space, values, strict=True)) for values in itertools.product(*self.space.values())]
+        drawn = random.Random(seed).sample(grid, len(grid)) if self.space else []
+        return [{}, *drawn][:budget]
+
+
+class Training(NamedTuple):
+    """How every candidate of a comparison is trained.
+
+    Attributes:
+        num_nodes: Frames per sequence, M.
+        classes: Names of the classes.
+        epochs: Passes over the training sequences at the most.
+        patience: Epochs without a lower validation loss after which to stop.
+        batch_size: Sequences per step.
+        budget: Settings that are tried of each candidate; the one with the lowest validation loss is tested.
+    """
+
+    num_nodes: int
+    classes: Sequence[str]
+    epochs: int = 150
+    patience: int = 50
+    batch_size: int = 32
+    budget: int = 1
+
+
+def cross_validate(
+    candidate: Candidate,
+    sequences: Sequence[Data],
+    folds: Sequence[Fold],
+    training: Training,
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    workers: int | None = None,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Trains a candidate on every fold with every seed and tests it.
+
+    Every run leaves ``<fold>-seed<seed>-<digest>.json`` in ``out``; the digest stands for the data, the fold and all
+    settings, so runs that are done are not repeated and never mistaken for others.
+
+    Args:
+        candidate: What to train.
+        sequences: The sequences, their lengths fixed.
+        folds: Which are trained on, stopped by and tested; see :func:`lgrin.training.folds`.
+        training: How.
+        out: Folder for the results.
+        seeds: Each draws weights, batches and settings anew.
+        workers: Runs at a time; ``None`` takes one per core, 1 none beside this process.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        What the files hold, fold by fold for the first seed, then for the next: ``fold``, ``seed``, ``target``,
+        ``predicted``, ``group``, ``epoch``, ``setting``, ``validation_loss``, ``parameters``, ``weights`` (a digest),
+        ``versions``.
+
+    Raises:
+        ValueError: If a sequence cannot be trained on, with its index and the reason.
+
+    Example:
+        >>> from lgrin import LGrIN
+        >>> from lgrin.training import folds
+        >>> data = [Data(x=torch.randn(4, 2) + i % 2, y=torch.tensor([i % 2])) for i in range(20)]
+        >>> training = Training(num_nodes=4, classes=["a", "b"], epochs=1)
+        >>> out = tempfile.mkdtemp()
+        >>> runs = cross_validate(Candidate("L-GrIN", LGrIN), data, folds("paper", data), training, out, progress=False)
+        >>> len(runs), sorted(runs[0])[:4]
+        (5, ['epoch', 'fold', 'group', 'parameters'])
+    """
+    data = [sequences[index] for index in range(len(sequences))]
+    jobs = [_Job(candidate, data, fold, training, seed, Path(out)) for seed in seeds for fold in folds]
+    results = {index: json.loads(job.path.read_text()) for index, job in enumerate(jobs) if job.path.exists()}
+    todo = [(index, job) for index, job in enumerate(jobs) if index not in results]
+    with tqdm(total=len(jobs), initial=len(results), desc=candidate.name, unit="run", disable=not progress) as bar:
+        for index, result in _run_all(todo, workers):
+            results[index] = result
+            bar.update()
+    return [results[index] for index in range(len(jobs))]
+
+
+def normalize_groups(sequences: Sequence[Data]) -> list[Data]:
+    r"""Scales the features of every group by the mean and deviation of all its frames: transductive normalisation.
+
+    .. math:: x' = (x - \mu_g) / \sigma_g
+
+    It reads the features of test sequences, though not their labels, so a result that used it says so.
+
+    Args:
+        sequences: Sequences with ``x``, ``y``, ``group`` and perhaps ``mask``.
+
+    Returns:
+        Scaled copies.
+
+    Raises:
+        ValueError: If a sequence has no group, or every group has a single class, so that scaling would tell it.
+
+    Example:
+        >>> data = [Data(x=torch.tensor([[float(i)]]), y=torch.tensor([i]), group=torch.tensor([0])) for i in (0, 1)]
+        >>> [float(scaled.x) for scaled in normalize_groups(data)]
+        [-1.0, 1.0]
+    """
+    if any(data.get("group") is None for data in sequences):
+        raise ValueError("normalize is 'group', but sequences have no group; take normalize='train'")
+    groups = torch.cat([data.group for data in sequences])
+    labels = torch.cat([data.y for data in sequences])
+    if all(len(labels[groups == group].unique()) == 1 for group in groups.unique()):
+        raise ValueError("normalize is 'group', but each group has a single class, which scaling by group would tell")
+    scaled = [data.clone() for data in sequences]
+    for group in groups.unique():
+        members = [data for data in scaled if int(data.group) == int(group)]
+        present = torch.cat([data.x if data.get("mask") is None else data.x[data.mask] for data in members]).double()
+        mean, deviation = present.mean(0), present.std(0, correction=0)
+        for data in members:
+            data.x = ((data.x - mean) / deviation.masked_fill(deviation == 0, 1)).float()
+    return scaled
+
+
+class _Job(NamedTuple):
+    candidate: Candidate
+    sequences: list[Data]
+    fold: Fold
+    training: Training
+    seed: int
+    out: Path
+
+    @property
+    def path(self) -> Path:
+        """The file of its result, named after everything that the result depends on."""
+        candidate = [self.candidate.name, dict(self.candidate.options), dict(self.candidate.space), str(self.build())]
+        content = json.dumps([candidate, self.fold, self.training, self.seed, digest(self.sequences)], default=str)
+        name = "".join(letter if letter.isalnum() else "-" for letter in self.fold.name)
+        return self.out / f"{name}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
+
+    def build(self) -> Module:
+        """Draws the candidate's weights."""
+        torch.manual_seed(self.seed)
+        num_features = self.sequences[0].x.size(1)
+        return self.candidate.build(num_features, self.training.num_nodes, len(self.training.classes))
+
+
+def _run_all(jobs: list[tuple[int, _Job]], workers: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    if workers == 1 or len(jobs) < 2:
+        yield from (_run(index, job) for index, job in jobs)
+        return
+    joblib = require("joblib", extra="train")
+    parallel = joblib.Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
+    yield from parallel(joblib.delayed(_run)(index, job, threads=1) for index, job in jobs)
+
+
+def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[str, Any]]:
+    """Tries the settings on the validation sequences and tests the best of them."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    train, validation, test = ([job.sequences[i] for i in part] for part in job.fold[1:])
+    trials = [
+        _train(job, setting, train, validation) for setting in job.candidate.settings(job.training.budget, job.seed)
+    ]
+    best = min(trials, key=lambda trial: trial["validation_loss"])
+    classifier = best.pop("classifier")
+    evaluation = evaluate(classifier, test)
+    result = {
+        "fold": job.fold.name,
+        "seed": job.seed,
+        "test": list(job.fold.test),
+        "target": [int(data.y) for data in test],
+        "predicted": evaluation.probabilities.argmax(1).tolist(),
+        "group": [None if data.get("group") is None else int(data.group) for data in test],
+        "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
+        "weights": _digest_weights(classifier),
+        **best,
+    }
+    return index, write_results(job.path, **result)
+
+
+def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: list[Data]) -> dict[str, Any]:
+    training = job.training
+    options = {**RECIPE, **job.candidate.options, **setting}
+    classifier = SequenceClassifier(job.build(), len(train), classes=training.classes, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        path = fit(
+            classifier,
+            train,
+            validation,
+            folder,
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            patience=training.patience,
+            averaging=AVERAGING,
+            seed=job.seed,
+            progress=False,
+        )
+        checkpoint = WholeCheckpoints().load_checkpoint(str(path))
+    classifier.load_state_dict(checkpoint["state_dict"])
+    states = [state for key, state in checkpoint["callbacks"].items() if key.startswith("ModelCheckpoint")]
+    return {
+        "classifier": classifier,
+        "setting": setting,
+        "epoch": checkpoint["epoch"],
+        "validation_loss": next(float(state["best_model_score"]) for state in states if state["monitor"]),
+    }
+
+
+def _digest_weights(classifier: SequenceClassifier) -> str:
+    content = hashlib.sha256()
+    for tensor in classifier.state_dict().values():
+        content.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()[:16]

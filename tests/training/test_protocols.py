@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+
+from lgrin import LGrIN
+from lgrin.training import PROTOCOLS, Candidate, Fold, Training, cross_validate, folds, normalize_groups
+
+SMALL = Training(num_nodes=5, classes=["calm", "glad"], epochs=3, patience=2, batch_size=8)
+
+
+def corpus(num_groups=5, num_texts=4, takes=2, copies=1, num_frames=5, seed=0):
+    """Every group says every sentence in both classes; each recording may be there in several copies."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        Data(
+            x=torch.randn(num_frames, 3, generator=generator) + label,
+            y=torch.tensor([label]),
+            group=torch.tensor([group]),
+            text=f"s{text}",
+            recording=f"{group}-{text}-{label}-{take}",
+        )
+        for group in range(num_groups)
+        for text in range(num_texts)
+        for label in (0, 1)
+        for take in range(takes)
+        for _ in range(copies)
+    ]
+
+
+def build(num_features, num_nodes, num_classes):
+    return LGrIN(num_features, num_nodes, num_classes, branch_channels=(4, 4))
+
+
+SMALL_MODEL = Candidate("small", build)
+
+
+def unit(data, protocol):
+    fields = {"group": "group", "group-kfold": "group", "sentence": "text", "recording": "recording"}
+    return str(data[fields[protocol]])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(PROTOCOLS), st.integers(4, 7), st.integers(3, 5), st.integers(1, 2), st.integers(0, 9))
+def test_no_unit_stands_on_two_sides_and_nothing_is_tested_twice(protocol, num_groups, num_texts, copies, seed):
+    data = corpus(num_groups, num_texts, copies=copies)
+    made = folds(protocol, data, num_folds=3, seed=seed)
+    tested = sorted(index for fold in made for index in fold.test)
+    assert tested == list(range(len(data)))
+    for fold in made:
+        parts = [set(part) for part in fold[1:]]
+        assert all(parts)
+        assert sum(map(len, parts)) == len(set().union(*parts))
+        if protocol != "group-sentence":
+            assert set().union(*parts) == set(range(len(data)))
+        for first, second in ((0, 1), (0, 2), (1, 2)):
+            for name in {"group-sentence": ("group", "sentence"), "paper": ()}.get(protocol, (protocol,)):
+                sides = [{unit(data[index], name) for index in parts[side]} for side in (first, second)]
+                assert sides[0].isdisjoint(sides[1])
+        assert {int(data[index].y) for index in fold.train} == {0, 1}
+
+
+def test_the_papers_protocol_alone_splits_recordings():
+    data = corpus(copies=2)
+    split = {}
+    for protocol in PROTOCOLS:
+        sides = [
+            ({data[i].recording for i in fold.train} & {data[i].recording for i in fold.test})
+            for fold in folds(protocol, data, num_folds=4)
+        ]
+        split[protocol] = any(sides)
+    assert split == {protocol: protocol == "paper" for protocol in PROTOCOLS}
+
+
+def test_folds_repeat_with_their_seed():
+    data = corpus()
+    assert folds("group-kfold", data, 3, seed=4) == folds("group-kfold", data, 3, seed=4)
+    assert folds("paper", data, 3, seed=4) != folds("paper", data, 3, seed=5)
+
+
+def test_what_cannot_be_split_says_why():
+    data = corpus()
+    with pytest.raises(ValueError, match="protocol is 'loso'; it may be 'paper', 'recording', 'group'"):
+        folds("loso", data)
+    with pytest.raises(ValueError, match="there are 5 units to make 8 folds of; take num_folds=5 or less"):
+        folds("group-kfold", data, num_folds=8)
+    with pytest.raises(ValueError, match="sequence 0 has no text, by which protocol 'sentence' splits"):
+        folds("sentence", [Data(x=one.x, y=one.y, group=one.group) for one in data])
+    alone = [Data(x=one.x, y=one.group, group=one.group) for one in data]
+    with pytest.raises(ValueError, match="leaves class 0 of group 0 without a training sequence"):
+        folds("group", alone)
+    with pytest.raises(ValueError, match="single unit"):
+        folds("group", corpus(num_groups=2))
+
+
+def noisy(data, test):
+    """The same sequences, the features of the test fold replaced by noise and its labels permuted."""
+    generator = torch.Generator().manual_seed(99)
+    labels = torch.tensor([int(data[index].y) for index in test])[torch.randperm(len(test), generator=generator)]
+    changed = [one.clone() for one in data]
+    for index, label in zip(test, labels, strict=True):
+        changed[index].x = 100 * torch.randn(changed[index].x.shape, generator=generator)
+        changed[index].y = label.view(1)
+    return changed
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_training_never_sees_the_test_fold(protocol, tmp_path):
+    data = corpus()
+    candidate = Candidate("tuned", build, space={"lr": [0.01, 0.001], "weight_decay": [0.0, 0.1]})
+    training = SMALL._replace(budget=2)
+    fold = folds(protocol, data, num_folds=3)[0]
+    runs = [
+        cross_validate(candidate, sequences, [fold], training, tmp_path / name, workers=1, progress=False)[0]
+        for name, sequences in (("clean", data), ("noise", noisy(data, fold.test)))
+    ]
+    for name in ("weights", "epoch", "setting", "validation_loss"):  # the weights contain the normaliser
+        assert runs[0][name] == runs[1][name], name
+    assert runs[0]["predicted"] != runs[1]["predicted"]
+
+
+def test_choosing_by_the_test_fold_is_caught_by_the_same_check(tmp_path):
+    data = corpus()
+    fold = folds("group", data)[0]
+    leaking = fold._replace(validation=fold.test)
+    runs = [
+        cross_validate(SMALL_MODEL, sequences, [leaking], SMALL, tmp_path / name, workers=1, progress=False)[0]
+        for name, sequences in (("clean", data), ("noise", noisy(data, fold.test)))
+    ]
+    assert runs[0]["validation_loss"] != runs[1]["validation_loss"]
+
+
+def test_runs_in_parallel_equal_runs_one_by_one_and_are_not_repeated(tmp_path):
+    data = corpus()
+    made = folds("group", data)[:2]
+    options = {"seeds": (0, 1), "progress": False}
+    alone = cross_validate(SMALL_MODEL, data, made, SMALL, tmp_path / "alone", workers=1, **options)
+    together = cross_validate(SMALL_MODEL, data, made, SMALL, tmp_path / "together", workers=2, **options)
+    assert [run["predicted"] for run in alone] == [run["predicted"] for run in together]
+    assert [(run["fold"], run["seed"]) for run in alone] == [
+        ("group 0", 0),
+        ("group 1", 0),
+        ("group 0", 1),
+        ("group 1", 1),
+    ]
+    files = sorted((tmp_path / "alone").glob("*.json"))
+    assert len(files) == 4
+    before = [file.stat().st_mtime_ns for file in files]
+    files[2].unlink()
+    again = cross_validate(SMALL_MODEL, data, made, SMALL, tmp_path / "alone", workers=1, **options)
+    assert [run["weights"] for run in again] == [run["weights"] for run in alone]
+    after = [file.stat().st_mtime_ns for file in files]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, True]
+    cross_validate(SMALL_MODEL, data, made[:1], SMALL._replace(epochs=2), tmp_path / "alone", workers=1, progress=False)
+    assert len(list((tmp_path / "alone").glob("*.json"))) == 5, "another setting is another result"
+
+
+def test_every_setting_of_the_budget_is_drawn_from_the_space():
+    candidate = Candidate("any", build, space={"lr": [0.1, 0.2], "weight_decay": [0.0, 0.1]})
+    drawn = candidate.settings(budget=5, seed=3)
+    assert drawn[0] == {}
+    assert len({tuple(sorted(setting.items())) for setting in drawn}) == 5
+    assert candidate.settings(5, seed=3) == drawn
+    assert Candidate("plain", build).settings(budget=4, seed=0) == [{}]
+
+
+def test_scaling_by_group_removes_what_groups_differ_in_and_refuses_to_tell_labels():
+    data = corpus()
+    for one in data:
+        one.x = one.x * (1 + int(one.group)) + 10 * int(one.group)
+    scaled = normalize_groups(data)
+    for group in range(5):
+        frames = torch.cat([one.x for one in scaled if int(one.group) == group])
+        assert torch.allclose(frames.mean(0), torch.zeros(3), atol=1e-5)
+        assert torch.allclose(frames.std(0, correction=0), torch.ones(3), atol=1e-5)
+    assert not torch.equal(scaled[0].x, data[0].x)
+    with pytest.raises(ValueError, match="each group has a single class, which scaling by group would tell"):
+        normalize_groups([Data(x=one.x, y=one.group, group=one.group) for one in data])
+    with pytest.raises(ValueError, match="sequences have no group; take normalize='train'"):
+        normalize_groups([Data(x=one.x, y=one.y) for one in data])
+
+
+def test_missing_frames_take_no_part_in_scaling_by_group():
+    data = corpus(num_groups=1)
+    for one in data:
+        one.mask = torch.tensor([True, True, True, True, False])
+        one.x[~one.mask] = np.nan
+    scaled = normalize_groups(data)
+    assert all(torch.isfinite(one.x[one.mask]).all() for one in scaled)
+
+
+def test_a_fold_is_plain_data():
+    assert Fold("a", [0], [1], [2])._asdict() == {"name": "a", "train": [0], "validation": [1], "test": [2]}
