@@ -16,36 +16,12 @@ from pathlib import Path
 import torch
 from lightning import seed_everything
 from lightning.pytorch.utilities import rank_zero_only
+from sources import add_arguments, is_corpus, open_archive, open_corpus
 
 from lgrin import LGrIN
-from lgrin.datasets import (
-    ENTERFACE05,
-    IEMOCAP,
-    RAVDESS,
-    RML,
-    UEA,
-    AudioFolder,
-    EmoDB,
-    MocapFolder,
-    MPIBodyExpressions,
-    VideoFolder,
-)
 from lgrin.training import hold_out, train_and_test, write_results
 from lgrin.training.experiment import RECIPE
-from lgrin.transforms import Resample
 from lgrin.visualization import plot_adjacency, plot_confusion, save_figure
-
-CORPORA = {
-    "emodb": EmoDB,
-    "enterface05": ENTERFACE05,
-    "iemocap": IEMOCAP,
-    "mpi": MPIBodyExpressions,
-    "ravdess": RAVDESS,
-    "rml": RML,
-    "audio": AudioFolder,
-    "video": VideoFolder,
-    "mocap": MocapFolder,
-}
 
 
 def parse_arguments(arguments=None):
@@ -54,23 +30,7 @@ def parse_arguments(arguments=None):
         epilog="Results land in runs/<name>/: metrics.json, checkpoints/, logs/, adjacency.png and confusion.png. A "
         "corpus is tested on a fifth of its speakers, actors or subjects, whom training never sees.",
     )
-    parser.add_argument(
-        "--dataset",
-        default="JapaneseVowels",
-        metavar="NAME",
-        help=f"{', '.join(CORPORA)} (the last three: folders of one's own), or a set of the UEA or UCR archive "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--root", default="data", metavar="DIR", help="folder of the corpus, or for the archive (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cache",
-        default="data/processed",
-        metavar="DIR",
-        help="folder for features of a corpus (default: %(default)s)",
-    )
-    parser.add_argument("--skip-broken", action="store_true", help="leave broken files of a corpus out and list them")
+    add_arguments(parser, default="JapaneseVowels")
     parser.add_argument(
         "--epochs",
         type=int,
@@ -99,21 +59,14 @@ def parse_arguments(arguments=None):
 
 
 def load(options):
-    """Gives a dataset, its training and its test sequences, and how its features are made."""
-    if options.dataset not in CORPORA:
-        dataset = UEA(options.root, options.dataset, "train")
-        dataset.transform = Resample(dataset.num_frames)
-        return dataset, dataset, UEA(options.root, options.dataset, "test", transform=dataset.transform), {}
-    dataset = CORPORA[options.dataset](
-        options.root,
-        cache=Path(options.cache) / options.dataset,
-        on_error="skip" if options.skip_broken else "raise",
-        progress=not options.no_progress,
-    )
+    """Gives training and test sequences, what they are, and how their features were made."""
+    if not is_corpus(options.dataset):
+        train, test = open_archive(options)
+        return train, test, train, {}
+    dataset = open_corpus(options, progress=not options.no_progress)
     print(dataset)
-    dataset.transform = Resample(dataset.num_frames)
-    train, test = hold_out(dataset, seed=options.seed)
-    return dataset, train, test, {"features": dataset.features.settings, "transform": dataset.transform.settings}
+    settings = {"features": dataset.features.settings, "transform": dataset.transform.settings}
+    return *hold_out(dataset, seed=options.seed), dataset, settings
 
 
 def main(arguments=None, callbacks=()):
@@ -123,7 +76,7 @@ def main(arguments=None, callbacks=()):
     seed_everything(options.seed, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
-    dataset, train, test, signal = load(options)
+    train, test, dataset, signal = load(options)
     classifier, evaluation = train_and_test(
         LGrIN(dataset.num_features, dataset.num_frames, dataset.num_classes),
         train,

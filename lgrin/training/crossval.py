@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import logging
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,6 +81,7 @@ def cross_validate(
     out: str | Path,
     *,
     seeds: Sequence[int] = (0,),
+    variants: Mapping[str, Callable[[Data], Data]] | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
@@ -95,13 +97,14 @@ def cross_validate(
         training: How.
         out: Folder for the results.
         seeds: Each draws weights, batches and settings anew.
+        variants: Further test sets, each a name that says all about it and what it does to a copy of a test sequence.
         workers: Runs at a time; ``None`` takes one per core, 1 none beside this process.
         progress: Whether to show a progress bar.
 
     Returns:
         What the files hold, fold by fold for the first seed, then for the next: ``fold``, ``seed``, ``target``,
-        ``predicted``, ``group``, ``epoch``, ``setting``, ``validation_loss``, ``parameters``, ``weights`` (a digest),
-        ``versions``.
+        ``predicted``, ``variants`` (what was predicted of each), ``group``, ``epoch``, ``setting``,
+        ``validation_loss``, ``parameters``, ``weights`` (a digest), ``versions``.
 
     Raises:
         ValueError: If a sequence cannot be trained on, with its index and the reason.
@@ -117,7 +120,8 @@ def cross_validate(
         (5, ['epoch', 'fold', 'group', 'parameters'])
     """
     data = [sequences[index] for index in range(len(sequences))]
-    jobs = [_Job(candidate, data, fold, training, seed, Path(out)) for seed in seeds for fold in folds]
+    more = dict(variants or {})
+    jobs = [_Job(candidate, data, fold, training, seed, Path(out), more) for seed in seeds for fold in folds]
     results = {index: json.loads(job.path.read_text()) for index, job in enumerate(jobs) if job.path.exists()}
     todo = [(index, job) for index, job in enumerate(jobs) if index not in results]
     with tqdm(total=len(jobs), initial=len(results), desc=candidate.name, unit="run", disable=not progress) as bar:
@@ -171,12 +175,14 @@ class _Job(NamedTuple):
     training: Training
     seed: int
     out: Path
+    variants: dict[str, Callable[[Data], Data]]
 
     @property
     def path(self) -> Path:
         """The file of its result, named after everything that the result depends on."""
         candidate = [self.candidate.name, dict(self.candidate.options), dict(self.candidate.space), str(self.build())]
-        content = json.dumps([candidate, self.fold, self.training, self.seed, digest(self.sequences)], default=str)
+        data = [self.fold, digest(self.sequences), list(self.variants)]
+        content = json.dumps([candidate, data, self.training, self.seed], default=str)
         name = "".join(letter if letter.isalnum() else "-" for letter in self.fold.name)
         return self.out / f"{name}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
 
@@ -198,27 +204,34 @@ def _run_all(jobs: list[tuple[int, _Job]], workers: int | None) -> Iterator[tupl
 
 def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[str, Any]]:
     """Tries the settings on the validation sequences and tests the best of them."""
-    if threads is not None:
+    if threads is not None:  # a process of its own
         torch.set_num_threads(threads)
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     train, validation, test = ([job.sequences[i] for i in part] for part in job.fold[1:])
     trials = [
         _train(job, setting, train, validation) for setting in job.candidate.settings(job.training.budget, job.seed)
     ]
     best = min(trials, key=lambda trial: trial["validation_loss"])
     classifier = best.pop("classifier")
-    evaluation = evaluate(classifier, test)
     result = {
         "fold": job.fold.name,
         "seed": job.seed,
         "test": list(job.fold.test),
         "target": [int(data.y) for data in test],
-        "predicted": evaluation.probabilities.argmax(1).tolist(),
+        "predicted": _predict(classifier, test),
+        "variants": {
+            name: _predict(classifier, [change(data.clone()) for data in test]) for name, change in job.variants.items()
+        },
         "group": [None if data.get("group") is None else int(data.group) for data in test],
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
         "weights": _digest_weights(classifier),
         **best,
     }
     return index, write_results(job.path, **result)
+
+
+def _predict(classifier: SequenceClassifier, sequences: list[Data]) -> list[int]:
+    return evaluate(classifier, sequences).probabilities.argmax(1).tolist()
 
 
 def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: list[Data]) -> dict[str, Any]:

@@ -8,11 +8,9 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lgrin import validate
 from lgrin.options import check_option, check_whole
 
 SCORES = ("accuracy", "uar", "macro_f1")
@@ -184,16 +182,16 @@ def interval_over_recordings(
     """Bootstrap interval for a protocol without groups; recordings count as independent.
 
     Pairs of label and prediction are drawn with replacement, and the quantiles of the resampled scores are corrected
-    for bias and skew (BCa), which matters where scores are close to 1 and classes are small: plain percentiles hold
-    uar too rarely there. Where the correction is undefined, plain percentiles stand in; if every resample scores the
-    same, as with nothing wrong, they have no width, and ``method`` says so.
+    for bias and skew (BCa), which matters where scores are close to 1 or classes small. Where the correction is
+    undefined, plain percentiles stand in; if every resample scores the same, as with nothing wrong, they have no
+    width, and ``method`` says so.
 
     Draws are not stratified: the numbers of recordings per class vary as they would in another sample. Where a
     protocol fixes them, uar and accuracy vary less, and the interval is on the safe side. It does not cover another
     training of the model.
 
     Args:
-        target: Labels ``[N]``, whole numbers from 0.
+        target: Labels ``[N]``, whole numbers.
         predicted: What was recognised ``[N]``.
         score: ``"accuracy"``, ``"uar"`` or ``"macro_f1"``.
         level: How often such an interval holds the expected score, between 0 and 1.
@@ -220,8 +218,10 @@ def interval_over_recordings(
     check_option("score", score, SCORES)
     _check_part("level", level)
     check_whole("resamples", resamples)
-    num_classes = 1 + max(int(np.max(labels, initial=0)) for labels in (target, predicted))
-    codes = _codes(target, predicted, num_classes)
+    names, labels = np.unique(_labels(target, predicted), return_inverse=True)  # scores count classes that occur
+    target, predicted = labels.reshape(2, -1)
+    num_classes = len(names)
+    codes = target * num_classes + predicted
     if len(codes) < 2:
         raise ValueError("target has 1 recording, which says nothing of others; an interval takes two or more")
     low, high, method = _bootstrap(codes, num_classes, score, level, resamples, seed)
@@ -339,7 +339,7 @@ def corrected_resampled_test(differences: ArrayLike, test_fraction: float, level
     Example:
         >>> comparison = corrected_resampled_test([0.1, 0.0, 0.2, 0.1, 0.1], test_fraction=1 / 5)
         >>> round(comparison.difference, 3), round(comparison.p_value, 3)
-        (0.1, 0.102)
+        (0.1, 0.103)
     """
     _check_part("test_fraction", test_fraction)
     _check_part("level", level)
@@ -362,18 +362,31 @@ def _mean_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return ratio.sum(-1) / (below > 0).sum(-1)
 
 
+def _labels(target: ArrayLike, predicted: ArrayLike) -> np.ndarray:
+    """Both as int64 ``[2, N]``."""
+    target, predicted = np.asarray(target), np.asarray(predicted)
+    if target.ndim != 1 or len(target) == 0:
+        raise ValueError(f"target has shape {list(target.shape)}; it has to be [N] with one recording or more")
+    if predicted.shape != target.shape:
+        raise ValueError(
+            f"predicted has shape {list(predicted.shape)}; target {list(target.shape)} needs one prediction a label"
+        )
+    for name, labels in (("target", target), ("predicted", predicted)):
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"{name} is {labels.dtype}; labels are whole numbers: pass integers")
+    return np.stack([target, predicted]).astype(np.int64)
+
+
 def _codes(target: ArrayLike, predicted: ArrayLike, num_classes: int) -> np.ndarray:
     """One number for every pair of label and prediction: the cell of a flat confusion matrix."""
     check_whole("num_classes", num_classes)
-    labels = {"target": np.asarray(target), "predicted": np.asarray(predicted)}
-    if labels["target"].ndim != 1 or len(labels["target"]) == 0:
-        raise ValueError(f"target has shape {list(labels['target'].shape)}; it has to be [N] with a recording or more")
-    if labels["predicted"].shape != labels["target"].shape:
-        shapes = [list(one.shape) for one in labels.values()]
-        raise ValueError(f"predicted has shape {shapes[1]}; target {shapes[0]} needs one prediction a label")
-    for name, one in labels.items():
-        validate.labels(torch.as_tensor(one), num_classes, name)
-    return labels["target"].astype(np.int64) * num_classes + labels["predicted"]
+    labels = _labels(target, predicted)
+    for name, row in zip(("target", "predicted"), labels, strict=True):
+        bad = np.flatnonzero((row < 0) | (row >= num_classes))
+        if len(bad):
+            known = f"with num_classes={num_classes} a label is one of 0..{num_classes - 1}"
+            raise ValueError(f"{name}[{bad[0]}] is {row[bad[0]]}; {known}")
+    return labels[0] * num_classes + labels[1]
 
 
 def _confusions(codes: np.ndarray, num_classes: int) -> np.ndarray:
@@ -391,12 +404,12 @@ def _bootstrap(
         return confusion_scores(_confusions(codes, num_classes))[score]
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # the degenerate cases are handled below
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # handled below
         result = stats.bootstrap(
             (codes,),
             statistic,
             n_resamples=resamples,
-            batch=max(1, 2**22 // len(codes)),
+            batch=max(1, 2**22 // max(len(codes), num_classes**2)),
             vectorized=True,
             confidence_level=level,
             method="BCa",
@@ -444,7 +457,7 @@ def _flipped_sums(differences: np.ndarray, resamples: int, seed: int) -> tuple[n
 def _rounding(first: ArrayLike, second: ArrayLike, num_groups: int) -> float:
     """What rounding may do to a sum over groups, in the precision in which the scores were given."""
     arrays = [np.asarray(scores) for scores in (first, second)]
-    epsilon = max(np.finfo(np.result_type(one.dtype, np.float16)).eps for one in arrays)
+    epsilon = max(np.finfo(one.dtype if one.dtype.kind == "f" else float).eps for one in arrays)
     return float(16 * epsilon * num_groups * max(np.abs(one).max() for one in arrays))
 
 

@@ -6,10 +6,11 @@ from typing import Any
 from lgrin.options import check_option
 from lgrin.transforms.cyclic_pad import CyclicPad
 from lgrin.transforms.fixed_graphs import FeatureDistanceGraph, LineGraph
+from lgrin.transforms.mask_tail import MaskTail
 from lgrin.transforms.resample import Resample
 from lgrin.transforms.standardize import Standardize
 
-__all__ = ["CyclicPad", "FeatureDistanceGraph", "LineGraph", "Resample", "Standardize", "from_settings"]
+__all__ = ["CyclicPad", "FeatureDistanceGraph", "LineGraph", "MaskTail", "Resample", "Standardize", "from_settings"]
 
 
 def from_settings(settings: Mapping[str, Any]) -> CyclicPad | Resample:

@@ -1,0 +1,143 @@
+"""Candidates on the same folds, as rows of a table."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lgrin.training import PROTOCOLS, Candidate, Training, cross_validate, folds, normalize_groups
+from lgrin.training.statistics import (
+    SCORES,
+    compare_over_groups,
+    holm,
+    interval_over_groups,
+    interval_over_recordings,
+    scores,
+    scores_by_group,
+)
+
+BY_GROUP = tuple(protocol for protocol in PROTOCOLS if protocol.startswith("group"))
+TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
+
+
+class Setting(NamedTuple):
+    """What all candidates of a table share.
+
+    Attributes:
+        sequences: The sequences, their lengths fixed.
+        training: How candidates are trained.
+        protocol: How sequences are split.
+        num_folds: Folds of protocols that draw parts.
+        seeds: Each trains every fold anew.
+        normalize: ``"train"``, or ``"group"``, which reads the features of test sequences.
+        out: Folder for the runs.
+        workers: Runs at a time.
+        progress: Whether to show progress bars.
+    """
+
+    sequences: list
+    training: Training
+    protocol: str
+    num_folds: int
+    seeds: tuple
+    normalize: str
+    out: Path
+    workers: int | None = None
+    progress: bool = True
+
+    @property
+    def grouped(self):
+        """Whether intervals count groups."""
+        return self.protocol in BY_GROUP
+
+    def folds(self):
+        """Splits the sequences."""
+        return folds(self.protocol, self.sequences, self.num_folds)
+
+    def data(self):
+        """The sequences as candidates see them."""
+        return normalize_groups(self.sequences) if self.normalize == "group" else self.sequences
+
+
+def run(candidate: Candidate, setting: Setting, made=None):
+    """Trains a candidate on every fold with every seed."""
+    return cross_validate(
+        candidate,
+        setting.data(),
+        setting.folds() if made is None else made,
+        setting.training,
+        setting.out / "runs" / "".join(letter if letter.isalnum() else "-" for letter in candidate.name),
+        seeds=setting.seeds,
+        workers=setting.workers,
+        progress=setting.progress,
+    )
+
+
+def by_seed(runs):
+    """Labels, predictions and groups of all folds together, for each seed."""
+    for seed in dict.fromkeys(one["seed"] for one in runs):
+        mine = [one for one in runs if one["seed"] == seed]
+        yield tuple(np.concatenate([one[key] for one in mine]) for key in ("target", "predicted", "group"))
+
+
+def over_groups(runs, num_classes):
+    """Every score in every group, ``[seeds, groups]``."""
+    parts = [scores_by_group(target, predicted, group, num_classes) for target, predicted, group in by_seed(runs)]
+    return {name: np.stack([part[name] for part in parts]) for name in SCORES}
+
+
+def summarize(runs, setting: Setting):
+    """Each score with its interval, and the pooled accuracy."""
+    num_classes = len(setting.training.classes)
+    pooled = [scores(target, predicted, num_classes) for target, predicted, _ in by_seed(runs)]
+    row = {"pooled": float(np.mean([one["accuracy"] for one in pooled]))}
+    for name in SCORES:
+        if setting.grouped:
+            interval = interval_over_groups(over_groups(runs, num_classes)[name])
+        else:
+            target, predicted, _ = next(by_seed(runs))
+            interval = interval_over_recordings(target, predicted, name, resamples=2_000)
+            estimate = float(np.mean([one[name] for one in pooled]))
+            shift = estimate - interval.estimate
+            interval = interval._replace(estimate=estimate, low=interval.low + shift, high=interval.high + shift)
+        row[name] = interval
+    return row
+
+
+def table(candidates, setting: Setting, quoted, only_quoted):
+    """One row a candidate, compared with the first, the paper's figures beside ours.
+
+    Args:
+        candidates: What to train.
+        setting: How.
+        quoted: The paper's figures by name of candidate.
+        only_quoted: Those of competitors that are not run.
+    """
+    runs = [run(candidate, setting) for candidate in candidates]
+    tests = ["-", *against_first(runs, setting)]
+    rows = []
+    for candidate, one, test in zip(candidates, runs, tests, strict=True):
+        summary = summarize(one, setting)
+        row = {"model": candidate.name, **{TITLES[name]: show(summary[name]) for name in SCORES}}
+        row |= {"pooled": f"{summary['pooled']:.3f}", "against the first": test}
+        rows.append({**row, "parameters": f"{one[0]['parameters']:,}", "paper": quoted.get(candidate.name, "-")})
+    return rows + [{**dict.fromkeys(rows[0], "-"), "model": name, "paper": text} for name, text in only_quoted.items()]
+
+
+def against_first(runs, setting: Setting):
+    """Tests every candidate against the first over the same groups, corrected for their number."""
+    if not setting.grouped:
+        return ["-"] * (len(runs) - 1)
+    first, *others = (over_groups(one, len(setting.training.classes))["accuracy"] for one in runs)
+    found = [compare_over_groups(values, first) for values in others]
+    return [versus(one, p) for one, p in zip(found, holm([one.p_value for one in found]), strict=True)]
+
+
+def show(interval):
+    """An estimate and its interval."""
+    return f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def versus(comparison, corrected):
+    """A difference, its interval, and its corrected p-value."""
+    return f"{comparison.difference:+.3f} ({comparison.low:+.3f} to {comparison.high:+.3f}), p {corrected:.3f}"

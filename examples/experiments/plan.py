@@ -1,0 +1,89 @@
+"""What an experiment is run on, how its models are trained, and where its results go."""
+
+from pathlib import Path
+
+from experiments.compare import Setting
+from lgrin.files import write_atomically
+from lgrin.training import Training, write_results
+from lgrin.transforms import MaskTail, Resample
+
+
+class Plan:
+    """The options of a run and, for experiments on data, the dataset.
+
+    Args:
+        options: The arguments of the command.
+        out: Folder of the results.
+        dataset: A dataset with ``classes``, ``groups`` and ``num_frames``.
+    """
+
+    def __init__(self, options, out: Path, dataset=None):
+        self.options, self.out, self.dataset = options, out, dataset
+
+    @property
+    def progress(self):
+        """Whether to show progress bars."""
+        return not self.options.no_progress
+
+    def recordings(self, dataset=None):
+        """The sequences of a dataset at their own lengths, frames that repeat to the end marked as missing."""
+        dataset = self.dataset if dataset is None else dataset
+        found = [dataset.get(index).clone() for index in dataset.indices()]
+        return found if self.options.keep_tail else [MaskTail()(data) for data in found]
+
+    def sequences(self, dataset=None, num_nodes=None):
+        """The same, stretched to one length."""
+        dataset = self.dataset if dataset is None else dataset
+        resample = Resample(num_nodes or dataset.num_frames)
+        return [resample(data) for data in self.recordings(dataset)]
+
+    def training(self, **other):
+        """How every model is trained."""
+        chosen = {name: getattr(self.options, name) for name in ("epochs", "patience", "batch_size", "budget")}
+        sizes = {} if self.dataset is None else {"num_nodes": self.dataset.num_frames, "classes": self.dataset.classes}
+        return Training(**{**sizes, **chosen, **other})
+
+    def setting(self, sequences=None):
+        """What all candidates of a table share."""
+        options = self.options
+        return Setting(
+            sequences=self.sequences() if sequences is None else sequences,
+            training=self.training(),
+            protocol=options.protocol or ("group" if self.dataset.groups else "paper"),
+            num_folds=options.folds,
+            seeds=tuple(range(options.seeds)),
+            normalize=options.normalize,
+            out=self.out,
+            workers=options.workers,
+            progress=self.progress,
+        )
+
+    def write(self, rows, seconds):
+        """Prints the table and writes it, with everything that made it below."""
+        text = markdown(rows) + "\n" + self.caption(seconds)
+        print(text)
+        write_atomically(self.out / "table.md", lambda name: Path(name).write_text(text))
+        return write_results(self.out / "table.json", rows=rows, options=vars(self.options), seconds=seconds)
+
+    def caption(self, seconds):
+        """What made a table, in words."""
+        options = self.options
+        parts = [f"`{options.experiment}`"]
+        if self.dataset is not None:
+            protocol = options.protocol or ("group" if self.dataset.groups else "paper")
+            parts += [f"{options.dataset}, {len(self.dataset)} sequences", f"protocol `{protocol}`"]
+            parts += ["repeated tail kept" if options.keep_tail else "repeated tail masked"]
+            if options.normalize == "group":
+                parts.append("**transductive: features scaled by group, test groups included**")
+        parts += [f"{options.seeds} seed{'s' * (options.seeds > 1)}", f"at most {options.epochs} epochs"]
+        parts += [f"patience {options.patience}", f"{options.budget} setting{'s' * (options.budget > 1)} a model"]
+        return "; ".join([*parts, f"{seconds / 60:.1f} min"]) + ".\n"
+
+
+def markdown(rows):
+    """A table of rows that share their columns."""
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return (
+        "\n".join([*lines, *("| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows)]) + "\n"
+    )

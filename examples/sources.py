@@ -1,0 +1,71 @@
+"""The corpora that the examples train on, by name."""
+
+from pathlib import Path
+
+from lgrin.datasets import (
+    ENTERFACE05,
+    IEMOCAP,
+    RAVDESS,
+    RML,
+    UEA,
+    AudioFolder,
+    EmoDB,
+    MocapFolder,
+    MPIBodyExpressions,
+    VideoFolder,
+)
+from lgrin.transforms import Resample
+
+CORPORA = {
+    "emodb": EmoDB,
+    "enterface05": ENTERFACE05,
+    "iemocap": IEMOCAP,
+    "mpi": MPIBodyExpressions,
+    "ravdess": RAVDESS,
+    "rml": RML,
+    "audio": AudioFolder,
+    "video": VideoFolder,
+    "mocap": MocapFolder,
+}
+
+
+def add_arguments(parser, default):
+    """Adds what says which corpus to open, and where."""
+    parser.add_argument(
+        "--dataset",
+        default=default,
+        metavar="NAME",
+        help=f"{', '.join(CORPORA)} (the last three: folders of one's own), or a set of the UEA or UCR archive "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--root", default="data", metavar="DIR", help="folder of the corpus, or for the archive (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", default="data/processed", metavar="DIR", help="for features of a corpus (default: %(default)s)"
+    )
+    parser.add_argument("--skip-broken", action="store_true", help="leave broken files of a corpus out and list them")
+
+
+def is_corpus(name):
+    """Whether a name is that of a corpus of recordings, not of a set of the archive."""
+    return name in CORPORA
+
+
+def open_corpus(options, progress=True):
+    """Opens a corpus of recordings, every sequence stretched to its number of frames."""
+    dataset = CORPORA[options.dataset](
+        options.root,
+        cache=Path(options.cache) / options.dataset,
+        on_error="skip" if options.skip_broken else "raise",
+        progress=progress,
+    )
+    dataset.transform = Resample(dataset.num_frames)
+    return dataset
+
+
+def open_archive(options):
+    """Opens both splits of a set of the archive, every sequence stretched to the longest of the training split."""
+    train = UEA(options.root, options.dataset, "train")
+    train.transform = Resample(train.num_frames)
+    return train, UEA(options.root, options.dataset, "test", transform=train.transform)

@@ -1,0 +1,47 @@
+"""Sequences that end before their frames do."""
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from lgrin.options import check_whole
+
+
+class MaskTail(BaseTransform):
+    r"""Marks frames at the end as missing if they all equal the last one: digital silence, a frozen picture.
+
+    .. math:: \mathrm{mask}_i = \mathrm{False} \quad \text{if} \quad n_i = n_{i + 1} = \dots = n_L
+
+    Args:
+        least: So many equal frames have to stand at the end, or nothing is marked.
+
+    Shapes:
+        - **data.x:** ``[L, F]`` stays as it is; **data.mask:** bool ``[L]`` is added, or is True in fewer frames
+
+    Raises:
+        ValueError: If ``least`` is no positive whole number, or the sequence is empty or the same from its first frame.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> MaskTail(least=2)(Data(x=torch.tensor([[1.0], [2.0], [0.0], [0.0]]))).mask.tolist()
+        [True, True, False, False]
+    """
+
+    def __init__(self, least: int = 3) -> None:
+        self.least = check_whole("least", least)
+
+    def forward(self, data: Data) -> Data:
+        """Marks the tail of one sequence; see the class."""
+        length = data.x.size(0)
+        different = (data.x != data.x[-1:]).any(-1).nonzero()
+        if len(different) == 0:
+            raise ValueError("data.x is the same in all of its frames, so nothing would be left; leave it out")
+        start = int(different[-1]) + 1
+        mask = torch.ones(length, dtype=torch.bool, device=data.x.device) if data.get("mask") is None else data.mask
+        if length - start >= self.least:
+            mask = mask & (torch.arange(length, device=data.x.device) < start)
+        data.mask = mask
+        return data
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.least})"
