@@ -7,8 +7,9 @@ import stat
 import urllib.error
 import urllib.request
 import zipfile
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+import zlib
+from http.client import HTTPException
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -68,7 +69,7 @@ def download(file: RemoteFile, path: str | Path, progress: bool = True) -> Path:
     Raises:
         OSError: If the host cannot be reached, the connection breaks off, or the disk is full; what has arrived stays
             and the next call goes on from there.
-        ValueError: If the checksum is wrong; what has arrived is deleted.
+        ValueError: If the checksum or the size is wrong; what has arrived is deleted.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +79,17 @@ def download(file: RemoteFile, path: str | Path, progress: bool = True) -> Path:
     _check_space(file, part)
     with tqdm(total=file.size, unit="B", unit_scale=True, desc=path.name, disable=not progress) as bar:
         _fetch(file, part, bar)
-    if part.stat().st_size < file.size:
-        raise ConnectionError(f"{file.url} broke off at {part.stat().st_size} of {file.size} bytes; try again to go on")
-    algorithm, _, expected = file.checksum.partition(":")
+    size = part.stat().st_size
+    if size < file.size:
+        raise ConnectionError(f"{file.url} broke off at {size} of {file.size} bytes; try again to go on")
+    algorithm = file.checksum.partition(":")[0]
     with open(part, "rb") as content:
-        digest = hashlib.file_digest(content, algorithm).hexdigest()
-    if digest != expected:
+        checksum = f"{algorithm}:{hashlib.file_digest(content, algorithm).hexdigest()}"
+    if (size, checksum) != (file.size, file.checksum):
         part.unlink()
-        raise ValueError(f"{file.url} has {algorithm} {digest}, not {expected}; it was deleted: try again")
+        raise ValueError(
+            f"{file.url} has {size} bytes and {checksum}, not {file.size} and {file.checksum}; deleted: try again"
+        )
     part.replace(path)
     return path
 
@@ -102,9 +106,12 @@ def _fetch(file: RemoteFile, part: Path, bar: tqdm) -> None:
         resumed = start > 0 and answer.status == 206
         bar.update(start if resumed else 0)
         with open(part, "ab" if resumed else "wb") as target:
-            while chunk := answer.read(CHUNK):
-                target.write(chunk)
-                bar.update(len(chunk))
+            try:
+                while chunk := answer.read(CHUNK):
+                    target.write(chunk)
+                    bar.update(len(chunk))
+            except HTTPException as error:  # which is no OSError
+                raise ConnectionError(f"{file.url} broke off ({error}); try again to go on") from error
 
 
 def _check_space(file: RemoteFile, part: Path) -> None:
@@ -136,21 +143,24 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
         ValueError: ...a.zip holds '../escaped.txt', which lies outside of the folder it is unpacked to
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
-        try:
-            with zipfile.ZipFile(archive) as content:
-                for member in content.infolist():
-                    _check_member(archive, member)
-                content.extractall(temporary)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{archive} is damaged ({error}); delete it and fetch it again") from error
-        _move(Path(temporary), folder)
+    temporary = folder / f".unpack-{Path(archive).name}"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+    temporary.mkdir(parents=True)
+    try:
+        with zipfile.ZipFile(archive) as content:
+            for member in content.infolist():
+                _check_member(archive, member)
+            content.extractall(temporary)
+        _move(temporary, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{archive} is damaged ({error}); delete it and fetch it again") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check_member(archive: str | Path, member: zipfile.ZipInfo) -> None:
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    path = PureWindowsPath(member.filename)  # which knows both kinds of slash, and drives
+    if path.anchor or ".." in path.parts:
         raise ValueError(f"{archive} holds {member.filename!r}, which lies outside of the folder it is unpacked to")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError(f"{archive} holds {member.filename!r}, which is a link; corpora have none")

@@ -15,8 +15,8 @@ class ENTERFACE05(RecordingDataset):
     """The eNTERFACE'05 audio-visual emotion database: subjects who react to 6 stories with 5 sentences each.
 
     Files lie in ``subject 1/anger/sentence 1/s1_an_1.avi``. Subject, emotion and sentence are read from the folders:
-    some names are misspelt, and those of subject 11 say 12. The recordings of subject 6 are not cut into sentences, which
-    the missing ``sentence`` folder shows, and are left out.
+    some names are misspelt, and those of subject 11 say 12. The recordings of subject 6 are not cut into sentences,
+    which the missing ``sentence`` folder shows, and are left out.
 
     Args:
         root: Folder that holds ``subject 1`` and so on, directly or further below.
@@ -27,8 +27,8 @@ class ENTERFACE05(RecordingDataset):
         num_frames: 90, as in the paper; 3.6 seconds.
 
     Shapes:
-        - **data.x:** ``[L, 136]``, 25 frames a second; **data.group:** the subject; **data.text:** emotion and number of
-          the sentence, ``"anger 1"``, since each emotion has sentences of its own
+        - **data.x:** ``[L, 136]``, 25 frames a second; **data.group:** the subject; **data.text:** emotion and number
+          of the sentence, ``"anger 1"``, since each emotion has sentences of its own
 
     Raises:
         FileNotFoundError: If the corpus is not there.

@@ -15,7 +15,6 @@ from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
 from lgrin.options import check_whole
 
 COLUMNS = ("path", "label")
-OPTIONAL = ("group", "text")
 
 
 class FolderDataset(RecordingDataset):
@@ -38,7 +37,8 @@ class FolderDataset(RecordingDataset):
     Raises:
         FileNotFoundError: If the table is not there, or there is no recording.
         SignalError: For the first broken file, unless ``on_error="skip"``.
-        ValueError: If the table lacks a column or a value or lists a file twice, or only some files have a group.
+        ValueError: If the table lacks a column or a value, lists a file twice or one that the features do not read, or
+            only some files have a group.
     """
 
     example = "angry/clip"
@@ -51,15 +51,14 @@ class FolderDataset(RecordingDataset):
         num_frames: int | None = None,
         **options: Any,
     ) -> None:
-        self.table = None if labels is None else _read_table(Path(labels), Path(root))
+        self.table = None if labels is None else _read_table(Path(labels).expanduser(), Path(root).expanduser())
         self.default_num_frames = None if num_frames is None else check_whole("num_frames", num_frames)  # type: ignore[misc]
-        settings = {"num_frames": num_frames}
-        super().__init__(root, features, settings=settings, **options)
+        super().__init__(root, features, **options)
 
     def paths(self) -> list[Path]:
         """Lists the files of the table, or all that are there."""
         if self.table is None:
-            return [path for path in self.source.glob("**/*") if "processed" not in path.relative_to(self.source).parts]
+            return [path for path in self.source.glob("**/*") if path.relative_to(self.source).parts[0] != "processed"]
         return [self.source / name for name in self.table]
 
     def parse(self, path: PurePosixPath) -> Recording | str:
@@ -73,6 +72,9 @@ class FolderDataset(RecordingDataset):
 
     def _find(self) -> dict[str, Recording | str]:
         found = super()._find()
+        for name in self.table or ():
+            if name not in found:
+                raise ValueError(f"labels lists {name}, which is hidden or none of {', '.join(self.features.suffixes)}")
         named = [recording for recording in found.values() if isinstance(recording, Recording)]
         grouped = [recording for recording in named if recording.group is not None]
         if grouped and len(grouped) < len(named):
@@ -144,7 +146,7 @@ def from_arrays(
 
     Args:
         arrays: One ``[T, P]`` array for each sequence, of any lengths; a frame with a NaN is missing.
-        labels: The class of each, by any name.
+        labels: The class of each, by any name; numbers are sorted as numbers.
         groups: The speaker, actor or subject of each, by any name; ``None`` where they do not matter.
         num_frames: The number of frames that models shall have, M; ``None`` takes the longest sequence.
 
@@ -162,8 +164,8 @@ def from_arrays(
         (['calm', 'glad'], ['anna', 'bert'], Data(x=[4, 2], y=[1], frame=[4], group=[1], name='1'))
     """
     for name, given in (("labels", labels), ("groups", groups)):
-        if given is not None and len(given) != len(arrays):
-            raise ValueError(f"{name} has {len(given)} entries; {len(arrays)} arrays need one each")
+        if given is not None and np.shape(given) != (len(arrays),):
+            raise ValueError(f"{name} has shape {list(np.shape(given))}; {len(arrays)} arrays need one entry each")
     if len(arrays) == 0:
         raise ValueError("arrays is empty; give at least one [T, P] array")
     frames = [torch.tensor(np.asarray(array), dtype=torch.float32) for array in arrays]
@@ -174,8 +176,8 @@ def from_arrays(
             )
     masks = [~x.isnan().any(-1) for x in frames]
     missing = not all(bool(mask.all()) for mask in masks)
-    names, numbers = np.unique([str(label) for label in labels], return_inverse=True)
-    group_names, members = np.unique([str(group) for group in groups or ()], return_inverse=True)
+    names, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    group_names, members = np.unique(np.asarray([] if groups is None else groups), return_inverse=True)
     sequences = [
         sequence(
             x,
@@ -190,7 +192,7 @@ def from_arrays(
     validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(names))
     dataset = Sequences()
     dataset.data, dataset.slices = dataset.collate(sequences)
-    dataset.classes, dataset.groups = names.tolist(), group_names.tolist()
+    dataset.classes, dataset.groups = list(map(str, names)), list(map(str, group_names))
     dataset.num_frames = longest if num_frames is None else check_whole("num_frames", num_frames)
     dataset.failures = {}
     return dataset
@@ -211,9 +213,11 @@ def _read_table(table: Path, root: Path) -> dict[str, Recording]:
             raise ValueError(f"{table}, line {number}: path or label is empty")
         if name in found:
             raise ValueError(f"{table}, line {number}: {name} is listed twice")
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{table}, line {number}: {name} is not below {root}; paths are relative to it")
         if not (root / name).is_file():
             raise FileNotFoundError(
                 f"{table}, line {number}: there is no file {root / name}; paths are relative to {root}"
             )
-        found[name] = Recording(row["label"], *(row.get(column) or None for column in OPTIONAL))
+        found[name] = Recording(row["label"], row.get("group") or None, row.get("text"))
     return found

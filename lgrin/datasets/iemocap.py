@@ -93,6 +93,6 @@ class IEMOCAP(RecordingDataset):
 
     def frames_of(self, recording: Recording, frames: Frames) -> Tensor:
         """Appends spontaneity to descriptors of speech."""
-        if isinstance(self.features, Speech):
+        if isinstance(self.features, Speech) and self.features.spontaneous is None:
             return append_spontaneity(frames.x, bool(recording.spontaneous), self.features.layout)
         return frames.x

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 from lgrin.datasets.download import RemoteFile, zenodo_files
 from lgrin.datasets.recordings import Recording, RecordingDataset
-from lgrin.features import Extractor, FaceLandmarks, OpenFace, Speech
+from lgrin.features import Extractor, FaceLandmarks
 from lgrin.options import check_option
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 MODALITIES = {"audio-video": ("01",), "video-only": ("02",), "both": ("01", "02")}
 CHANNELS = {"speech": ("01",), "song": ("02",), "both": ("01", "02")}
+PARTS = {".csv": "Tracking", ".wav": "Audio", ".mp4": "Video"}
 SENTENCES = {"01": "kids", "02": "dogs"}
 NAME = re.compile(
     r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])-(?P<sentence>0[12])"
@@ -29,8 +30,8 @@ class RAVDESS(RecordingDataset):
     of videos, 0.4 GB of landmarks, or 0.4 GB of sound.
 
     There are 2452 recordings, 1440 of speech and 1012 of song. Each is published twice as video, with and without its
-    sound, which show the same face. The paper counts both, 4904: **folds that are drawn at random over these have nearly
-    every test recording in the training set.** ``modality="both"`` gives them, and ``data.recording`` says which
+    sound, which show the same face. The paper counts both, 4904: **folds that are drawn at random over these have
+    nearly every test recording in the training set.** ``modality="both"`` gives them, and ``data.recording`` says which
     belong together.
 
     Args:
@@ -80,9 +81,13 @@ class RAVDESS(RecordingDataset):
         check_option("modality", modality, MODALITIES)
         check_option("channel", channel, CHANNELS)
         features = features or FaceLandmarks()
-        if modality != "audio-video" and not isinstance(features, FaceLandmarks):
+        parts = [part for suffix, part in PARTS.items() if suffix in features.suffixes]
+        if not parts:
+            raise ValueError(f"features is {features!r}, which reads none of {', '.join(PARTS)}")
+        self.part = parts[0]
+        if modality != "audio-video" and self.part != "Video":
             raise ValueError(f"modality is {modality!r}, but {features!r} does not read videos; leave modality out")
-        modalities = ("03",) if isinstance(features, Speech) else MODALITIES[modality]
+        modalities = ("03",) if self.part == "Audio" else MODALITIES[modality]
         self.wanted = modalities, CHANNELS[channel]
         super().__init__(root, features, settings={"modality": modality, "channel": channel}, **options)
 
@@ -99,9 +104,8 @@ class RAVDESS(RecordingDataset):
 
     def archives(self) -> dict[str, RemoteFile]:
         """Names the archives that the features read."""
-        if isinstance(self.features, OpenFace):
+        if self.part == "Tracking":
             return {name: file for name, file in zenodo_files(TRACKING).items() if name.endswith(".zip")}
-        kind = "Audio" if isinstance(self.features, Speech) else "Video"
         channels = [name for name in ("speech", "song") if CHANNELS[name][0] in self.wanted[1]]
-        kinds = tuple(f"{kind}_{channel.title()}_Actor" for channel in channels)
-        return {name: file for name, file in sorted(zenodo_files(RECORDINGS).items()) if name.startswith(kinds)}
+        starts = tuple(f"{self.part}_{channel.title()}_Actor" for channel in channels)
+        return {name: file for name, file in sorted(zenodo_files(RECORDINGS).items()) if name.startswith(starts)}

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
@@ -15,8 +16,6 @@ from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.features import Extractor, Frames, extract
 from lgrin.features.corpus import ON_ERROR
 from lgrin.options import check_option
-
-PENDING = ".download"
 
 
 class Recording(NamedTuple):
@@ -66,7 +65,7 @@ class RecordingDataset(SequenceDataset):
         OSError: If fetching the corpus failed.
         ImportError: If a library is not installed, with the extra that brings it.
         SignalError: Under ``on_error="raise"``, for the first file that is broken.
-        ValueError: If an option is unknown.
+        ValueError: If an option is unknown, or what was fetched is not what was published.
     """
 
     pattern: ClassVar[str] = "**/*"
@@ -74,6 +73,7 @@ class RecordingDataset(SequenceDataset):
     access: ClassVar[str] = ""
     known_classes: ClassVar[tuple[str, ...]] = ()
     default_num_frames: ClassVar[int | None] = None
+    part: str = "corpus"  # what of it is downloaded for these features
 
     def __init__(
         self,
@@ -91,11 +91,14 @@ class RecordingDataset(SequenceDataset):
         force_reload: bool = False,
     ) -> None:
         check_option("on_error", on_error, ON_ERROR)
-        self.source, self.features = Path(root), features
+        self.source, self.features = Path(root).expanduser(), features
         self._run: dict[str, Any] = {"on_error": on_error, "workers": workers, "progress": progress}
-        self.cache = Path(cache) if cache is not None else self.source
+        self.cache = Path(cache).expanduser() if cache is not None else self.source
         self.found = self._find()
         described = {
+            "dataset": type(self).__name__,
+            "classes": self.known_classes,
+            "num_frames": self.default_num_frames,
             "features": features.fingerprint,
             "on_error": on_error,
             "files": [[name, recording, *_stamp(self.source / name)] for name, recording in self.found.items()],
@@ -123,21 +126,19 @@ class RecordingDataset(SequenceDataset):
 
     def process(self) -> None:
         """Turns the recordings into sequences."""
-        named = {name: recording for name, recording in self.found.items() if isinstance(recording, Recording)}
-        failures = {name: reason for name, reason in self.found.items() if isinstance(reason, str)}
-        if failures and self._run["on_error"] == "raise":
-            name, reason = next(iter(failures.items()))
-            raise ValueError(f"{self.source / name}: {reason} (on_error='skip' leaves such files out and lists them)")
+        failures = self._misnamed()
+        named = {name: recording for name, recording in self.found.items() if name not in failures}
         extraction = extract(
             self.features, [self.source / name for name in named], self.cache / "processed" / "features", **self._run
         )
         failures |= {str(Path(path).relative_to(self.source)): why for path, why in extraction.failures.items()}
-        kept = [(*pair, frames) for pair, frames in zip(named.items(), extraction.frames, strict=True) if frames]
+        kept = {name: frames for name, frames in zip(named, extraction.frames, strict=True) if frames is not None}
         if not kept:
             raise ValueError(f"none of the {len(self.found)} files in {self.source} could be used: {failures}")
-        classes = list(self.known_classes) or sorted({recording.label for _, recording, _ in kept})
-        groups = sorted({recording.group for _, recording, _ in kept if recording.group is not None})
-        missing = any(not bool(frames.mask.all()) for *_, frames in kept)
+        recordings: list[Any] = [named[name] for name in kept]
+        classes = list(self.known_classes) or sorted({recording.label for recording in recordings})
+        groups = sorted({recording.group for recording in recordings if recording.group is not None})
+        missing = any(not bool(frames.mask.all()) for frames in kept.values())
         sequences = [
             sequence(
                 self.frames_of(recording, frames),
@@ -149,12 +150,22 @@ class RecordingDataset(SequenceDataset):
                 recording=recording.recording,
                 frame_rate=torch.tensor([frames.frame_rate]),
             )
-            for name, recording, frames in kept
+            for (name, frames), recording in zip(kept.items(), recordings, strict=True)
         ]
         _check_width(sequences)
-        longest = max(data.num_nodes for data in sequences)
-        num_frames = self.default_num_frames or longest
+        num_frames = self.default_num_frames or max(data.num_nodes for data in sequences)
         self.write(self.processed_paths[0], sequences, classes, groups=groups, failures=failures, num_frames=num_frames)
+
+    def _misnamed(self) -> dict[str, str]:
+        """The files whose names say nothing, which stop the run or are listed."""
+        failures = {name: reason for name, reason in self.found.items() if isinstance(reason, str)}
+        if failures and self._run["on_error"] == "raise":
+            name, reason = next(iter(failures.items()))
+            raise ValueError(f"{self.source / name}: {reason} (on_error='skip' leaves such files out and lists them)")
+        if failures:
+            listed = "\n".join(f"  {self.source / name}: {reason}" for name, reason in failures.items())
+            warnings.warn(f"{len(failures)} files are left out for their names:\n{listed}", stacklevel=2)
+        return failures
 
     def frames_of(self, recording: Recording, frames: Frames) -> Tensor:
         """Returns the features of a recording; a corpus may add some that its files do not hold."""
@@ -162,7 +173,7 @@ class RecordingDataset(SequenceDataset):
 
     def _find(self) -> dict[str, Recording | str]:
         found = dict(self._recordings())
-        if not found or (self.source / PENDING).exists():
+        if not found or any(self._pending.glob("*.todo")):
             self._fetch()
             found = dict(self._recordings())
         if not found:
@@ -175,22 +186,32 @@ class RecordingDataset(SequenceDataset):
 
     def _fetch(self) -> None:
         """Downloads the corpus archive by archive; what is unpacked already is not fetched again."""
-        pending = self.source / PENDING
+        pending = self._pending
+        self._forget_whole()
         try:
-            for name, file in self.archives().items():
+            archives = {name: file for name, file in self.archives().items() if not (pending / f"{name}.done").exists()}
+            for name in archives:
                 pending.mkdir(parents=True, exist_ok=True)
-                done = pending / f"{name}.done"
-                if not done.exists():
-                    archive = download(file, pending / name, self._run["progress"])
-                    unpack(archive, self.source)
-                    done.touch()
-                    archive.unlink()
+                (pending / f"{name}.todo").touch()
+            for name, file in archives.items():
+                archive = download(file, pending / name, self._run["progress"])
+                unpack(archive, self.source)
+                (pending / f"{name}.todo").rename(pending / f"{name}.done")
+                archive.unlink()
         except OSError as error:
             raise OSError(
                 f"{type(self).__name__} is not whole in {self.source}, and fetching it failed: {error}. {self.access}"
             ) from error
-        if pending.exists():
-            shutil.rmtree(pending.rename(self.source / f"{PENDING}-done"))
+        self._forget_whole()
+
+    def _forget_whole(self) -> None:
+        if not any(self._pending.glob("*.todo")):
+            shutil.rmtree(self._pending, ignore_errors=True)
+
+    @property
+    def _pending(self) -> Path:
+        """The folder of a download that is under way: what has arrived, and which archives are to do and done."""
+        return self.source / f".download-{self.part}"
 
     def _recordings(self) -> Iterator[tuple[str, Recording | str]]:
         for path in sorted(self.paths()):

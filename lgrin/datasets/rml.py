@@ -60,4 +60,5 @@ class RML(RecordingDataset):
         emotion = CLASSES.get(path.name[:2].lower())
         if emotion is None:
             return f"its name starts with none of {', '.join(CLASSES)}"
-        return Recording(emotion, next(part for part in path.parts if re.fullmatch(r"s\d+", part)))
+        subject = next((part for part in path.parts[:-1] if re.fullmatch(r"s\d+", part)), None)
+        return Recording(emotion, subject) if subject else "it lies in no folder of a subject, such as s1"

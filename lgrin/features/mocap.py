@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Mocap(Extractor):
         """Reads one BVH file."""
         pybvh = require("pybvh", extra="mocap")
         try:
-            motion = pybvh.read_bvh_file(path, world_up="+y")  # the axis is not used
+            motion = _read(pybvh, path)
         except (ValueError, IndexError, UnicodeDecodeError) as error:
             raise SignalError(path, f"it cannot be read as BVH ({error})") from error
         if self.joints not in (None, motion.joint_count):
@@ -88,3 +89,11 @@ class Mocap(Extractor):
         angles = np.rad2deg(motion.joint_angles).reshape(len(motion.root_pos), -1)
         x = torch.from_numpy(np.concatenate([motion.root_pos, angles], axis=1)).float()
         return Frames(x, torch.ones(len(x), dtype=torch.bool), 1 / motion.frame_time)
+
+
+def _read(pybvh: Any, path: Path) -> Any:
+    """Reads a file whatever its ending's letters are; pybvh takes small ones only."""
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / "motion.bvh"
+        link.symlink_to(path.resolve())
+        return pybvh.read_bvh_file(link, world_up="+y")  # the axis is not used

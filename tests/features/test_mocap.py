@@ -23,6 +23,12 @@ def test_channels_are_read_as_they_stand(tmp_path, channels):
     assert frame_rate == pytest.approx(120)
 
 
+def test_the_ending_may_be_in_capitals(tmp_path, channels):
+    assert torch.equal(
+        Mocap()(write_bvh(tmp_path / "A.BVH", channels)).x, Mocap()(write_bvh(tmp_path / "b.bvh", channels)).x
+    )
+
+
 def test_any_skeleton_is_read_and_a_promised_one_is_checked(tmp_path, channels):
     path = write_bvh(tmp_path / "a.bvh", channels[:, :12], frame_time=0.04)
     assert Mocap()(path).x.shape == (FRAMES, 12)
