@@ -1,0 +1,117 @@
+"""What all competitors share: the constructor, the call and the padding."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import pad
+
+from lgrin.arguments import check_nodes
+from lgrin.graph import DenseGraph, Graph, RaggedGraph, count_sequences, frames_in_order
+from lgrin.options import check_whole
+
+
+class Baseline(Module):
+    r"""A classifier of sequences that is called like :class:`lgrin.LGrIN`; subclasses write :meth:`classify`.
+
+    .. math:: \mathrm{logits} = \mathrm{classify}(x, \mathrm{mask})
+
+    Args:
+        in_channels: Features per frame, P.
+        num_nodes: Frames per sequence, M.
+        num_classes: Classes, C.
+        **keywords: The subclass's own arguments, kept in ``config``.
+
+    Attributes:
+        config: The arguments, from which the same class builds the model again.
+
+    Shapes:
+        - **x:** ``[B, M, P]``, ``[M, P]``, or flat ``[N, P]`` beside ``batch``
+        - **edge_index, edge_weight:** a graph for this call, in the models that have one
+        - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or for flat x the position in
+          sequences of M nodes each
+        - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B
+        - **output:** logits ``[B, C]``
+
+    Raises:
+        TypeError: If a dtype has no meaning here.
+        ValueError: If ranks or sizes do not fit, or a graph is given to a model that has none.
+
+    Source:
+        The competitors of Tables I-III of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> class Mean(Baseline):
+        ...     def classify(self, x, mask):
+        ...         return x.sum(1) / mask.sum(1, keepdim=True)
+        >>> Mean(2, 3, 2)(torch.ones(4, 3, 2)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, in_channels: int, num_nodes: int, num_classes: int, **keywords: Any) -> None:
+        super().__init__()
+        self.in_channels = check_whole("in_channels", in_channels)
+        self.num_nodes = check_whole("num_nodes", num_nodes)
+        self.num_classes = check_whole("num_classes", num_classes)
+        sizes = {"in_channels": self.in_channels, "num_nodes": self.num_nodes, "num_classes": self.num_classes}
+        self.config: dict[str, Any] = {**sizes, **keywords}
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: "Tensor | Graph | None" = None,
+        edge_weight: Tensor | None = None,
+        *,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Computes logits ``[B, C]``; see the class."""
+        for name, value in (("edge_index", edge_index), ("edge_weight", edge_weight)):
+            if value is not None:
+                raise ValueError(f"{name} was given, but {type(self).__name__} has no use for it here; leave it out")
+        nodes = self.place(x, frame, batch, mask, batch_size)
+        return self.classify(self.lay_out(x, nodes), self.present(nodes))
+
+    def classify(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Computes logits ``[B, C]`` of padded sequences ``[B, M, P]``, whose missing frames are 0."""
+        raise NotImplementedError
+
+    def place(
+        self, x: Tensor, frame: Tensor | None, batch: Tensor | None, mask: Tensor | None, batch_size: int | None
+    ) -> RaggedGraph:
+        """Says of every node which frame of which sequence it is; the weights of the result mean nothing."""
+        check_nodes(x, frame, batch, mask, batch_size)
+        if x.size(-1) != self.in_channels:
+            raise ValueError(
+                f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
+            )
+        if batch is not None:
+            batch, batch_size = batch.long(), count_sequences(batch, batch_size)
+            frame = frames_in_order(batch, self.num_nodes, batch_size)[0] if frame is None else frame.long()
+        else:
+            if frame is None and x.size(-2) != self.num_nodes:
+                raise ValueError(
+                    f"x has {x.size(-2)} frames, but this model was built for num_nodes={self.num_nodes}; pad with "
+                    f"lgrin.transforms.CyclicPad({self.num_nodes}), or say with frame= which frames x holds"
+                )
+            frame = torch.arange(self.num_nodes, device=x.device) if frame is None else frame.long()
+            frame, batch_size = frame.expand(x.shape[:-1]), x.size(0) if x.dim() == 3 else 1
+            batch = torch.arange(batch_size, device=x.device).view(-1, *[1] * (x.dim() - 2)).expand_as(frame)
+        return RaggedGraph.place(
+            DenseGraph(x.new_zeros(self.num_nodes, self.num_nodes)), frame, batch, batch_size, mask
+        )
+
+    def lay_out(self, x: Tensor, nodes: RaggedGraph) -> Tensor:
+        """Lays ``[N, F]`` out by frame, ``[B, M, F]`` with zeros at missing frames."""
+        padded = nodes._lay_out(x)
+        return pad(padded, (0, 0, 0, self.num_nodes - padded.size(1)))
+
+    def present(self, nodes: RaggedGraph) -> Tensor:
+        """Bool ``[B, M]``, the frames that exist."""
+        return pad(nodes.present, (0, self.num_nodes - nodes.present.size(1)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config.items())})"

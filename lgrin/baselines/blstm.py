@@ -1,0 +1,49 @@
+"""The bidirectional LSTM."""
+
+import torch
+from torch import Tensor
+from torch.nn import LSTM, Linear
+
+from lgrin.baselines.baseline import Baseline
+from lgrin.baselines.packing import pack
+from lgrin.options import check_whole
+
+
+class BLSTM(Baseline):
+    r"""Reads the present frames in both directions and classifies the two last states.
+
+    .. math:: \mathrm{logits} = W \left[ \overrightarrow{h}_T \mid \overleftarrow{h}_1 \right] + b
+
+    The paper does not say what the fully connected layer sees; the two last states are the usual reading.
+
+    Args:
+        in_channels: Features per frame, P.
+        num_nodes: Frames per sequence, M.
+        num_classes: Classes, C.
+        hidden_channels: Units in each direction.
+
+    Shapes:
+        - **x, frame, batch, mask, batch_size, output:** as for :class:`Baseline`
+
+    Raises:
+        ValueError: If sizes do not fit or a graph is given.
+
+    Source:
+        Graves and Schmidhuber, "Framewise phoneme classification with bidirectional LSTM", Neural Networks 2005; one
+        layer of 300 units as in Sec. IV-A of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> sum(p.numel() for p in BLSTM(136, 90, 6).parameters())
+        1054806
+    """
+
+    def __init__(self, in_channels: int, num_nodes: int, num_classes: int, hidden_channels: int = 300) -> None:
+        hidden_channels = check_whole("hidden_channels", hidden_channels)
+        super().__init__(in_channels, num_nodes, num_classes, hidden_channels=hidden_channels)
+        self.lstm = LSTM(in_channels, hidden_channels, batch_first=True, bidirectional=True)
+        self.head = Linear(2 * hidden_channels, num_classes)
+
+    def classify(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Computes logits ``[B, C]``; see the class."""
+        forwards, backwards = self.lstm(pack(x, mask))[1][0]
+        return self.head(torch.cat([forwards, backwards], dim=-1))
