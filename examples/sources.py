@@ -14,6 +14,7 @@ from lgrin.datasets import (
     MPIBodyExpressions,
     VideoFolder,
 )
+from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
 from lgrin.transforms import Resample
 
 CORPORA = {
@@ -26,6 +27,15 @@ CORPORA = {
     "audio": AudioFolder,
     "video": VideoFolder,
     "mocap": MocapFolder,
+}
+FEATURES = {
+    "paper": Speech("paper"),
+    "released": Speech("released"),
+    "is09": Speech("is09"),
+    "face-alignment": FaceLandmarks(),
+    "dlib": FaceLandmarks("dlib"),
+    "openface": OpenFace(),
+    "mocap": Mocap(),
 }
 
 
@@ -44,6 +54,9 @@ def add_arguments(parser, default):
     parser.add_argument(
         "--cache", default="data/processed", metavar="DIR", help="for features of a corpus (default: %(default)s)"
     )
+    parser.add_argument(
+        "--features", choices=FEATURES, metavar="NAME", help=f"{', '.join(FEATURES)} (default: as the corpus has it)"
+    )
     parser.add_argument("--skip-broken", action="store_true", help="leave broken files of a corpus out and list them")
 
 
@@ -56,6 +69,7 @@ def open_corpus(options, progress=True):
     """Opens a corpus of recordings, every sequence stretched to its number of frames."""
     dataset = CORPORA[options.dataset](
         options.root,
+        FEATURES.get(options.features),
         cache=Path(options.cache) / options.dataset,
         on_error="skip" if options.skip_broken else "raise",
         progress=progress,
