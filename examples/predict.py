@@ -23,7 +23,8 @@ def main(arguments=None):
         print(path)
         for index in prediction.probabilities.argsort(descending=True).tolist():
             print(f"  {prediction.classes[index]:<12} {prediction.probabilities[index]:.3f}")
-        print(f"  most salient frame at {prediction.seconds:.2f} s")
+        if prediction.seconds is not None:
+            print(f"  most salient frame at {prediction.seconds:.2f} s")
 
 
 if __name__ == "__main__":

@@ -207,7 +207,8 @@ def dataset(
         try:
             batch(sequence, num_nodes, num_classes, in_channels)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"dataset[{index}]: {error}") from error
+            name = f" ({sequence.name})" if sequence.get("name") is not None else ""
+            raise type(error)(f"dataset[{index}]: {error}{name}") from error
     if index < 0:
         raise ValueError("dataset is empty; give it at least one sequence")
 

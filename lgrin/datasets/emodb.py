@@ -24,7 +24,8 @@ LETTERS = {
 class EmoDB(RecordingDataset):
     r"""The Berlin Database of Emotional Speech: 535 utterances, 10 actors, 10 sentences, 7 emotions.
 
-    Files lie in a folder ``wav`` anywhere below ``root`` and are named by speaker, sentence, emotion and take:
+    Files lie in a folder ``wav``, ``root`` itself or anywhere below it, and are named by speaker, sentence, emotion and
+    take:
     ``wav/03a01Fa.wav``. If there are none, the corpus is downloaded (40 MB).
 
     Args:
@@ -56,8 +57,8 @@ class EmoDB(RecordingDataset):
         ('joy', ['03'], 'a01', torch.Size([98, 34]))
     """
 
-    pattern: ClassVar[str] = "**/wav/*"
     example: ClassVar[str] = "wav/03a01Fa.wav"
+    provides: ClassVar[tuple[str, ...]] = (".wav",)
     access: ClassVar[str] = f"It is public: https://zenodo.org/records/{RECORD}"
     known_classes: ClassVar[tuple[str, ...]] = tuple(LETTERS.values())
     default_num_frames: ClassVar[int] = 120
@@ -65,8 +66,10 @@ class EmoDB(RecordingDataset):
     def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
         super().__init__(root, features or Speech(), **options)
 
-    def parse(self, path: PurePosixPath) -> Recording | str:
+    def parse(self, path: PurePosixPath) -> Recording | str | None:
         """Reads speaker, sentence and emotion from a name."""
+        if path.parent.name not in ("wav", ""):  # "" if root is that folder
+            return None
         match = NAME.fullmatch(path.name)
         if match is None:
             return "its name does not say speaker, sentence, emotion and take, as 03a01Fa.wav does"

@@ -45,7 +45,6 @@ class ENTERFACE05(RecordingDataset):
         FileNotFoundError: ...; expected, for example, /nowhere/subject 1/anger/sentence 1/s1_an_1.avi. It is ...
     """
 
-    pattern: ClassVar[str] = "**/subject */**/*"
     example: ClassVar[str] = "subject 1/anger/sentence 1/s1_an_1.avi"
     access: ClassVar[str] = (
         "It is free: https://enterface.net/enterface05/docs/results/databases/project2_database.zip (0.8 GB)"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lgrin import validate
-from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.recordings import Recording, RecordingDataset, walk
 from lgrin.datasets.sequences import Sequences, sequence
 from lgrin.extras import require
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
@@ -58,7 +58,7 @@ class FolderDataset(RecordingDataset):
     def paths(self) -> list[Path]:
         """Lists the files of the table, or all that are there."""
         if self.table is None:
-            return [path for path in self.source.glob("**/*") if path.relative_to(self.source).parts[0] != "processed"]
+            return list(walk(self.source))
         return [self.source / name for name in self.table]
 
     def parse(self, path: PurePosixPath) -> Recording | str:
@@ -168,7 +168,7 @@ def from_arrays(
             raise ValueError(f"{name} has shape {list(np.shape(given))}; {len(arrays)} arrays need one entry each")
     if len(arrays) == 0:
         raise ValueError("arrays is empty; give at least one [T, P] array")
-    frames = [torch.tensor(np.asarray(array), dtype=torch.float32) for array in arrays]
+    frames = [_frames(index, array) for index, array in enumerate(arrays)]
     for index, x in enumerate(frames):
         if x.dim() != 2 or x.size(1) != frames[0].size(-1):
             raise ValueError(
@@ -176,8 +176,8 @@ def from_arrays(
             )
     masks = [~x.isnan().any(-1) for x in frames]
     missing = not all(bool(mask.all()) for mask in masks)
-    names, numbers = np.unique(np.asarray(labels), return_inverse=True)
-    group_names, members = np.unique(np.asarray([] if groups is None else groups), return_inverse=True)
+    names, numbers = _number("labels", labels)
+    group_names, members = _number("groups", [] if groups is None else groups)
     sequences = [
         sequence(
             x,
@@ -198,6 +198,25 @@ def from_arrays(
     return dataset
 
 
+def _frames(index: int, array: Any) -> torch.Tensor:
+    """Copies an array, or a tensor, into float32; what is masked in it is missing."""
+    try:
+        if isinstance(array, torch.Tensor):
+            return array.detach().cpu().to(torch.float32, copy=True)
+        return torch.tensor(np.ma.filled(np.ma.array(array, dtype=np.float32, copy=True), np.nan).copy())
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"arrays[{index}] is no [T, P] array of real numbers ({error})") from error
+
+
+def _number(name: str, given: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The different names in order, and for each entry which it is."""
+    entries = given.tolist() if isinstance(given, torch.Tensor | np.ndarray) else list(given)
+    for index, entry in enumerate(entries):
+        if entry is None or entry != entry:
+            raise ValueError(f"{name}[{index}] is {entry!r}; every sequence needs a name or a number")
+    return np.unique(np.asarray(entries), return_inverse=True)
+
+
 def _read_table(table: Path, root: Path) -> dict[str, Recording]:
     """Reads which file has which class, group and sentence."""
     if not table.exists():
@@ -207,7 +226,8 @@ def _read_table(table: Path, root: Path) -> dict[str, Recording]:
     if lacking:
         raise ValueError(f"labels is {table}, which lacks the column {lacking[0]!r}; it has {list(rows.columns)}")
     found: dict[str, Recording] = {}
-    for number, row in enumerate(rows.to_dict("records"), start=2):
+    for number, cells in enumerate(rows.to_dict("records"), start=2):
+        row = {column: cell.strip() for column, cell in cells.items()}
         name = PurePosixPath(row["path"].replace("\\", "/")).as_posix()
         if not row["path"] or not row["label"]:
             raise ValueError(f"{table}, line {number}: path or label is empty")

@@ -15,6 +15,7 @@ from lgrin.options import check_option
 CLASSES = {"ang": "angry", "neu": "neutral", "hap": "happy", "exc": "happy", "sad": "sad"}
 GROUPS = ("session", "speaker")
 TURN = re.compile(r"^\[\d+\.\d+ - \d+\.\d+\]\t(?P<name>\w+)\t(?P<emotion>\w+)\t\[", re.MULTILINE)
+TURN_PATH = re.compile(r"Session[1-5]/sentences/wav/[^/]+/[^/]+$")
 NAME = re.compile(r"Ses0(?P<session>\d)[FM]_(?P<kind>impro|script)\w+_(?P<speaker>[FM])\w+")
 
 
@@ -54,7 +55,6 @@ class IEMOCAP(RecordingDataset):
         FileNotFoundError: /nowhere holds no recording of IEMOCAP ...; expected, for example, ...
     """
 
-    pattern: ClassVar[str] = "**/Session[1-5]/sentences/wav/*/*"
     example: ClassVar[str] = "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
     access: ClassVar[str] = "It is lent for research on a signed form: https://sail.usc.edu/iemocap"
     known_classes: ClassVar[tuple[str, ...]] = tuple(dict.fromkeys(CLASSES.values()))
@@ -70,7 +70,7 @@ class IEMOCAP(RecordingDataset):
 
     def paths(self) -> Iterable[Path]:
         """Lists the turns, after reading what the annotators said of them."""
-        paths = list(super().paths())
+        paths = [path for path in super().paths() if TURN_PATH.search(path.as_posix())]
         for session in sorted({path.parents[3] for path in paths}):
             reports = sorted((session / "dialog" / "EmoEvaluation").glob("[!.]*.txt"))
             if not reports:

@@ -1,6 +1,7 @@
 """The Ryerson Audio-Visual Database of Emotional Speech and Song."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -101,6 +102,16 @@ class RAVDESS(RecordingDataset):
             return None
         emotion = CLASSES[int(match["emotion"]) - 1]
         return Recording(emotion, match["actor"], SENTENCES[match["sentence"]], path.stem.split("-", 1)[1])
+
+    def check_whole(self, found: Mapping[str, Recording | str]) -> None:
+        """Raises if speech is there and song is not, or the other way round, while both were asked for."""
+        there = {name.rsplit("/", 1)[-1].split("-")[1] for name, what in found.items() if isinstance(what, Recording)}
+        for channel, (code, *more) in CHANNELS.items():
+            if there and not more and code in self.wanted[1] and code not in there and not any(self._pending.glob("*")):
+                raise FileNotFoundError(
+                    f"{self.source} holds recordings, but none of {channel}, though channel is 'both'; "
+                    f"RAVDESS(..., channel={channel!r}) fetches it, the other channel goes without"
+                )
 
     def archives(self) -> dict[str, RemoteFile]:
         """Names the archives that the features read."""

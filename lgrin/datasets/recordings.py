@@ -3,7 +3,7 @@
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
@@ -39,7 +39,7 @@ class Recording(NamedTuple):
 class RecordingDataset(SequenceDataset):
     """Recordings of a corpus as sequences of frames.
 
-    A subclass says where the files lie (:attr:`pattern`) and what a path tells about a recording (:meth:`parse`).
+    A subclass says what a path tells about a recording (:meth:`parse`).
     Features and sequences are kept in ``cache``; they are made again when a file, a setting or a library changes.
 
     Each ``Data`` has ``x [L, P]``, ``frame [L]``, ``y [1]``, ``name``, ``frame_rate [1]`` in frames a second, and,
@@ -68,11 +68,11 @@ class RecordingDataset(SequenceDataset):
         ValueError: If an option is unknown, or what was fetched is not what was published.
     """
 
-    pattern: ClassVar[str] = "**/*"
     example: ClassVar[str] = ""
     access: ClassVar[str] = ""
     known_classes: ClassVar[tuple[str, ...]] = ()
     default_num_frames: ClassVar[int | None] = None
+    provides: ClassVar[tuple[str, ...]] = ()  # endings of what can be downloaded
     part: str = "corpus"  # what of it is downloaded for these features
 
     def __init__(
@@ -102,9 +102,13 @@ class RecordingDataset(SequenceDataset):
             "features": features.fingerprint,
             "on_error": on_error,
             "files": [[name, recording, *_stamp(self.source / name)] for name, recording in self.found.items()],
+            "root": str(self.source.resolve()),
             **(settings or {}),
         }
-        super().__init__(str(self.cache), described, transform, pre_transform, pre_filter, force_reload)
+        try:
+            super().__init__(str(self.cache), described, transform, pre_transform, pre_filter, force_reload)
+        except PermissionError as error:
+            raise PermissionError(f"{error}; pass cache=, a folder that can be written to") from error
         self.read(self.processed_paths[0])
 
     def parse(self, path: PurePosixPath) -> Recording | str | None:
@@ -114,6 +118,9 @@ class RecordingDataset(SequenceDataset):
             The recording; a reason if the path should name one and does not; ``None`` if it is not asked for.
         """
         raise NotImplementedError
+
+    def check_whole(self, found: Mapping[str, Recording | str]) -> None:
+        """Raises if a part of the corpus that was asked for is not there while another is."""
 
     def archives(self) -> dict[str, RemoteFile]:
         """Names the public archives that make up the corpus; a corpus that has none must be asked for."""
@@ -153,8 +160,8 @@ class RecordingDataset(SequenceDataset):
             for (name, frames), recording in zip(kept.items(), recordings, strict=True)
         ]
         _check_width(sequences)
-        num_frames = self.default_num_frames or max(data.num_nodes for data in sequences)
-        self.write(self.processed_paths[0], sequences, classes, groups=groups, failures=failures, num_frames=num_frames)
+        named_length = {} if self.default_num_frames is None else {"num_frames": self.default_num_frames}
+        self.write(self.processed_paths[0], sequences, classes, groups=groups, failures=failures, **named_length)
 
     def _misnamed(self) -> dict[str, str]:
         """The files whose names say nothing, which stop the run or are listed."""
@@ -173,6 +180,7 @@ class RecordingDataset(SequenceDataset):
 
     def _find(self) -> dict[str, Recording | str]:
         found = dict(self._recordings())
+        self.check_whole(found)
         if not found or any(self._pending.glob("*.todo")):
             self._fetch()
             found = dict(self._recordings())
@@ -186,6 +194,11 @@ class RecordingDataset(SequenceDataset):
 
     def _fetch(self) -> None:
         """Downloads the corpus archive by archive; what is unpacked already is not fetched again."""
+        if self.provides and not set(self.provides) & set(self.features.suffixes):
+            raise ValueError(
+                f"features is {self.features!r}, which reads {', '.join(self.features.suffixes)}, but "
+                f"{type(self).__name__} has {', '.join(self.provides)}; take an extractor of these"
+            )
         pending = self._pending
         self._forget_whole()
         try:
@@ -218,18 +231,37 @@ class RecordingDataset(SequenceDataset):
             name = path.relative_to(self.source)
             if any(part.startswith(".") for part in name.parts) or path.suffix.lower() not in self.features.suffixes:
                 continue
+            if not path.exists():
+                yield name.as_posix(), "it is a link to nothing"
+            if not path.is_file():
+                continue
             recording = self.parse(PurePosixPath(name.as_posix()))
             if recording is not None:
                 yield name.as_posix(), recording
 
     def paths(self) -> Iterable[Path]:
         """Lists the files that may be recordings."""
-        return self.source.glob(self.pattern)
+        return walk(self.source)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def walk(root: Path) -> Iterator[Path]:
+    """Lists the files below a folder, those behind links to folders included, each folder once."""
+    seen: set[tuple[int, int]] = set()
+    for folder, below, files in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            below.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield from (Path(folder) / name for name in files)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file, even if its date is set back; of a link to nothing, no number at all."""
+    if not path.exists():
+        return ()
     status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _check_width(sequences: list[Data]) -> None:

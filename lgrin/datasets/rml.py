@@ -44,7 +44,6 @@ class RML(RecordingDataset):
         FileNotFoundError: /nowhere holds no recording of RML ...; expected, for example, /nowhere/s1/an1.avi. It is ...
     """
 
-    pattern: ClassVar[str] = "**/s[0-9]*/**/*"
     example: ClassVar[str] = "s1/an1.avi"
     access: ClassVar[str] = (
         "It is lent for research on a signed form: http://www.rml.ryerson.ca/rml-emotion-database.html"
@@ -55,10 +54,14 @@ class RML(RecordingDataset):
     def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
         super().__init__(root, features or FaceLandmarks(), **options)
 
-    def parse(self, path: PurePosixPath) -> Recording | str:
+    def parse(self, path: PurePosixPath) -> Recording | str | None:
         """Reads the subject from the folders and the emotion from the name."""
+        subject = next((part for part in path.parts[:-1] if re.match(r"s\d", part)), None)
+        if subject is None:
+            return None
         emotion = CLASSES.get(path.name[:2].lower())
         if emotion is None:
             return f"its name starts with none of {', '.join(CLASSES)}"
-        subject = next((part for part in path.parts[:-1] if re.fullmatch(r"s\d+", part)), None)
-        return Recording(emotion, subject) if subject else "it lies in no folder of a subject, such as s1"
+        if not re.fullmatch(r"s\d+", subject):
+            return "it lies in no folder of a subject, such as s1"
+        return Recording(emotion, subject)

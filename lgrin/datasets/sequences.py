@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import pickle
 from collections.abc import Callable, Sequence
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
+from torch_geometric.transforms import BaseTransform
 
 from lgrin import validate
 from lgrin.files import write_atomically
@@ -16,7 +19,7 @@ from lgrin.files import write_atomically
 FORMAT = 2
 
 
-def describe(name: str, setting: Any) -> str:
+def describe(name: str, setting: Any, _inside: set[int] | None = None) -> str:
     """Puts into words what a transform or filter does, the same words in every process.
 
     Args:
@@ -24,7 +27,8 @@ def describe(name: str, setting: Any) -> str:
         setting: A PyG transform, a function, or ``None``.
 
     Returns:
-        Its representation; for a function its code, its defaults and what it closes over.
+        For a function its code, its defaults, what it closes over and the values that it reads from its module; for
+        an object its class and attributes; for anything else its representation.
 
     Raises:
         ValueError: If it only says where in memory it is.
@@ -33,13 +37,16 @@ def describe(name: str, setting: Any) -> str:
         >>> describe("pre_filter", lambda data: True) == describe("pre_filter", lambda data: False)
         False
     """
-    if isinstance(setting, FunctionType):
-        enclosed = [cell.cell_contents for cell in setting.__closure__ or ()]
-        parts = [setting.__code__, setting.__defaults__, setting.__kwdefaults__, *enclosed]
-        return " ".join(describe(name, part) for part in parts)
-    if isinstance(setting, CodeType):
-        constants = " ".join(describe(name, constant) for constant in setting.co_consts)
-        return f"{setting.co_code.hex()} {setting.co_names} {constants}"
+    if id(setting) in (_inside := _inside or set()):
+        return "itself"
+    if isinstance(setting, FunctionType | CodeType | list | tuple | set | frozenset | dict) or _has_settings(setting):
+        parts = [describe(name, part, {*_inside, id(setting)}) for part in _parts(setting)]
+        kind = type(setting)
+        parts = sorted(parts) if isinstance(setting, set | frozenset) else parts
+        return f"{kind.__module__}.{kind.__qualname__}({', '.join(parts)})"
+    if isinstance(setting, Tensor | np.ndarray):
+        array = np.ascontiguousarray(setting.detach().cpu().numpy() if isinstance(setting, Tensor) else setting)
+        return f"{array.dtype}{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
     text = repr(setting)
     if " at 0x" in text:
         raise ValueError(
@@ -47,6 +54,25 @@ def describe(name: str, setting: Any) -> str:
             f"__repr__ with its settings, or pass a function"
         )
     return text
+
+
+def _has_settings(setting: Any) -> bool:
+    """Whether what an object does is said by its attributes."""
+    return isinstance(setting, BaseTransform) and not isinstance(setting, torch.nn.Module)
+
+
+def _parts(setting: Any) -> list[Any]:
+    """What a function, its code, a container or a transform consists of, in an order that is always the same."""
+    if isinstance(setting, FunctionType):
+        enclosed = [cell.cell_contents for cell in setting.__closure__ or ()]
+        read = {name: setting.__globals__[name] for name in setting.__code__.co_names if name in setting.__globals__}
+        plain = {name: value for name, value in read.items() if not isinstance(value, ModuleType | type)}
+        return [setting.__code__, setting.__defaults__, setting.__kwdefaults__, plain, *enclosed]
+    if isinstance(setting, CodeType):
+        return [setting.co_code.hex(), setting.co_names, setting.co_consts]
+    if isinstance(setting, dict):
+        return list(setting.items())
+    return list(setting) if isinstance(setting, list | tuple | set | frozenset) else [vars(setting)]
 
 
 class Sequences(InMemoryDataset):
@@ -85,7 +111,8 @@ class Sequences(InMemoryDataset):
         """Describes the sequences on one screen."""
         sequences = list(map(self.get, self.indices()))
         lengths = sorted(data.num_nodes for data in sequences)
-        shape = "1 feature" if self.num_features == 1 else f"{self.num_features} features"
+        width = self._data.x.size(-1)
+        shape = "1 feature" if width == 1 else f"{width} features"
         title = f"{type(self).__name__}: {len(lengths)} sequences, {self.num_classes} classes, {shape} a frame"
         span = f"{lengths[0]} to {lengths[-1]}, median {lengths[(len(lengths) - 1) // 2]}" if lengths else "none"
         rows = {"frames": f"{span}; num_frames {self.num_frames}"}
@@ -176,13 +203,17 @@ class SequenceDataset(Sequences):
         if self.pre_transform is not None:
             sequences = [self.pre_transform(data) for data in sequences]
         stored, slices = self.collate(sequences)
-        attributes = {"classes": list(classes), "groups": [], "failures": {}, **names}
+        longest = max(data.x.size(0) for data in sequences)
+        attributes = {"classes": list(classes), "groups": [], "failures": {}, "num_frames": longest, **names}
         content = {"data": stored.to_dict(), "slices": slices and dict(slices), "attributes": attributes}
         write_atomically(path, lambda name: torch.save(content, name))
 
     def read(self, path: str) -> None:
         """Loads a processed file: the sequences, and the attributes of the dataset."""
-        content = torch.load(path, weights_only=True)
+        try:
+            content = torch.load(path, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ValueError(f"processed file {path} is damaged; delete it, and it is made again") from error
         self.data, self.slices = Data.from_dict(content["data"]), content["slices"]
         for name, value in content["attributes"].items():
             setattr(self, name, value)

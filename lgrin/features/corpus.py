@@ -1,6 +1,8 @@
 """Many files at a time: in parallel, with a progress bar, and never twice."""
 
 import hashlib
+import os
+import pickle
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from tqdm import tqdm
 from lgrin.extras import require
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.files import write_atomically
-from lgrin.options import check_option
+from lgrin.options import check_option, check_whole
 
 ON_ERROR = ("raise", "skip")
 
@@ -71,6 +73,8 @@ def extract(
         torch.Size([98, 34])
     """
     check_option("on_error", on_error, ON_ERROR)
+    if workers is not None:
+        check_whole("workers", workers)
     files = [Path(path) for path in paths]
     places = [_place(extractor, path, cache) for path in files]
     outcomes = [_load(place) for place in places]
@@ -130,6 +134,8 @@ def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tu
         outcome: Frames | str = extractor(path)
     except SignalError as error:
         outcome = error.reason
+    except (PermissionError, IsADirectoryError, MemoryError) as error:
+        return index, f"it cannot be opened ({type(error).__name__}: {error})"  # today, so that is not remembered
     if place is not None:
         content = {"reason": outcome} if isinstance(outcome, str) else outcome._asdict()
         write_atomically(place, lambda name: torch.save(content, name))
@@ -138,7 +144,7 @@ def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tu
 
 def _place(extractor: Extractor, path: Path, cache: str | Path | None) -> Path | None:
     """Where the outcome for a file's present content is kept."""
-    if cache is None:
+    if cache is None or (not os.access(path, os.R_OK) and path.exists()):
         return None
     with open(path, "rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()[:32]
@@ -148,5 +154,8 @@ def _place(extractor: Extractor, path: Path, cache: str | Path | None) -> Path |
 def _load(place: Path | None) -> Frames | str | None:
     if place is None or not place.exists():
         return None
-    content = torch.load(place, weights_only=True)
+    try:
+        content = torch.load(place, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"cached features {place} are damaged; delete the file, and it is made again") from error
     return content["reason"] if "reason" in content else Frames(**content)

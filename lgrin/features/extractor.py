@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -110,6 +111,8 @@ class Extractor(ABC):
             raise SignalError(path, "no frame of it could be used")
         if not bool(torch.isfinite(x[mask]).all()):
             raise SignalError(path, "it holds numbers that are not finite")
+        if not 0 < frame_rate < math.inf:
+            raise SignalError(path, f"it says that it has {frame_rate:g} frames a second")
         return Frames(x.float().masked_fill(~mask.unsqueeze(-1), float("nan")), mask, float(frame_rate))
 
     @property

@@ -39,7 +39,8 @@ class FaceLandmarks(Extractor):
     Raises:
         ConnectionError: If the weights of face-alignment are not here yet and cannot be fetched.
         ImportError: If a library is not installed (extra ``faces``).
-        SignalError: If the file is no video, cut short, cannot be decoded, or shows no face.
+        SignalError: If the file is no video, cut short (as far as avi, mp4 and mov files say), cannot be decoded, or
+            shows no face.
         ValueError: If the detector or the device is unknown.
 
     Source:

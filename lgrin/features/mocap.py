@@ -1,6 +1,8 @@
 """Motion capture: the channels of BVH files, Sec. IV-C."""
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -23,7 +25,7 @@ class Mocap(Extractor):
 
     Args:
         frame_rate: Frames a second to resample to: positions linearly, rotations along the shortest arc between
-            two frames; ``None`` keeps the file's own.
+            two frames, without jumps from 180 to -180 degrees; ``None`` keeps the file's own.
         joints: Joints, the root among them, that a file has to have; ``None`` takes any skeleton.
         skip: Frames to leave out at the start, where many systems write a reference pose.
 
@@ -61,8 +63,8 @@ class Mocap(Extractor):
     libraries: ClassVar[tuple[str, ...]] = ("pybvh",)
 
     def __post_init__(self) -> None:
-        if self.frame_rate is not None and not self.frame_rate > 0:
-            raise ValueError(f"frame_rate is {self.frame_rate!r}; it has to be larger than 0")
+        if self.frame_rate is not None and not (isinstance(self.frame_rate, Real) and 0 < self.frame_rate < math.inf):
+            raise ValueError(f"frame_rate is {self.frame_rate!r}; it has to be a number larger than 0")
         if self.joints is not None:
             check_whole("joints", self.joints)
         check_whole("skip", self.skip, minimum=0)
@@ -84,9 +86,11 @@ class Mocap(Extractor):
         if motion.frame_count <= self.skip:
             raise SignalError(path, f"it has {motion.frame_count} frames, and skip={self.skip} leaves none")
         motion = motion[self.skip :]
-        if self.frame_rate is not None:
+        angles = motion.joint_angles
+        if self.frame_rate is not None and not math.isclose(self.frame_rate * motion.frame_time, 1):
             motion = motion.resample(self.frame_rate)
-        angles = np.rad2deg(motion.joint_angles).reshape(len(motion.root_pos), -1)
+            angles = np.unwrap(motion.joint_angles, axis=0)
+        angles = np.rad2deg(angles).reshape(len(motion.root_pos), -1)
         x = torch.from_numpy(np.concatenate([motion.root_pos, angles], axis=1)).float()
         return Frames(x, torch.ones(len(x), dtype=torch.bool), 1 / motion.frame_time)
 

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass
 from io import StringIO
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,7 +63,7 @@ class OpenFace(Extractor):
     num_features = 2 * LANDMARKS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_confidence <= 1:
+        if not isinstance(self.min_confidence, Real) or not 0 <= self.min_confidence <= 1:
             raise ValueError(f"min_confidence is {self.min_confidence!r}; it has to lie between 0 and 1")
 
     def read(self, path: Path) -> Frames:

@@ -17,6 +17,7 @@ from lgrin.options import check_option
 SAMPLING_RATE = 16_000  # Hz
 WINDOW, STEP = 400, 160  # samples: 25 and 10 ms
 LEAST_SIGNIFICANT_BIT = 2.0**-15
+LOUDEST = 8.0  # times full scale; what is beyond full scale is clipped
 DESCRIPTORS = (*(f"mfcc{order}" for order in range(13)), "zero_crossing_rate", "voicing", "f0", "log_energy")
 IN_OUTPUT = (12, *range(12), 13, 14, 15, 16)  # openSMILE puts MFCC 0, whatever it calls it, behind MFCC 12
 STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in IN_OUTPUT] for level in range(3))
@@ -29,8 +30,8 @@ LAYOUTS = tuple(SPONTANEITY)
 class Speech(Extractor):
     r"""Turns speech into low-level descriptors: windows of 25 ms, one every 10 ms, measured by openSMILE.
 
-    The 17 descriptors are MFCC 0-12, zero-crossing rate, voicing probability, F0 in Hz (0 where unvoiced) and log
-    energy; with :math:`s` their moving average over 3 frames, the delta is
+    The 17 descriptors are MFCC 0-12, zero-crossing rate, voicing probability, F0 in Hz (0 where unvoiced, before
+    smoothing) and log energy; with :math:`s` their moving average over 3 frames, the delta is
 
     .. math:: \Delta_t = \frac{\sum_{d = 1}^{2} d \, (s_{t + d} - s_{t - d})}{2 \sum_{d = 1}^{2} d^2}
 
@@ -54,7 +55,8 @@ class Speech(Extractor):
 
     Raises:
         ImportError: If openSMILE is not installed (extra ``speech``).
-        SignalError: If the file is no audio, cut short, silent, or shorter than one window.
+        SignalError: If the file is no audio, cut short (as far as wav and flac files say), silent, or shorter than one
+            window.
         ValueError: If the layout is unknown.
 
     Source:
@@ -139,6 +141,8 @@ def read_audio(path: Path) -> np.ndarray:
         raise SignalError(path, f"it cannot be read as audio ({error.error_string})") from error
     if len(channels) < promised:
         raise SignalError(path, f"it is cut short: {len(channels)} of {promised} samples are there")
+    if np.abs(channels).max(initial=0) > LOUDEST:
+        raise SignalError(path, f"its samples go up to {np.abs(channels).max():g}; floating audio lies within -1 and 1")
     signal = channels.mean(axis=1)
     if len(signal) == 0:
         raise SignalError(path, "it holds no sample")

@@ -211,7 +211,9 @@ class LGrIN(Module):
     ) -> Tensor:
         """Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
 
-        Arguments are those of the class. Computed in evaluation mode, whatever mode the model is in.
+        Frames that tie for a channel share it: a neighbour maximum is the same in all neighbours of the frame that it
+        comes from, and would else count for the first of them. Arguments are those of the class. Computed in evaluation
+        mode, whatever mode the model is in.
 
         Returns:
             Int64 ``[B]``, the lowest frame where several win equally many; -1 for an empty sequence.
@@ -228,11 +230,7 @@ class LGrIN(Module):
         finally:
             for module, training in modes.items():
                 module.training = training
-        winner = Sequences.read(*nodes).max()[1]
-        same = winner.unsqueeze(-1) == winner.unsqueeze(-2)
-        wins = same.sum(-1)
-        most = wins == wins.amax(-1, keepdim=True)
-        return torch.where(most, winner, torch.iinfo(winner.dtype).max).amin(-1)
+        return Sequences.read(*nodes).salient()
 
     def _nodes(
         self,

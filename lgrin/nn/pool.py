@@ -99,6 +99,20 @@ class Sequences(NamedTuple):
         empty = nodes.num_present() == 0
         return values.masked_fill(empty, 0), frame.masked_fill(empty, -1)
 
+    def salient(self) -> Tensor:
+        """Finds the frame of each sequence that holds most of its maxima, int64 ``[B]``; those that tie share one.
+
+        Returns:
+            The lowest frame where several hold equally many; -1 for an empty sequence.
+        """
+        largest = self.max()[0]
+        holds = self.x == (largest.unsqueeze(1) if self.batch is None else largest[self.batch])
+        if self.mask is not None:
+            holds = holds & self.mask.unsqueeze(-1)
+        shared = self.sum(holds.double()).clamp(min=1)
+        shared = shared.unsqueeze(1) if self.batch is None else shared[self.batch]
+        return self._replace(x=(holds / shared).sum(-1, keepdim=True)).max()[1].squeeze(-1)
+
     def _is_full(self) -> bool:
         """Whether no sequence can be empty and every node counts."""
         return self.batch is None and self.mask is None and self.x.size(1) > 0

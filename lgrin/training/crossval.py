@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from lgrin.extras import require
+from lgrin.options import check_whole
 from lgrin.training.checkpoints import WholeCheckpoints
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import AVERAGING, RECIPE
@@ -119,6 +120,8 @@ def cross_validate(
         >>> len(runs), sorted(runs[0])[:4]
         (5, ['epoch', 'fold', 'group', 'parameters'])
     """
+    if workers is not None:
+        check_whole("workers", workers)
     data = [sequences[index] for index in range(len(sequences))]
     more = dict(variants or {})
     jobs = [_Job(candidate, data, fold, training, seed, Path(out), more) for seed in seeds for fold in folds]
@@ -180,8 +183,13 @@ class _Job(NamedTuple):
     @property
     def path(self) -> Path:
         """The file of its result, named after everything that the result depends on."""
-        candidate = [self.candidate.name, dict(self.candidate.options), dict(self.candidate.space), str(self.build())]
-        data = [self.fold, digest(self.sequences), list(self.variants)]
+        model = self.build()
+        shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+        options = {**RECIPE, **self.candidate.options}
+        network = [str(model), getattr(model, "config", None), shapes, AVERAGING]
+        candidate = [self.candidate.name, options, dict(self.candidate.space), network]
+        groups = [None if data.get("group") is None else int(data.group) for data in self.sequences]
+        data = [self.fold, digest(self.sequences), groups, list(self.variants)]
         content = json.dumps([candidate, data, self.training, self.seed], default=str)
         name = "".join(letter if letter.isalnum() else "-" for letter in self.fold.name)
         return self.out / f"{name}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"

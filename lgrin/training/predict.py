@@ -1,12 +1,14 @@
 """From a file to classes, with everything that training did to its features."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from lgrin.features import SignalError
 from lgrin.features import from_settings as extractor_from
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.transforms import from_settings as transform_from
@@ -18,22 +20,25 @@ class Prediction(NamedTuple):
     Attributes:
         classes: The names of the classes.
         probabilities: ``[C]``, in the order of the classes.
-        seconds: When the frame begins that the max readout answers to most.
+        seconds: When the frame begins that the max readout answers to most; ``None`` for models without one.
     """
 
     classes: list[str]
     probabilities: Tensor
-    seconds: float
+    seconds: float | None
 
 
 @torch.no_grad()
-def predict(classifier: SequenceClassifier, path: str | Path, spontaneous: bool | None = None) -> Prediction:
+def predict(
+    classifier: SequenceClassifier, path: str | Path, spontaneous: bool | None = None, device: str | None = None
+) -> Prediction:
     """Classifies a file: extracts its features, fixes its length and standardises it as training did.
 
     Args:
         classifier: A classifier that was trained with ``features`` and ``transform``; left in evaluation mode.
         path: The file.
         spontaneous: Whether the speech is spontaneous, for models that were told so (those of IEMOCAP).
+        device: Where the extractor runs, if it is one that can run elsewhere than it did for training.
 
     Returns:
         The prediction.
@@ -61,19 +66,32 @@ def predict(classifier: SequenceClassifier, path: str | Path, spontaneous: bool 
             "classifier does not know how its features are made; train it with SequenceClassifier(..., "
             "features=dataset.features.settings, transform=transform.settings)"
         )
-    given = {} if spontaneous is None else {"spontaneous": spontaneous}
-    frames = extractor_from({**settings["features"], **given})(path)
+    frames = extractor_from(_told(settings["features"], spontaneous, device))(path)
     time = torch.arange(len(frames.x)) / frames.frame_rate
-    data = transform_from(settings["transform"])(Data(x=frames.x, mask=frames.mask, time=time))
+    transform = transform_from(settings["transform"])
+    data = transform(Data(x=frames.x, mask=frames.mask, time=time))
+    if not bool(data.mask.any()):
+        raise SignalError(path, f"none of its {int(frames.mask.sum())} frames is left after {transform!r}")
     model = classifier.eval().model
     if data.x.size(1) != model.in_channels:
         raise ValueError(
-            f"{path} has {data.x.size(1)} features a frame, but in_channels={model.in_channels}; a model that was told "
-            f"which speech is spontaneous needs spontaneous=True or False"
+            f"{path} has {data.x.size(1)} features a frame, but in_channels={model.in_channels}; give spontaneous=True "
+            f"or False to a model that was told which speech is spontaneous, and to no other"
         )
     data = data.to(classifier.device)
     x = classifier.normalize(data.x)
-    logits = model(x.unsqueeze(0), mask=data.mask.unsqueeze(0))
-    salient = int(model.salient_frames(x.unsqueeze(0), mask=data.mask.unsqueeze(0)))
+    batch, mask = x.unsqueeze(0), data.mask.unsqueeze(0)
+    logits = model(batch, mask=mask)
     classes = settings["classes"] or [str(label) for label in range(model.num_classes)]
-    return Prediction(classes, logits[0].softmax(-1).cpu(), float(data.time[salient]))
+    finds = hasattr(model, "salient_frames")
+    seconds = float(data.time[int(model.salient_frames(batch, mask=mask))]) if finds else None
+    return Prediction(classes, logits[0].softmax(-1).cpu(), seconds)
+
+
+def _told(features: Mapping[str, Any], spontaneous: bool | None, device: str | None) -> dict[str, Any]:
+    """The extractor's settings with what the caller knows better."""
+    given = {"spontaneous": spontaneous, "device": device}
+    for name, value in given.items():
+        if value is not None and name not in features:
+            raise ValueError(f"{name} is {value!r}, but {features['name']} takes no {name}; leave it out")
+    return {**features, **{name: value for name, value in given.items() if value is not None}}

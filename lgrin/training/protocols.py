@@ -78,6 +78,11 @@ def folds(protocol: str, sequences: Sequence[Data], num_folds: int = 5, seed: in
         for name, rest, test in _tests(protocol, sequences, labels, num_folds, seed)
     ]
     for fold in made:
+        empty = next((part for part in ("train", "validation") if not getattr(fold, part)), None)
+        if empty:
+            raise ValueError(
+                f"protocol {protocol!r} leaves {fold.name} without {empty} sequences; take another seed or fewer folds"
+            )
         lost = sorted(set(labels[fold.test]) - set(labels[fold.train]))
         if lost:
             raise ValueError(
@@ -99,7 +104,7 @@ def _tests(
         groups, texts = _units("group", sequences), _units("sentence", sequences)
         for number, (_, held) in enumerate(_parts(labels, groups, num_folds, seed)):
             chosen = np.isin(groups, groups[held])
-            for text in dict.fromkeys(texts):
+            for text in dict.fromkeys(texts[chosen]):
                 test = np.flatnonzero(chosen & (texts == text))
                 yield f"part {number} sentence {text}", np.flatnonzero(~chosen & (texts != text)), test
     else:

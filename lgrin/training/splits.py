@@ -80,12 +80,14 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
     count = len(np.unique(groups))
     if count < 2:
         raise ValueError(f"sequences have {count} group; whole groups can be set aside only if there are two or more")
-    folds = min(max(2, round(1 / fraction)), count)
+    folds = min(range(2, min(count, 20) + 1), key=lambda folds: abs(_whole(fraction, folds) / folds - fraction))
     model_selection = require("sklearn.model_selection", extra="train")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer sequences than folds: checked below
         splitter = model_selection.StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        train, held_out = next(iter(splitter.split(labels, labels, groups)))
+        parts = [part for _, part in splitter.split(labels, labels, groups)]
+    held_out = np.sort(np.concatenate(parts[: _whole(fraction, folds)]))
+    train = np.setdiff1d(np.arange(len(labels)), held_out)
     lost = sorted(set(labels.tolist()) - set(labels[train].tolist()))
     if lost:
         raise ValueError(
@@ -95,8 +97,15 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
     return [sequences[int(i)] for i in train], [sequences[int(i)] for i in held_out]
 
 
+def _whole(fraction: float, folds: int) -> int:
+    """How many of so many folds come nearest to a fraction, leaving one at least on either side."""
+    return min(max(1, round(fraction * folds)), folds - 1)
+
+
 def hold_out(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) -> tuple[list[Data], list[Data]]:
     """Splits by :func:`group_split` where every sequence has a group, by :func:`stratified_split` where none has.
+
+    Sequences of one single group are split by :func:`stratified_split`, with a warning.
 
     Args:
         sequences: The sequences.
@@ -118,4 +127,7 @@ def hold_out(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) ->
     grouped = sum(data.get("group") is not None for data in sequences)
     if grouped not in (0, len(sequences)):
         raise ValueError(f"{grouped} of {len(sequences)} sequences have a group; give one to all or to none")
+    if grouped and len({int(data.group) for data in sequences}) == 1:
+        warnings.warn("all sequences are of one group, so the split is by sequence, within the group", stacklevel=2)
+        grouped = 0
     return (group_split if grouped else stratified_split)(sequences, fraction, seed)

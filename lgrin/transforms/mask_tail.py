@@ -10,6 +10,8 @@ from lgrin.options import check_whole
 class MaskTail(BaseTransform):
     r"""Marks frames at the end as missing if they all equal the last one: digital silence, a frozen picture.
 
+    Smoothing and deltas reach over the edge, so the first one to four frames of a silence may stay.
+
     .. math:: \mathrm{mask}_i = \mathrm{False} \quad \text{if} \quad n_i = n_{i + 1} = \dots = n_L
 
     Args:
@@ -33,13 +35,15 @@ class MaskTail(BaseTransform):
     def forward(self, data: Data) -> Data:
         """Marks the tail of one sequence; see the class."""
         length = data.x.size(0)
+        if length == 0:
+            raise ValueError("data.x has no frame; leave empty sequences out")
         different = (data.x != data.x[-1:]).any(-1).nonzero()
-        if len(different) == 0:
-            raise ValueError("data.x is the same in all of its frames, so nothing would be left; leave it out")
-        start = int(different[-1]) + 1
+        start = int(different[-1]) + 1 if len(different) else 0
         mask = torch.ones(length, dtype=torch.bool, device=data.x.device) if data.get("mask") is None else data.mask
         if length - start >= self.least:
             mask = mask & (torch.arange(length, device=data.x.device) < start)
+        if not bool(mask.any()):
+            raise ValueError("data.x is the same in all present frames, so nothing would be left; leave it out")
         data.mask = mask
         return data
 

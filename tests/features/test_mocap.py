@@ -76,5 +76,5 @@ def test_broken_files_are_named_with_their_reason(tmp_path, channels):
         Mocap()(tmp_path / "nan.bvh")
     with pytest.raises(SignalError, match=r"empty\.bvh: it is empty"):
         Mocap()(tmp_path / "empty.bvh")
-    with pytest.raises(ValueError, match="frame_rate is -1; it has to be larger than 0"):
+    with pytest.raises(ValueError, match="frame_rate is -1; it has to be a number larger than 0"):
         Mocap(frame_rate=-1)

@@ -6,6 +6,7 @@ from torch_geometric.utils import to_dense_adj
 
 from lgrin import LGrIN
 from lgrin.nn import GraphReadout, LearnableAdjacency, LGrINLoss
+from lgrin.nn.pool import Sequences
 
 RML, IEMOCAP, MPI = (136, 90, 6), (35, 120, 4), (72, 120, 11)
 
@@ -120,11 +121,23 @@ def test_salient_frame_wins_most_channels_and_the_lowest_wins_ties():
     model.layers[0].reset_parameters()
     for lin in model.layers[0].branches[0].lins:
         torch.nn.init.zeros_(lin.weight)
-    model.eval()  # a branch that is constant leaves its channel to frame 0; the features decide the other two
+    model.eval()  # a branch that is constant is shared by all frames; the features decide the other two channels
     x = torch.tensor([[[0.0, 0], [0, 0], [5, 7], [1, 1]], [[0, 0], [9, 0], [0, 0], [0, 9]]])
-    assert model.salient_frames(x).tolist() == [2, 0]
+    assert model.salient_frames(x).tolist() == [2, 1]
     frame = torch.tensor([3, 2, 1, 0])
     assert model.salient_frames(x, frame=frame).tolist() == [1, 0]
+
+
+def test_a_neighbour_maximum_counts_for_all_who_hold_it():
+    nodes = torch.tensor(
+        [[[0.0, 7, 7], [1, 7, 7], [2, 7, 7], [7, 7, 7], [0, 0, 0]]]
+    )  # two channels of neighbour maxima
+    assert Sequences.read(nodes).salient().tolist() == [3]
+    mask = torch.tensor([[True, True, True, False, True]])
+    assert Sequences.read(nodes, mask=mask).salient().tolist() == [2]
+    assert Sequences.read(nodes, mask=~mask & mask).salient().tolist() == [-1]
+    flat = {"frame": torch.tensor([4, 3, 2, 1, 0]), "batch": torch.zeros(5, dtype=torch.long)}
+    assert Sequences.read(nodes[0], **flat).salient().tolist() == [1]
 
 
 def test_salient_frames_of_flat_sequences_are_frames_and_not_rows():

@@ -90,7 +90,7 @@ def test_models_that_were_told_what_is_spontaneous_ask_for_it(tmp_path):
     settings = {"features": Speech().settings, "transform": Resample(20).settings}
     classifier = SequenceClassifier({"in_channels": 35, "num_nodes": 20, "num_classes": 2}, 1, **settings)
     with pytest.raises(
-        ValueError, match=r"34 features a frame, but in_channels=35; .* needs spontaneous=True or False"
+        ValueError, match=r"34 features a frame, but in_channels=35; give spontaneous=True or False to a"
     ):
         predict(classifier, path)
     told = [predict(classifier, path, spontaneous=answer).probabilities for answer in (True, False)]
