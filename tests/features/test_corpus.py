@@ -103,6 +103,14 @@ def test_what_is_wrong_with_a_file_is_remembered_too(texts, tmp_path, monkeypatc
         extract(Words(), [texts / "c.txt"], tmp_path / "cache", progress=False)
 
 
+def test_a_damaged_entry_of_the_cache_is_named(texts, tmp_path):
+    extract(Words(), [texts / "a.txt"], tmp_path / "cache", progress=False)
+    entry = next((tmp_path / "cache").rglob("*.pt"))
+    entry.write_bytes(entry.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"cached features .*\.pt are damaged; delete the file"):
+        extract(Words(), [texts / "a.txt"], tmp_path / "cache", progress=False)
+
+
 def test_a_process_that_dies_is_reported_with_the_files_in_question(texts):
     (texts / "e.txt").write_text("crash")
     paths = [texts / "a.txt", texts / "e.txt"]

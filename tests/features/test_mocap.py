@@ -55,6 +55,7 @@ def test_resampling_interpolates_positions_and_turns_the_short_way(tmp_path, rat
     assert len(x) == rate + 1
     expected = np.arange(rate + 1) / rate
     assert np.allclose(x[:, 0], 5 * expected, atol=1e-4)
+    assert np.abs(np.diff(x[:, 3])).max() < 2, "no jump from 180 to -180 degrees"
     turned = np.deg2rad(x[:, 3].numpy()) - np.deg2rad(170 + 40 * expected)
     assert np.abs(np.angle(np.exp(1j * turned))).max() < 1e-4
 

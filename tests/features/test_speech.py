@@ -137,6 +137,12 @@ def test_loud_samples_do_not_wrap_around(tmp_path):
     assert np.abs(np.diff(signal)).max() < 1.5
 
 
+def test_floating_samples_in_the_range_of_whole_ones_are_refused(tmp_path):
+    path = write(tmp_path / "a.wav", 20_000 * voice(), subtype="FLOAT")
+    with pytest.raises(SignalError, match=r"its samples go up to .*; floating audio lies within -1 and 1"):
+        Speech()(path)
+
+
 def broken_files(folder):
     signal = voice()
     whole = write(folder / "whole.wav", signal).read_bytes()

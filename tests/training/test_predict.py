@@ -10,8 +10,9 @@ import soundfile
 import torch
 
 from lgrin import LGrIN
+from lgrin.baselines import BLSTM
 from lgrin.datasets import AudioFolder
-from lgrin.features import SignalError, Speech
+from lgrin.features import Frames, Mocap, SignalError, Speech
 from lgrin.training import SequenceClassifier, predict, train_and_test
 from lgrin.training.experiment import RECIPE
 from lgrin.transforms import CyclicPad, Resample
@@ -107,6 +108,31 @@ def test_what_cannot_be_predicted_says_why(trained, tmp_path):
     bare = SequenceClassifier({"in_channels": 34, "num_nodes": 20, "num_classes": 2}, 1)
     with pytest.raises(ValueError, match="classifier does not know how its features are made; train it with"):
         predict(bare, tmp_path / "text.wav")
+
+
+def test_frames_that_a_transform_loses_are_no_prediction(tmp_path, monkeypatch):
+    def one_frame(self, path):
+        mask = torch.zeros(400, dtype=torch.bool)
+        mask[133] = True
+        return Frames(torch.ones(400, 34), mask, 100.0)
+
+    monkeypatch.setattr(Speech, "read", one_frame)
+    settings = {"features": Speech().settings, "transform": Resample(20).settings}
+    classifier = SequenceClassifier({"in_channels": 34, "num_nodes": 20, "num_classes": 2}, 1, **settings)
+    with pytest.raises(SignalError, match=r"none of its 1 frames is left after Resample\(20\)"):
+        predict(classifier, hum(tmp_path / "a.wav", 120, 0))
+
+
+def test_competitors_predict_without_a_salient_frame(tmp_path):
+    settings = {"features": Speech().settings, "transform": Resample(20).settings}
+    path = hum(tmp_path / "a.wav", 120, 0)
+    prediction = predict(SequenceClassifier(BLSTM(34, 20, 2), 1, **settings), path)
+    assert prediction.seconds is None
+    assert float(prediction.probabilities.sum()) == pytest.approx(1)
+    settings["features"] = Mocap(joints=1).settings
+    classifier = SequenceClassifier({"in_channels": 6, "num_nodes": 20, "num_classes": 2}, 1, **settings)
+    with pytest.raises(ValueError, match="spontaneous is True, but Mocap takes no spontaneous; leave it out"):
+        predict(classifier, path, spontaneous=True)
 
 
 def run(*command):

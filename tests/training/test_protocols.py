@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +157,34 @@ def test_runs_in_parallel_equal_runs_one_by_one_and_are_not_repeated(tmp_path):
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, True]
     cross_validate(SMALL_MODEL, data, made[:1], SMALL._replace(epochs=2), tmp_path / "alone", workers=1, progress=False)
     assert len(list((tmp_path / "alone").glob("*.json"))) == 5, "another setting is another result"
+
+
+def test_models_that_differ_in_anything_have_results_of_their_own(tmp_path):
+    data = corpus()
+    made = folds("group", data)[:1]
+    for norm in ("batch_norm", "layer_norm", None):
+        candidate = Candidate("same name", functools.partial(LGrIN, branch_channels=(4,), norm=norm))
+        cross_validate(candidate, data, made, SMALL, tmp_path, workers=1, progress=False)
+    assert len(list(tmp_path.glob("*.json"))) == 3
+    for one in data:
+        one.group = one.group + 100
+    run = cross_validate(candidate, data, made, SMALL, tmp_path, workers=1, progress=False)[0]
+    assert set(run["group"]) == {100}
+
+
+def test_further_test_sets_are_seen_after_training_alone(tmp_path):
+    def silence(data):
+        data.x = torch.zeros_like(data.x)
+        return data
+
+    data = corpus()
+    made = folds("group", data)[:1]
+    options = {"workers": 1, "progress": False}
+    plain = cross_validate(SMALL_MODEL, data, made, SMALL, tmp_path, **options)[0]
+    more = cross_validate(SMALL_MODEL, data, made, SMALL, tmp_path, variants={"silence": silence}, **options)[0]
+    assert plain["weights"] == more["weights"]
+    assert plain["predicted"] == more["predicted"]
+    assert len(set(more["variants"]["silence"])) == 1
 
 
 def test_every_setting_of_the_budget_is_drawn_from_the_space():

@@ -31,6 +31,18 @@ def test_no_group_is_on_both_sides_and_nothing_is_lost(num_groups, size, fractio
     assert [int(data.group) for data in train] == sorted(int(data.group) for data in train)
 
 
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+def test_the_part_that_is_set_aside_is_about_what_was_asked_for(fraction):
+    data = corpus(np.repeat(np.arange(20), 4), np.tile(np.arange(4), 20))
+    assert len(group_split(data, fraction)[1]) == pytest.approx(fraction * 80, abs=4)
+
+
+def test_a_single_group_is_split_within_and_said_so():
+    with pytest.warns(UserWarning, match="all sequences are of one group, so the split is by sequence"):
+        train, held_out = hold_out(corpus([7] * 20, [0, 1] * 10))
+    assert [len(train), len(held_out)] == [16, 4]
+
+
 def test_a_split_repeats_with_its_seed_and_changes_with_it():
     data = corpus(np.repeat(np.arange(10), 8), np.tile(np.arange(4), 20))
     held_out = [names(group_split(data, seed=seed)[1]) for seed in range(8)]
