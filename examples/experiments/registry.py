@@ -3,7 +3,13 @@
 import functools
 
 from experiments import compare, tables
+from experiments.figure4 import fig4
+from experiments.figure6 import fig6
+from experiments.figure7 import fig7
+from experiments.missing import missing
 from experiments.optimism import optimism
+from experiments.planted import planted
+from experiments.transfer import table8
 
 PIECES = 60  # frames
 
@@ -20,5 +26,14 @@ def four_columns(plan):
 
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
-EXPERIMENTS = {**{name: functools.partial(compared, name) for name in TABLES}, "optimism": four_columns}
-DATA_EXPERIMENTS = {*TABLES, "optimism"}
+EXPERIMENTS = {
+    **{name: functools.partial(compared, name) for name in TABLES},
+    "optimism": four_columns,
+    "fig4": fig4,
+    "fig6": fig6,
+    "fig7": fig7,
+    "table8": table8,
+    "planted": planted,
+    "missing": missing,
+}
+DATA_EXPERIMENTS = {*TABLES, "optimism", "fig4", "fig6", "fig7", "table8", "missing"}

@@ -1,0 +1,100 @@
+"""Figure 4: the learned graph beside graphs that show what of its band comes from the data.
+
+Under "recommended" A starts as a band; under "N(0, 1)" it starts as the paper's does. All else is as recommended.
+Frames are shuffled by one permutation for all sequences, training, validation and test: a band that is there all the
+same says nothing about time.
+"""
+
+import functools
+
+import torch
+
+from experiments.single import train_on_first_fold
+from lgrin import LGrIN
+from lgrin.extras import require
+from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
+from lgrin.training import SequenceClassifier, evaluate
+from lgrin.transforms.resample import take_frames
+from lgrin.visualization import plot_adjacency, save_figure
+
+STARTS = {"recommended": "temporal", "N(0, 1)": "normal"}
+PANELS = (
+    "as recommended",
+    "lambda1 = 0",
+    "frames shuffled",
+    "the same, in order of time",
+    "Eq. (8) without data",
+)
+
+
+class WithoutData(SequenceClassifier):
+    """Trains A and p on Eq. (8) alone."""
+
+    def loss_of(self, target, *inputs):
+        """Leaves the cross-entropy out."""
+        return self.loss.penalty(self.model)
+
+
+def fig4(plan):
+    """One row a graph; a picture of all of them."""
+    setting = plan.setting()
+    graphs = {start: learned_graphs(setting, init) for start, init in STARTS.items()}
+    save_figure(draw(graphs), plan.out / "figure4.png")
+    return [describe(start, panel, *graph) for start, made in graphs.items() for panel, graph in made.items()]
+
+
+def learned_graphs(setting, init):
+    """Learns the graph of every panel; gives each with its test accuracy, None where there is none."""
+    build = functools.partial(LGrIN, adjacency={**RECOMMENDED_ADJACENCY, "init": init})
+    order = torch.randperm(setting.training.num_nodes, generator=torch.Generator().manual_seed(0))
+    shuffled = setting._replace(sequences=[take_frames(data.clone(), order) for data in setting.sequences])
+
+    classifier, epochs, test = train_on_first_fold(build, setting)
+    recommended = graph_of(classifier), evaluate(classifier, test).accuracy
+    classifier, _, test = train_on_first_fold(build, setting, loss={"lambda_distance": 0.0})
+    free = graph_of(classifier), evaluate(classifier, test).accuracy
+    classifier, _, test = train_on_first_fold(build, shuffled)
+    mixed, accuracy = graph_of(classifier), evaluate(classifier, test).accuracy
+    place = order.argsort()
+    as_long = setting._replace(training=setting.training._replace(epochs=epochs, patience=epochs))
+    classifier, *_ = train_on_first_fold(build, as_long, kind=WithoutData, keep="last")
+    made = (recommended, free, (mixed, accuracy), (mixed[place][:, place], accuracy), (graph_of(classifier), None))
+    return dict(zip(PANELS, made, strict=True))
+
+
+def graph_of(classifier):
+    """The adjacency of a trained model."""
+    return classifier.model.adjacency().detach()
+
+
+def describe(start, panel, adjacency, accuracy):
+    """One row of the table."""
+    return {
+        "start": start,
+        "graph": panel,
+        "mean distance": f"{mean_distance(adjacency):.1f}",
+        "of a random graph": f"{mean_distance(torch.ones_like(adjacency)):.1f}",
+        "density": f"{float((adjacency > 0).float().mean()):.2f}",
+        "test accuracy": "-" if accuracy is None else f"{accuracy:.3f}",
+    }
+
+
+def mean_distance(adjacency):
+    """The mean of ``|i - j|``, weighted by the edges; NaN where there is none."""
+    index = torch.arange(len(adjacency))
+    distance = (index - index.unsqueeze(-1)).abs()
+    return float((distance * adjacency).sum() / adjacency.sum())
+
+
+def draw(graphs):
+    """A row of panels for each start."""
+    size = (3.2 * len(PANELS), 2.8 * len(graphs))
+    figure = require("matplotlib.figure", extra="train").Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(graphs), len(PANELS))
+    for row, (start, panels) in zip(axes, graphs.items(), strict=True):
+        for ax, (panel, (adjacency, _)) in zip(row, panels.items(), strict=True):
+            plot_adjacency(adjacency, ax).set_title(f"{panel}\n(start {start})", fontsize=10)
+            ax.label_outer()
+            bar = ax.images[0].colorbar
+            bar.set_label(bar.ax.get_ylabel() if ax is row[-1] else "")
+    return axes[0, 0]

@@ -1,0 +1,68 @@
+"""Figure 6: the three weights of Eq. (8), varied one at a time around the paper's choice."""
+
+import math
+
+from experiments.compare import run, show, summarize
+from experiments.tables import SPACE
+from lgrin import LGrIN
+from lgrin.extras import require
+from lgrin.training import Candidate
+from lgrin.visualization import save_figure
+
+CHOICE = {"lambda_distance": 0.1, "lambda_frobenius": 0.1, "lambda_pool": 1e-4}
+SYMBOLS = {"lambda_distance": "lambda1", "lambda_frobenius": "lambda2", "lambda_pool": "lambda3"}
+VALUES = {
+    "lambda_distance": (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+    "lambda_frobenius": (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+    "lambda_pool": (0.0, 1e-5, 1e-4, 1e-3, 1e-2),
+}
+
+
+def fig6(plan):
+    """One row a value of a weight; a picture with a panel for each weight."""
+    setting = plan.setting()
+    sweeps = {name: (0.0, CHOICE[name]) if plan.options.epochs == 1 else VALUES[name] for name in CHOICE}
+    found = {
+        name: {value: summarize(run(candidate({**CHOICE, name: value}), setting), setting) for value in values}
+        for name, values in sweeps.items()
+    }
+    save_figure(draw(found), plan.out / "figure6.png")
+    return [
+        {
+            "weight": SYMBOLS[name],
+            "value": f"{value:g}",
+            "accuracy": show(summary["accuracy"]),
+            "UAR": show(summary["uar"]),
+            "paper's choice": "yes" if value == CHOICE[name] else "",
+        }
+        for name, summaries in found.items()
+        for value, summary in summaries.items()
+    ]
+
+
+def candidate(weights):
+    """L-GrIN with these weights; its name tells them all, so the paper's choice is trained once for all sweeps."""
+    name = "L-GrIN, lambda " + ", ".join(f"{value:g}" for value in weights.values())
+    return Candidate(name, LGrIN, options={"loss": weights}, space=SPACE)
+
+
+def draw(found):
+    """Accuracy and its interval against every weight, the paper's choice in red."""
+    figure = require("matplotlib.figure", extra="train").Figure(figsize=(3.6 * len(found), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(found), sharey=True)
+    for ax, (name, summaries) in zip(panels, found.items(), strict=True):
+        for place, (value, summary) in enumerate(summaries.items()):
+            estimate, low, high, _ = summary["accuracy"]
+            color = "tab:red" if value == CHOICE[name] else "tab:blue"
+            ax.errorbar(place, estimate, [[estimate - low], [high - estimate]], fmt="o", capsize=3, color=color)
+        ax.plot([summary["accuracy"].estimate for summary in summaries.values()], color="tab:blue", zorder=0)
+        ax.set_xticks(range(len(summaries)), [power(value) for value in summaries])
+        ax.set_xlabel(rf"$\lambda_{SYMBOLS[name][-1]}$")
+    panels[0].set_ylabel("accuracy")
+    figure.suptitle("in red: the paper's choice", fontsize=10)
+    return panels[0]
+
+
+def power(value):
+    """A power of ten, as one writes it."""
+    return f"$10^{{{round(math.log10(value))}}}$" if 0 < value < 0.1 else f"{value:g}"

@@ -1,0 +1,48 @@
+"""One model trained once and kept, for experiments that look inside it."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from lgrin.training import SequenceClassifier, fit
+from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.experiment import AVERAGING, RECIPE
+
+
+def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, keep="best", **options):
+    """Trains by the recommended recipe.
+
+    Args:
+        build: Called with features P, frames M and classes C after the random numbers were seeded.
+        training: How long, and for which classes.
+        learn: Sequences to train on.
+        stop_by: Sequences to stop by.
+        seed: Draws weights, batches and dropout.
+        kind: The classifier's class.
+        keep: ``"best"`` or ``"last"`` epoch.
+        **options: Further arguments of the classifier.
+
+    Returns:
+        The classifier in evaluation mode, and how many epochs it was trained for.
+    """
+    torch.manual_seed(seed)
+    model = build(learn[0].x.size(1), training.num_nodes, len(training.classes))
+    classifier = kind(model, len(learn), classes=training.classes, **{**RECIPE, **options})
+    lengths = {name: getattr(training, name) for name in ("epochs", "batch_size", "patience")}
+    with TemporaryDirectory() as folder:
+        best = fit(classifier, learn, stop_by, folder, averaging=AVERAGING, seed=seed, progress=False, **lengths)
+        checkpoint = WholeCheckpoints().load_checkpoint(str(Path(best).with_name(f"{keep}.ckpt")))
+    classifier.load_state_dict(checkpoint["state_dict"])
+    return classifier.cpu().eval(), checkpoint["epoch"] + 1
+
+
+def train_on_first_fold(build, setting, **options):
+    """Trains on the first fold of a setting.
+
+    Returns:
+        The classifier, how many epochs it was trained for, and the test sequences.
+    """
+    data = setting.data()
+    learn, stop_by, test = ([data[index] for index in part] for part in setting.folds()[0][1:])
+    return *train(build, setting.training, learn, stop_by, seed=setting.seeds[0], **options), test
