@@ -48,9 +48,9 @@ def parse_arguments(arguments=None):
 
 def plan(options):
     """Opens the data of an experiment and says how its models are trained."""
-    out = Path(options.out or f"runs/reproduce/{options.experiment}-{options.dataset}")
     if options.experiment not in DATA_EXPERIMENTS:
-        return Plan(options, out)
+        return Plan(options, Path(options.out or f"runs/reproduce/{options.experiment}"))
+    out = Path(options.out or f"runs/reproduce/{options.experiment}-{options.dataset}")
     if is_corpus(options.dataset):
         dataset = open_corpus(options, progress=not options.no_progress)
     else:

@@ -59,8 +59,8 @@ class Setting(NamedTuple):
         return normalize_groups(self.sequences) if self.normalize == "group" else self.sequences
 
 
-def run(candidate: Candidate, setting: Setting, made=None):
-    """Trains a candidate on every fold with every seed."""
+def run(candidate: Candidate, setting: Setting, made=None, variants=None):
+    """Trains a candidate on every fold with every seed and tests it, on further test sets too."""
     return cross_validate(
         candidate,
         setting.data(),
@@ -68,6 +68,7 @@ def run(candidate: Candidate, setting: Setting, made=None):
         setting.training,
         setting.out / "runs" / "".join(letter if letter.isalnum() else "-" for letter in candidate.name),
         seeds=setting.seeds,
+        variants=variants,
         workers=setting.workers,
         progress=setting.progress,
     )

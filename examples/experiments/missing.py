@@ -15,7 +15,7 @@ import torch
 from experiments.compare import run, show, summarize
 from experiments.tables import baselines, lgrin
 from lgrin.extras import require
-from lgrin.training import cross_validate, normalize_groups
+from lgrin.training import normalize_groups
 from lgrin.transforms import Resample
 from lgrin.visualization import save_figure
 
@@ -128,7 +128,7 @@ def accuracies(candidate, setting, recordings, damages):
     """Accuracy by fraction, for each model, place, pattern and fill."""
     num_nodes = setting.training.num_nodes
     changes = {damage: functools.partial(change, recordings, damage, num_nodes) for damage in damages}
-    whole = in_test(candidate, setting, {str(damage): function for damage, function in changes.items()})
+    whole = run(candidate, setting, variants={str(damage): function for damage, function in changes.items()})
     found = {}
     for damage, function in changes.items():
         tested = [{**one, "predicted": one["variants"][str(damage)]} for one in whole]
@@ -138,21 +138,6 @@ def accuracies(candidate, setting, recordings, damages):
             line = found.setdefault(key, {0.0: summarize(whole, setting)["accuracy"]})
             line[damage.fraction] = summarize(runs, setting)["accuracy"]
     return dict(sorted(found.items(), key=lambda item: PLACES.index(item[0][1])))
-
-
-def in_test(candidate, setting, variants):
-    """Trains on whole recordings and tests on those and on damaged ones."""
-    return cross_validate(
-        candidate,
-        setting.sequences,
-        setting.folds(),
-        setting.training,
-        setting.out / "runs" / candidate.name,
-        seeds=setting.seeds,
-        variants=variants,
-        workers=setting.workers,
-        progress=setting.progress,
-    )
 
 
 def row(key, line):

@@ -75,8 +75,8 @@ class Plan:
             parts += ["repeated tail kept" if options.keep_tail else "repeated tail masked"]
             if options.normalize == "group":
                 parts.append("**transductive: features scaled by group, test groups included**")
+            parts += [f"patience {options.patience}", f"{options.budget} setting{'s' * (options.budget > 1)} a model"]
         parts += [f"{options.seeds} seed{'s' * (options.seeds > 1)}", f"at most {options.epochs} epochs"]
-        parts += [f"patience {options.patience}", f"{options.budget} setting{'s' * (options.budget > 1)} a model"]
         return "; ".join([*parts, f"{seconds / 60:.1f} min"]) + ".\n"
 
 
