@@ -105,7 +105,7 @@ def cross_validate(
     Returns:
         What the files hold, fold by fold for the first seed, then for the next: ``fold``, ``seed``, ``target``,
         ``predicted``, ``variants`` (what was predicted of each), ``group``, ``epoch``, ``setting``,
-        ``validation_loss``, ``parameters``, ``weights`` (a digest), ``versions``.
+        ``validation_loss``, ``parameters`` (those that are trained), ``weights`` (a digest), ``versions``.
 
     Raises:
         ValueError: If a sequence cannot be trained on, with its index and the reason.
@@ -231,7 +231,7 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
             name: _predict(classifier, [change(data.clone()) for data in test]) for name, change in job.variants.items()
         },
         "group": [None if data.get("group") is None else int(data.group) for data in test],
-        "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
+        "parameters": sum(weight.numel() for weight in classifier.model.parameters() if weight.requires_grad),
         "weights": _digest_weights(classifier),
         **best,
     }
