@@ -17,7 +17,7 @@ from torch_geometric.data import Data, OnDiskDataset
 
 from lgrin import LGrIN
 from lgrin.training import SequenceClassifier, evaluate, fit
-from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.checkpoints import restore
 
 NUM_NODES, FEATURES, LAGS = 500, 88, (5, 15, 40)
 PART = 256  # sequences that are written to disk at a time
@@ -76,7 +76,7 @@ def main(arguments=None):
     model = LGrIN(FEATURES, NUM_NODES, len(LAGS), adjacency={"init": "temporal", "normalize": "row", "bandwidth": 48})
     classifier = SequenceClassifier(model, num_sequences=len(train), lr=0.003)
     best = fit(classifier, train, validation, options.out, epochs=options.epochs, progress=not options.no_progress)
-    classifier.load_state_dict(WholeCheckpoints().load_checkpoint(str(best))["state_dict"])
+    restore(classifier, best)
     accuracy = evaluate(classifier, test).accuracy
 
     size = sum(path.stat().st_size for path in Path(options.root).rglob("*.db"))

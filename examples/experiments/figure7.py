@@ -20,13 +20,13 @@ def fig7(plan):
     setting, recordings = plan.setting(), plan.recordings()
     classifier, _, test = train_on_first_fold(LGrIN, setting)
     probabilities = evaluate(classifier, test).probabilities
-    rows, moments = [], {}
+    tested, rows, moments = setting.folds()[0].test, [], {}
     for label, name in enumerate(setting.training.classes):
         chosen = best_recognised(probabilities, test, label)
         if chosen is None:
             rows.append(dict(zip(COLUMNS, (name, *["-"] * 5), strict=True)))
             continue
-        index = setting.folds()[0].test[chosen]
+        index = tested[chosen]
         moment = salient_moment(classifier, test[chosen], recordings[index], plan.dataset)
         rows.append(describe(name, index, recordings[index], moment.frame, probabilities[chosen], label))
         moments["{class}: {recording}\nframe {frame}, probability {probability}".format(**rows[-1])] = moment

@@ -25,6 +25,11 @@ class Plan:
         """Whether to show progress bars."""
         return not self.options.no_progress
 
+    @property
+    def protocol(self):
+        """How sequences are split."""
+        return self.options.protocol or ("group" if self.dataset.groups else "paper")
+
     def recordings(self, dataset=None):
         """The sequences of a dataset at their own lengths, frames that repeat to the end marked as missing."""
         dataset = self.dataset if dataset is None else dataset
@@ -49,7 +54,7 @@ class Plan:
         return Setting(
             sequences=self.sequences() if sequences is None else sequences,
             training=self.training(),
-            protocol=options.protocol or ("group" if self.dataset.groups else "paper"),
+            protocol=self.protocol,
             num_folds=options.folds,
             seeds=tuple(range(options.seeds)),
             normalize=options.normalize,
@@ -70,8 +75,7 @@ class Plan:
         options = self.options
         parts = [f"`{options.experiment}`"]
         if self.dataset is not None:
-            protocol = options.protocol or ("group" if self.dataset.groups else "paper")
-            parts += [f"{options.dataset}, {len(self.dataset)} sequences", f"protocol `{protocol}`"]
+            parts += [f"{options.dataset}, {len(self.dataset)} sequences", f"protocol `{self.protocol}`"]
             parts += ["repeated tail kept" if options.keep_tail else "repeated tail masked"]
             if options.normalize == "group":
                 parts.append("**transductive: features scaled by group, test groups included**")

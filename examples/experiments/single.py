@@ -1,12 +1,11 @@
 """One model trained once and kept, for experiments that look inside it."""
 
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
 from lgrin.training import SequenceClassifier, fit
-from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.checkpoints import restore
 from lgrin.training.experiment import AVERAGING, RECIPE
 
 
@@ -32,8 +31,7 @@ def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, k
     lengths = {name: getattr(training, name) for name in ("epochs", "batch_size", "patience")}
     with TemporaryDirectory() as folder:
         best = fit(classifier, learn, stop_by, folder, averaging=AVERAGING, seed=seed, progress=False, **lengths)
-        checkpoint = WholeCheckpoints().load_checkpoint(str(Path(best).with_name(f"{keep}.ckpt")))
-    classifier.load_state_dict(checkpoint["state_dict"])
+        checkpoint = restore(classifier, best.with_name(f"{keep}.ckpt"))
     return classifier.cpu().eval(), checkpoint["epoch"] + 1
 
 

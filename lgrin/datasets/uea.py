@@ -69,7 +69,6 @@ class UEA(SequenceDataset):
             str(Path(root) / name), {"name": name}, transform, pre_transform, pre_filter, force_reload=force_reload
         )
         self.read(self.processed_paths[SPLITS.index(split)])
-        self.num_frames = self.max_num_frames
 
     @property
     def raw_file_names(self) -> list[str]:

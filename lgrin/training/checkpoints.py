@@ -42,6 +42,31 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
             raise ValueError(f"checkpoint {path} is damaged ({error}); delete it and train again") from error
 
 
+def restore(classifier: Any, path: str | Path) -> dict[str, Any]:
+    """Gives a classifier the weights of a checkpoint.
+
+    Args:
+        classifier: The classifier that was trained.
+        path: The checkpoint.
+
+    Returns:
+        What else the checkpoint holds.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is damaged.
+
+    Example:
+        >>> restore(None, "/nowhere/best.ckpt")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: there is no checkpoint /nowhere/best.ckpt
+    """
+    checkpoint = WholeCheckpoints().load_checkpoint(str(path))
+    classifier.load_state_dict(checkpoint["state_dict"])
+    return checkpoint
+
+
 class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
     """Makes the random numbers of a step depend on seed, step and process alone, so that a resumed run repeats them.
 

@@ -17,14 +17,12 @@ from tqdm import tqdm
 
 from lgrin.extras import require
 from lgrin.options import check_whole
-from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import AVERAGING, RECIPE
-from lgrin.training.fit import digest, fit
+from lgrin.training.fit import bytes_of, digest, fit
 from lgrin.training.protocols import Fold
 from lgrin.training.results import evaluate, write_results
-
-NORMALIZE = ("train", "group")
 
 
 class Candidate(NamedTuple):
@@ -124,7 +122,11 @@ def cross_validate(
         check_whole("workers", workers)
     data = [sequences[index] for index in range(len(sequences))]
     more = dict(variants or {})
-    jobs = [_Job(candidate, data, fold, training, seed, Path(out), more) for seed in seeds for fold in folds]
+    groups = [None if one.get("group") is None else int(one.group) for one in data]
+    content = [digest(data), groups]
+    jobs = [
+        _Job(candidate, data, fold, training, seed, more).named(Path(out), content) for seed in seeds for fold in folds
+    ]
     results = {index: json.loads(job.path.read_text()) for index, job in enumerate(jobs) if job.path.exists()}
     todo = [(index, job) for index, job in enumerate(jobs) if index not in results]
     with tqdm(total=len(jobs), initial=len(results), desc=candidate.name, unit="run", disable=not progress) as bar:
@@ -177,22 +179,21 @@ class _Job(NamedTuple):
     fold: Fold
     training: Training
     seed: int
-    out: Path
     variants: dict[str, Callable[[Data], Data]]
+    path: Path = Path()
 
-    @property
-    def path(self) -> Path:
-        """The file of its result, named after everything that the result depends on."""
+    def named(self, out: Path, content: list[Any]) -> "_Job":
+        """The same with the file of its result, named after the sequences' content and all else that it depends on."""
         model = self.build()
         shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
         options = {**RECIPE, **self.candidate.options}
         network = [str(model), getattr(model, "config", None), shapes, AVERAGING]
         candidate = [self.candidate.name, options, dict(self.candidate.space), network]
-        groups = [None if data.get("group") is None else int(data.group) for data in self.sequences]
-        data = [self.fold, digest(self.sequences), groups, list(self.variants)]
-        content = json.dumps([candidate, data, self.training, self.seed], default=str)
+        data = [self.fold, *content, list(self.variants)]
+        text = json.dumps([candidate, data, self.training, self.seed], default=str)
         name = "".join(letter if letter.isalnum() else "-" for letter in self.fold.name)
-        return self.out / f"{name}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
+        short = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self._replace(path=out / f"{name}-seed{self.seed}-{short}.json")
 
     def build(self) -> Module:
         """Draws the candidate's weights."""
@@ -259,8 +260,7 @@ def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: li
             seed=job.seed,
             progress=False,
         )
-        checkpoint = WholeCheckpoints().load_checkpoint(str(path))
-    classifier.load_state_dict(checkpoint["state_dict"])
+        checkpoint = restore(classifier, path)
     states = [state for key, state in checkpoint["callbacks"].items() if key.startswith("ModelCheckpoint")]
     return {
         "classifier": classifier,
@@ -271,7 +271,4 @@ def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: li
 
 
 def _digest_weights(classifier: SequenceClassifier) -> str:
-    content = hashlib.sha256()
-    for tensor in classifier.state_dict().values():
-        content.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return content.hexdigest()[:16]
+    return hashlib.sha256(b"".join(map(bytes_of, classifier.state_dict().values()))).hexdigest()[:16]

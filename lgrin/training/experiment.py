@@ -7,7 +7,7 @@ from typing import Any
 from torch.nn import Module
 from torch_geometric.data import Data
 
-from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
 from lgrin.training.results import Evaluation, evaluate
@@ -54,5 +54,5 @@ def train_and_test(
     learn, held_out = hold_out(train, seed=seed)
     classifier = SequenceClassifier(model, num_sequences=len(learn), classes=classes, **options)
     best = fit(classifier, learn, held_out, out, seed=seed, averaging=averaging, **fit_options)
-    classifier.load_state_dict(WholeCheckpoints().load_checkpoint(str(best))["state_dict"])
+    restore(classifier, best)
     return classifier, evaluate(classifier, test)

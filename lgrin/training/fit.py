@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import BatchSampler, DistributedSampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
@@ -170,10 +171,13 @@ def digest(sequences: Sequence[Data]) -> str:
     content = hashlib.sha256()
     for data in sequences:
         for value in (data.x, data.y, data.get("frame"), data.get("mask")):
-            content.update(
-                b"none" if value is None else value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-            )
+            content.update(b"none" if value is None else bytes_of(value))
     return content.hexdigest()[:12]
+
+
+def bytes_of(tensor: Tensor) -> bytes:
+    """The content of a tensor, whatever its type."""
+    return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _trainer(
