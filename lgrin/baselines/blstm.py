@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn import LSTM, Linear
+from torch.nn import Linear
 
 from lgrin.baselines.baseline import Baseline
-from lgrin.baselines.packing import pack
+from lgrin.baselines.recurrent import BidirectionalLSTM, compact, final
 from lgrin.options import check_whole
 
 
@@ -40,10 +40,10 @@ class BLSTM(Baseline):
     def __init__(self, in_channels: int, num_nodes: int, num_classes: int, hidden_channels: int = 300) -> None:
         hidden_channels = check_whole("hidden_channels", hidden_channels)
         super().__init__(in_channels, num_nodes, num_classes, hidden_channels=hidden_channels)
-        self.lstm = LSTM(in_channels, hidden_channels, batch_first=True, bidirectional=True)
+        self.lstm = BidirectionalLSTM(in_channels, hidden_channels)
         self.head = Linear(2 * hidden_channels, num_classes)
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""
-        forwards, backwards = self.lstm(pack(x, mask))[1][0]
-        return self.head(torch.cat([forwards, backwards], dim=-1))
+        x, mask = compact(x, mask)
+        return self.head(torch.cat([final(states, mask) for states in self.lstm(x, mask)], dim=-1))

@@ -4,8 +4,8 @@ from torch import Tensor
 from torch.nn import LSTM, Dropout, Linear, ReLU, Sequential
 
 from lgrin.baselines.baseline import Baseline
-from lgrin.baselines.packing import pack
 from lgrin.baselines.parallel_conv import ParallelConv
+from lgrin.baselines.recurrent import compact, final
 
 
 class CNNLSTM(Baseline):
@@ -44,4 +44,5 @@ class CNNLSTM(Baseline):
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""
-        return self.head(self.lstm(pack(self.convolutions(x, mask), mask))[1][0][-1])
+        x, mask = compact(self.convolutions(x, mask), mask)
+        return self.head(final(self.lstm(x)[0], mask))

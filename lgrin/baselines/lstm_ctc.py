@@ -2,12 +2,11 @@
 
 import torch
 from torch import Tensor
-from torch.nn import LSTM, Linear
+from torch.nn import Linear
 from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_packed_sequence
 
 from lgrin.baselines.baseline import Baseline
-from lgrin.baselines.packing import pack
+from lgrin.baselines.recurrent import BidirectionalLSTM, compact, turn
 from lgrin.options import check_whole
 
 
@@ -74,11 +73,12 @@ class LSTMCTC(Baseline):
     def __init__(self, in_channels: int, num_nodes: int, num_classes: int, hidden_channels: int = 200) -> None:
         hidden_channels = check_whole("hidden_channels", hidden_channels)
         super().__init__(in_channels, num_nodes, num_classes, hidden_channels=hidden_channels)
-        self.lstm = LSTM(in_channels, hidden_channels, batch_first=True, bidirectional=True)
+        self.lstm = BidirectionalLSTM(in_channels, hidden_channels)
         self.head = Linear(2 * hidden_channels, 1 + num_classes)
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""
-        states, lengths = pad_packed_sequence(self.lstm(pack(x, mask))[0], batch_first=True)
-        present = torch.arange(states.size(1)) < lengths.unsqueeze(-1)
-        return one_label_likelihood(self.head(states).log_softmax(-1), present.to(x.device))
+        x, mask = compact(x, mask)
+        forwards, backwards = self.lstm(x, mask)
+        states = torch.cat([forwards, turn(backwards, mask)], dim=-1)
+        return one_label_likelihood(self.head(states).log_softmax(-1), mask)

@@ -8,7 +8,7 @@ import torch.distributed
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.graph import hide, wide
+from lgrin.graph import hide, places, wide
 from lgrin.options import check_whole
 
 
@@ -127,15 +127,31 @@ def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None =
     bias = None if first.bias is None else _side_by_side([norm.bias for norm in norms])
     mean = _side_by_side([norm.running_mean for norm in norms])
     var = _side_by_side([norm.running_var for norm in norms])
-    rows = hide(x, mask).reshape(-1, x.size(-1))
-    if first.training and (mask is not None or first.synchronized or rows.size(0) < 2):
-        out = _normalize_present(first, rows, mask, weight, bias, mean, var)
+    cudnn = torch.backends.cudnn.enabled
+    rest = (weight, bias, mean, var, first.training, first.momentum, first.eps, cudnn)
+    rows = x.reshape(-1, x.size(-1))
+    present = _present_rows(first, rows, mask)
+    if present is not None:
+        out = torch.zeros_like(rows).index_copy(0, present, torch.batch_norm(rows.index_select(0, present), *rest))
+    elif first.training and (mask is not None or first.synchronized or rows.size(0) < 2):
+        out = _normalize_present(first, hide(rows, _flat(mask)), _flat(mask), weight, bias, mean, var)
     else:
-        cudnn = torch.backends.cudnn.enabled
-        out = torch.batch_norm(rows, weight, bias, mean, var, first.training, first.momentum, first.eps, cudnn)
+        out = torch.batch_norm(hide(rows, _flat(mask)), *rest)
     if first.training:
         _store_statistics(norms, mean, var)
     return out.view(x.shape)
+
+
+def _flat(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else mask.reshape(-1)
+
+
+def _present_rows(norm: MaskedBatchNorm, rows: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Finds the rows that torch's batch norm may be given alone: where counting them costs nothing, two or more."""
+    if mask is None or not norm.training or norm.synchronized or rows.device.type != "cpu":
+        return None
+    present = None if torch.compiler.is_compiling() else places(mask)
+    return None if present is None or present.numel() < 2 else present
 
 
 def _side_by_side(vectors: list[Any]) -> Tensor:
@@ -153,10 +169,10 @@ def _normalize_present(
 ) -> Tensor:
     """Normalises ``[N, F]``, whose absent rows are 0, and moves the running statistics in place."""
     dtype, rows = rows.dtype, wide(rows)
-    present = rows.new_ones(rows.size(0)) if mask is None else mask.reshape(-1).to(rows.dtype)
+    present = rows.new_ones(rows.size(0)) if mask is None else mask.to(rows.dtype)
     sums = _over_processes(norm, torch.cat([present.sum().unsqueeze(0), rows.sum(0)]))
     count, mean = sums[0], sums[1:] / sums[0].clamp(min=1)
-    centered = hide(rows - mean, None if mask is None else mask.reshape(-1))
+    centered = hide(rows - mean, mask)
     squares = _over_processes(norm, centered.square().sum(0))
     with torch.no_grad():
         newest = norm.momentum * (count > 0).to(mean.dtype)

@@ -1,18 +1,48 @@
 """BLSTM, CNN, CNN-LSTM and LSTM-CTC against simple loops."""
 
+import pytest
 import torch
 from competitors import build, ragged
 
 from lgrin.baselines.lstm_ctc import one_label_likelihood
-from lgrin.baselines.packing import compact
+from lgrin.baselines.recurrent import compact
+
+
+def packed(lstm, x, mask):
+    """PyTorch's own bidirectional LSTM with the same weights over packed sequences."""
+    one = torch.nn.LSTM(x.size(-1), lstm.forwards.hidden_size, batch_first=True, bidirectional=True).to(x.dtype)
+    weights = dict(lstm.forwards.named_parameters())
+    weights |= {f"{name}_reverse": value for name, value in lstm.backwards.named_parameters()}
+    one.load_state_dict(weights)
+    sequences = [frames[present] for frames, present in zip(x, mask, strict=True)]
+    return one, torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
 
 
 def test_blstm_leaves_missing_frames_out():
     model, (x, mask) = build("BLSTM").double(), ragged()
-    for sequence, present, logits in zip(x, mask, model(x, mask=mask), strict=True):
-        states = model.lstm(sequence[present][None])[0][0]
-        ends = torch.cat([states[-1, :8], states[0, 8:]])
-        assert torch.allclose(logits, model.head(ends), rtol=1e-10)
+    lstm, sequences = packed(model.lstm, x, mask)
+    ends = torch.cat([*lstm(sequences)[1][0]], dim=-1)
+    assert torch.allclose(model(x, mask=mask), model.head(ends), rtol=1e-10)
+
+
+def test_lstm_ctc_leaves_missing_frames_out():
+    model, (x, mask) = build("LSTMCTC").double(), ragged()
+    lstm, sequences = packed(model.lstm, x, mask)
+    states, lengths = torch.nn.utils.rnn.pad_packed_sequence(lstm(sequences)[0], batch_first=True)
+    present = torch.arange(states.size(1)) < lengths[:, None]
+    expected = one_label_likelihood(model.head(states).log_softmax(-1), present)
+    assert torch.allclose(model(x, mask=mask), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["BLSTM", "LSTMCTC"])
+def test_an_empty_sequence_counts_as_one_frame(name):
+    model, (x, mask) = build(name).eval(), ragged()
+    x, mask = x.float(), mask.clone()
+    x[0], mask[0] = 0, False
+    one = mask.clone()
+    one[0, 0] = True
+    assert torch.isfinite(model(x, mask=mask)).all()
+    assert torch.allclose(model(x, mask=mask), model(x, mask=one), atol=1e-5)
 
 
 def test_compact_keeps_the_order():
