@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 
 from experiments import DATA_EXPERIMENTS, EXPERIMENTS, Plan
-from sources import add_arguments, is_corpus, open_archive, open_corpus
+from sources import add_arguments, open_dataset
 
 from lgrin.training import PROTOCOLS
 
@@ -28,7 +28,9 @@ def parse_arguments(arguments=None):
     parser.add_argument("--target", metavar="NAME", help="table8: the corpus to go to")
     parser.add_argument("--target-root", metavar="DIR", help="table8: its folder")
     parser.add_argument(
-        "--protocol", choices=PROTOCOLS, help="how to split (default: group where there are groups, else paper)"
+        "--protocol",
+        choices=PROTOCOLS,
+        help="how to split (default: group where there are groups, own where there are splits, else paper)",
     )
     parser.add_argument("--folds", type=int, default=5, metavar="N", help="parts, where they are drawn (%(default)s)")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of every fold (%(default)s)")
@@ -51,11 +53,7 @@ def plan(options):
     if options.experiment not in DATA_EXPERIMENTS:
         return Plan(options, Path(options.out or f"runs/reproduce/{options.experiment}"))
     out = Path(options.out or f"runs/reproduce/{options.experiment}-{options.dataset}")
-    if is_corpus(options.dataset):
-        dataset = open_corpus(options, progress=not options.no_progress)
-    else:
-        dataset, _ = open_archive(options)
-    return Plan(options, out, dataset)
+    return Plan(options, out, open_dataset(options, progress=not options.no_progress))
 
 
 def main(arguments=None):

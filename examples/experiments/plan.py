@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sources import BothSplits
+
 from experiments.compare import Setting
 from lgrin.files import write_atomically
 from lgrin.training import Training, write_results
@@ -28,7 +30,9 @@ class Plan:
     @property
     def protocol(self):
         """How sequences are split."""
-        return self.options.protocol or ("group" if self.dataset.groups else "paper")
+        if self.options.protocol:
+            return self.options.protocol
+        return "group" if self.dataset.groups else "own" if isinstance(self.dataset, BothSplits) else "paper"
 
     def recordings(self, dataset=None):
         """The sequences of a dataset at their own lengths, frames that repeat to the end marked as missing."""

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lgrin import LGrIN
 from lgrin.extras import require
-from lgrin.nn import LGrINLoss
+from lgrin.nn import LearnableAdjacency, LGrINLoss
 from lgrin.visualization import save_figure
 
 FEATURES, CLASSES, HIDDEN, CHANNELS = 4, 4, 32, 8  # of the teacher
@@ -42,6 +42,7 @@ class Combination(NamedTuple):
     normalize: str | None = None
     structure: float = 0.0
     permuted: bool = False
+    given: str | None = None
 
     def setting(self):
         """How it differs from the first."""
@@ -62,6 +63,7 @@ WORDS = {
     "normalize": "{}s normalised",
     "structure": "structure loss {}",
     "permuted": "control: labels permuted",
+    "given": "nothing learned: {} given",
 }
 
 
@@ -110,6 +112,11 @@ VARIED = (
     {"readout": "max"},
     {"layers": 2},
     {"layers": 2, "symmetric": True},
+    {"given": "the line"},
+    {"given": "the line", "sequences": 200},
+    {"given": "the line", "sequences": 1_000},
+    {"given": "the truth"},
+    {"given": "the truth", "sequences": 200},
 )
 
 
@@ -156,17 +163,25 @@ def examples(combination, seed):
 def student(combination, seed):
     """A small L-GrIN with the teacher's depth and readout."""
     torch.manual_seed(seed)
+    learned = {"init": combination.start, "symmetric": combination.symmetric, "normalize": combination.normalize}
     return LGrIN(
         FEATURES,
         combination.frames,
         CLASSES,
         branch_channels=(32,),
         num_layers=combination.layers,
-        adjacency={"init": combination.start, "symmetric": combination.symmetric, "normalize": combination.normalize},
+        adjacency=given(combination, seed) if combination.given else learned,
         readout={"parts": (combination.readout,)},
         dropout=0.0,
         input_norm=False,
     )
+
+
+def given(combination, seed):
+    """A graph that nothing trains: the truth, or the line with its frames' own edges."""
+    near = torch.nn.functional.normalize((distances(combination.frames) <= 1).float())
+    matrix = near if combination.given == "the line" else plant(combination.graph, combination.frames, seed)
+    return LearnableAdjacency(combination.frames, init=matrix).requires_grad_(False)
 
 
 def train(model, x, y, structure, epochs):

@@ -6,6 +6,7 @@ from experiments import compare, tables
 from experiments.figure4 import fig4
 from experiments.figure6 import fig6
 from experiments.figure7 import fig7
+from experiments.graphs import graphs
 from experiments.missing import missing
 from experiments.optimism import optimism
 from experiments.planted import planted
@@ -28,6 +29,7 @@ def four_columns(plan):
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
 EXPERIMENTS = {
     **{name: functools.partial(compared, name) for name in TABLES},
+    "graphs": graphs,
     "optimism": four_columns,
     "fig4": fig4,
     "fig6": fig6,
@@ -36,4 +38,4 @@ EXPERIMENTS = {
     "planted": planted,
     "missing": missing,
 }
-DATA_EXPERIMENTS = {*TABLES, "optimism", "fig4", "fig6", "fig7", "table8", "missing"}
+DATA_EXPERIMENTS = {*TABLES, "graphs", "optimism", "fig4", "fig6", "fig7", "table8", "missing"}

@@ -9,7 +9,7 @@ import copy
 from argparse import Namespace
 
 import torch
-from sources import is_corpus, open_archive, open_corpus
+from sources import open_dataset
 from torch.nn import Dropout, Linear, Sequential
 from torch.nn.functional import cross_entropy
 from torch_geometric.loader import DataLoader
@@ -56,7 +56,7 @@ def open_target(plan):
     if options.target is None:
         raise ValueError("table8 goes from --dataset to another corpus; name it: --target NAME --target-root DIR")
     chosen = Namespace(**{**vars(options), "dataset": options.target, "root": options.target_root or options.root})
-    dataset = open_corpus(chosen, plan.progress) if is_corpus(options.target) else open_archive(chosen)[0]
+    dataset = open_dataset(chosen, plan.progress)
     if dataset.num_features != plan.dataset.num_features:
         raise ValueError(
             f"--target {options.target} has {dataset.num_features} features a frame, but a network that is trained on "

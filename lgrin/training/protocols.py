@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 from lgrin.extras import require
 from lgrin.options import check_option, check_whole
 
-PROTOCOLS = ("paper", "recording", "group", "group-kfold", "sentence", "group-sentence")
+PROTOCOLS = ("paper", "recording", "group", "group-kfold", "sentence", "group-sentence", "own")
 VALIDATION = 5  # a fifth of what is not tested
 
 
@@ -41,6 +41,7 @@ def folds(protocol: str, sequences: Sequence[Data], num_folds: int = 5, seed: in
     ``group-kfold``     a part of the groups, stratified            a group
     ``sentence``        one sentence                                a sentence (``data.text``)
     ``group-sentence``  a part of the groups saying one sentence    a group, a sentence
+    ``own``             ``data.split == "test"``, once              what the data set's makers kept apart
     ==================  ==========================================  ==================================
 
     ``paper`` alone can put parts or copies of one recording on both sides.
@@ -53,7 +54,8 @@ def folds(protocol: str, sequences: Sequence[Data], num_folds: int = 5, seed: in
         seed: Draws them, and every validation split.
 
     Returns:
-        The folds. Under all but ``group-sentence``, which leaves sequences out, every sequence is tested once.
+        The folds. Under all but ``group-sentence``, which leaves sequences out, and ``own``, every sequence is tested
+        once.
 
     Raises:
         ImportError: If scikit-learn is not installed (extra ``train``).
@@ -107,6 +109,9 @@ def _tests(
             for text in dict.fromkeys(texts[chosen]):
                 test = np.flatnonzero(chosen & (texts == text))
                 yield f"part {number} sentence {text}", np.flatnonzero(~chosen & (texts != text)), test
+    elif protocol == "own":
+        splits = _units(protocol, sequences)
+        yield "own split", np.flatnonzero(splits == "train"), np.flatnonzero(splits == "test")
     else:
         for number, (rest, test) in enumerate(_parts(labels, _units(protocol, sequences), num_folds, seed)):
             yield f"part {number}", rest, test
@@ -128,7 +133,8 @@ def _with_validation(
         held = np.isin(groups, groups[by_group]), np.isin(texts, texts[by_text])
         train, validation = rest[~held[0] & ~held[1]], rest[held[0] & held[1]]
     else:
-        train, validation = (rest[part] for part in _first(labels[rest], _units(protocol, sequences)[rest], seed))
+        units = _units("recording" if protocol == "own" else protocol, sequences)
+        train, validation = (rest[part] for part in _first(labels[rest], units[rest], seed))
     return Fold(name, train.tolist(), validation.tolist(), test.tolist())
 
 
@@ -136,7 +142,7 @@ def _units(protocol: str, sequences: Sequence[Data]) -> np.ndarray:
     """What must not stand on both sides, by name, for each sequence."""
     if protocol == "paper":
         return np.arange(len(sequences))
-    field = {"recording": "recording", "sentence": "text"}.get(protocol, "group")
+    field = {"recording": "recording", "sentence": "text", "own": "split"}.get(protocol, "group")
     found = [data.get(field) for data in sequences]
     lacking = [index for index, value in enumerate(found) if value is None]
     if lacking and protocol == "recording":
@@ -145,6 +151,10 @@ def _units(protocol: str, sequences: Sequence[Data]) -> np.ndarray:
         raise ValueError(
             f"sequence {lacking[0]} has no {field}, by which protocol {protocol!r} splits; take another protocol, or "
             f"give it one"
+        )
+    if field == "split" and set(found) != {"train", "test"}:
+        raise ValueError(
+            f"protocol 'own' needs data.split to be 'train' or 'test', and some sequences of each; it is {set(found)}"
         )
     return np.array([str(int(value)) if field == "group" else str(value) for value in found])
 

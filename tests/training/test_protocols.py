@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from lgrin import LGrIN
 from lgrin.training import PROTOCOLS, Candidate, Fold, Training, cross_validate, folds, normalize_groups
 
+DRAWN = tuple(protocol for protocol in PROTOCOLS if protocol != "own")
 SMALL = Training(num_nodes=5, classes=["calm", "glad"], epochs=3, patience=2, batch_size=8)
 
 
@@ -23,6 +24,7 @@ def corpus(num_groups=5, num_texts=4, takes=2, copies=1, num_frames=5, seed=0):
             group=torch.tensor([group]),
             text=f"s{text}",
             recording=f"{group}-{text}-{label}-{take}",
+            split="train" if group < num_groups - 1 else "test",
         )
         for group in range(num_groups)
         for text in range(num_texts)
@@ -45,7 +47,7 @@ def unit(data, protocol):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from(PROTOCOLS), st.integers(4, 7), st.integers(3, 5), st.integers(1, 2), st.integers(0, 9))
+@given(st.sampled_from(DRAWN), st.integers(4, 7), st.integers(3, 5), st.integers(1, 2), st.integers(0, 9))
 def test_no_unit_stands_on_two_sides_and_nothing_is_tested_twice(protocol, num_groups, num_texts, copies, seed):
     data = corpus(num_groups, num_texts, copies=copies)
     made = folds(protocol, data, num_folds=3, seed=seed)
@@ -74,6 +76,18 @@ def test_the_papers_protocol_alone_splits_recordings():
         ]
         split[protocol] = any(sides)
     assert split == {protocol: protocol == "paper" for protocol in PROTOCOLS}
+
+
+def test_the_own_split_is_tested_once_and_validated_by_whole_recordings():
+    data = corpus(copies=2)
+    (fold,) = folds("own", data)
+    assert [index for index, one in enumerate(data) if one.split == "test"] == fold.test
+    assert sorted([*fold.train, *fold.validation, *fold.test]) == list(range(len(data)))
+    assert {data[i].recording for i in fold.train}.isdisjoint(data[i].recording for i in fold.validation)
+    for one in data:
+        one.split = "train"
+    with pytest.raises(ValueError, match=r"needs data\.split to be 'train' or 'test', and some sequences of each"):
+        folds("own", data)
 
 
 def test_folds_repeat_with_their_seed():
