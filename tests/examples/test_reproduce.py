@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import reproduce
 import soundfile
+from corpora import write
 from experiments import EXPERIMENTS
 from experiments.compare import against_first
 from experiments.tables import candidates, quoted
@@ -56,6 +57,34 @@ def test_every_experiment_runs_to_its_table(experiment, corpora, tmp_path, capsy
     assert f"`{experiment}`" in table
     if experiment in PICTURES:
         assert (tmp_path / PICTURES[experiment]).read_bytes().startswith(b"\x89PNG")
+
+
+FACES = [f"s{subject}/{kind}{subject}.avi" for subject in range(1, 5) for kind in ("an", "di", "fe", "ha", "sa", "su")]
+MOTIONS = [
+    f"{actor}_0208_t1_{emotion}.bvh"
+    for actor in ("AnBh", "DiMi", "HeGa", "LeSt")
+    for emotion in "Amusement Anger Disgust Fear Joy Neutral Pride Relief Sadness Shame Surprise".split()
+]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "dataset", "features", "names", "picture"),
+    [
+        ("table1", "rml", "dlib", FACES, None),
+        ("fig7", "rml", "dlib", FACES, "figure7.png"),
+        ("table3", "mpi", "mocap", MOTIONS, None),
+        ("fig7", "mpi", "mocap", MOTIONS, "figure7.png"),
+    ],
+)
+def test_faces_and_motions_go_the_same_way(experiment, dataset, features, names, picture, tmp_path):
+    for name in names:
+        write(tmp_path / "corpus" / name, length=8)
+    command = [experiment, "--dataset", dataset, "--root", str(tmp_path / "corpus"), "--features", features]
+    command += ["--cache", str(tmp_path / "cache"), "--protocol", "group-kfold", "--folds", "2", "--epochs", "1"]
+    result = reproduce.main([*command, "--workers", "1", "--no-progress", "--out", str(tmp_path / "out")])
+    assert result["rows"]
+    assert f"{dataset}, {len(names)} sequences" in (tmp_path / "out/table.md").read_text()
+    assert picture is None or (tmp_path / "out" / picture).stat().st_size > 10_000
 
 
 def test_a_table_that_was_interrupted_goes_on(corpora, tmp_path, monkeypatch):
