@@ -1,13 +1,11 @@
 """Figure 6: the three weights of Eq. (8), varied one at a time around the paper's choice."""
 
-import math
-
 from experiments.compare import run, show, summarize
 from experiments.tables import SPACE
 from lgrin import LGrIN
 from lgrin.extras import require
 from lgrin.training import Candidate
-from lgrin.visualization import save_figure
+from lgrin.visualization import plot_sweep, save_figure
 
 CHOICE = {"lambda_distance": 0.1, "lambda_frobenius": 0.1, "lambda_pool": 1e-4}
 SYMBOLS = {"lambda_distance": "lambda1", "lambda_frobenius": "lambda2", "lambda_pool": "lambda3"}
@@ -47,22 +45,12 @@ def candidate(weights):
 
 
 def draw(found):
-    """Accuracy and its interval against every weight, the paper's choice in red."""
+    """Accuracy and its interval against every weight, the paper's choice marked."""
     figure = require("matplotlib.figure", extra="train").Figure(figsize=(3.6 * len(found), 3.2), layout="constrained")
     panels = figure.subplots(1, len(found), sharey=True)
     for ax, (name, summaries) in zip(panels, found.items(), strict=True):
-        for place, (value, summary) in enumerate(summaries.items()):
-            estimate, low, high, _ = summary["accuracy"]
-            color = "tab:red" if value == CHOICE[name] else "tab:blue"
-            ax.errorbar(place, estimate, [[estimate - low], [high - estimate]], fmt="o", capsize=3, color=color)
-        ax.plot([summary["accuracy"].estimate for summary in summaries.values()], color="tab:blue", zorder=0)
-        ax.set_xticks(range(len(summaries)), [power(value) for value in summaries])
-        ax.set_xlabel(rf"$\lambda_{SYMBOLS[name][-1]}$")
-    panels[0].set_ylabel("accuracy")
-    figure.suptitle("in red: the paper's choice", fontsize=10)
+        intervals = {value: summary["accuracy"] for value, summary in summaries.items()}
+        plot_sweep(intervals, CHOICE[name], ax).set_xlabel(rf"$\lambda_{SYMBOLS[name][-1]}$")
+        ax.label_outer()
+    figure.suptitle("diamonds: the paper's choice", fontsize=10)
     return panels[0]
-
-
-def power(value):
-    """A power of ten, as one writes it."""
-    return f"$10^{{{round(math.log10(value))}}}$" if 0 < value < 0.1 else f"{value:g}"

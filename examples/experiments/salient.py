@@ -11,8 +11,9 @@ from lgrin.extras import require
 from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
 from lgrin.features.faces import LANDMARKS
 from lgrin.features.speech import SAMPLING_RATE, STEP, WINDOW, read_audio
+from lgrin.visualization import plot_salient_frames
+from lgrin.visualization.figure import MARK
 
-MARK = "tab:red"
 DECIBELS = 80  # from white to black
 OUTLINES = (  # which landmarks a line joins: jaw, brows, bridge and tip of the nose, eyes, lips
     *(range(first, last + 1) for first, last in ((0, 16), (17, 21), (22, 26), (27, 30), (31, 35))),
@@ -114,12 +115,5 @@ def draw_skeleton(moment, features, figure, place):
 
 
 def draw_features(moment, features, figure, place):
-    """All features over time, each from its least to its largest value, the frame marked."""
-    x, ax = moment.x.numpy(), figure.add_subplot(place)
-    low, high = np.nanmin(x, axis=0), np.nanmax(x, axis=0)
-    scaled = (x - low) / np.where(high > low, high - low, 1)
-    ax.imshow(scaled.T, aspect="auto", cmap="viridis", interpolation="nearest")
-    ax.axvspan(moment.frame - 0.5, moment.frame + 0.5, facecolor="none", edgecolor=MARK, linewidth=1.5)
-    ax.set(xlabel="frame", ylabel="feature")
-    ax.locator_params(integer=True)
-    return ax
+    """All features over time, the frame marked."""
+    return plot_salient_frames(moment.x, moment.frame, figure.add_subplot(place))

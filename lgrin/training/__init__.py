@@ -4,6 +4,7 @@ from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
 from lgrin.training.experiment import train_and_test
 from lgrin.training.fit import fit
+from lgrin.training.history import AdjacencyHistory
 from lgrin.training.predict import Prediction, predict
 from lgrin.training.protocols import PROTOCOLS, Fold, folds
 from lgrin.training.results import evaluate, write_results
@@ -11,6 +12,7 @@ from lgrin.training.splits import group_split, hold_out, stratified_split
 
 __all__ = [
     "PROTOCOLS",
+    "AdjacencyHistory",
     "Candidate",
     "Fold",
     "Prediction",

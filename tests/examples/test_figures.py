@@ -9,7 +9,7 @@ import pytest
 import reproduce
 import torch
 from experiments.figure4 import PANELS, STARTS, WithoutData, fig4, graph_of, learned_graphs, mean_distance
-from experiments.figure6 import CHOICE, VALUES, fig6, power
+from experiments.figure6 import CHOICE, VALUES, fig6
 from experiments.figure7 import best_recognised, draw_all, fig7, salient_moment
 from experiments.plan import Plan
 from experiments.salient import Moment, draw_skeleton, video_frame
@@ -83,10 +83,6 @@ def test_figure_6_trains_the_papers_choice_once_for_all_sweeps(arrays, tmp_path)
     assert len(list((tmp_path / "runs").iterdir())) == 4
     assert (tmp_path / "figure6.png").stat().st_size > 10_000
     assert all(CHOICE[name] in values for name, values in VALUES.items())
-
-
-def test_powers_of_ten_are_written_as_such():
-    assert [power(value) for value in (0.0, 1e-5, 1e-2, 0.1, 1.0)] == ["0", "$10^{-5}$", "$10^{-2}$", "0.1", "1"]
 
 
 def test_the_first_frame_wins_nothing_by_being_the_first():

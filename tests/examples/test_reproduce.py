@@ -63,7 +63,19 @@ FACES = [f"s{subject}/{kind}{subject}.avi" for subject in range(1, 5) for kind i
 MOTIONS = [
     f"{actor}_0208_t1_{emotion}.bvh"
     for actor in ("AnBh", "DiMi", "HeGa", "LeSt")
-    for emotion in "Amusement Anger Disgust Fear Joy Neutral Pride Relief Sadness Shame Surprise".split()
+    for emotion in [
+        "Amusement",
+        "Anger",
+        "Disgust",
+        "Fear",
+        "Joy",
+        "Neutral",
+        "Pride",
+        "Relief",
+        "Sadness",
+        "Shame",
+        "Surprise",
+    ]
 ]
 
 

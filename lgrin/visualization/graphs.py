@@ -1,0 +1,171 @@
+"""Pictures of learned graphs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from lgrin.extras import require
+from lgrin.options import check_whole
+from lgrin.visualization.figure import BLUE, ORANGE, axes
+
+
+def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
+    """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
+
+    Args:
+        adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
+        ax: Matplotlib axes; ``None`` makes new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed (extra ``train``).
+        ValueError: If it is no square matrix.
+
+    Example:
+        >>> plot_adjacency(torch.eye(3)).get_xlabel()
+        'speaking frame j'
+    """
+    matrix, ax = _matrix(adjacency), axes(ax)
+    image = ax.imshow(matrix.numpy(), cmap="Greys", vmin=0, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label="weight $A_{ij}$")
+    ax.set(xlabel="speaking frame j", ylabel="listening frame i")
+    return ax
+
+
+def animate_adjacency(history: Sequence[Tensor], ax: Any = None, interval: int = 100) -> Any:
+    """Shows how an adjacency matrix changed in training, all epochs on one scale.
+
+    Args:
+        history: Matrices ``[M, M]``, as :class:`lgrin.training.AdjacencyHistory` collects them.
+        ax: Matplotlib axes; ``None`` makes new ones.
+        interval: Milliseconds that each is shown.
+
+    Returns:
+        A Matplotlib animation; :func:`lgrin.visualization.save_animation` writes it, a notebook shows
+        ``animation.to_jshtml()``.
+
+    Raises:
+        ImportError: If matplotlib is not installed (extra ``train``).
+        ValueError: If there is no matrix, or one is not square.
+
+    Example:
+        >>> animation = animate_adjacency([torch.eye(3), torch.ones(3, 3)])
+        >>> len(list(animation.new_frame_seq()))
+        2
+    """
+    matrices = [_matrix(one) for one in history]
+    if not matrices:
+        raise ValueError("history is empty; train with callbacks=[AdjacencyHistory()] and pass its history")
+    ax = plot_adjacency(matrices[0], ax)
+    image = ax.images[-1]
+    image.set_clim(0, max(float(one.max()) for one in matrices) or 1)
+
+    def show(epoch: int) -> list[Any]:
+        image.set_data(matrices[epoch].numpy())
+        return [image, ax.set_title(f"after {epoch} epochs" if epoch else "at the start")]
+
+    animation = require("matplotlib.animation", extra="train").FuncAnimation
+    show(0)
+    return animation(ax.figure, show, frames=len(matrices), interval=interval)
+
+
+def plot_edge_distance(adjacency: Tensor | Module, ax: Any = None) -> Any:
+    r"""Draws the weight of edges against the frames between their ends: the mean, and the middle half of them.
+
+    .. math:: d \mapsto \{ A_{ij} : |i - j| = d \}
+
+    Args:
+        adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
+        ax: Matplotlib axes; ``None`` makes new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed (extra ``train``).
+        ValueError: If it is no square matrix.
+
+    Example:
+        >>> plot_edge_distance(torch.eye(3)).lines[0].get_ydata().tolist()
+        [1.0, 0.0, 0.0]
+    """
+    matrix, ax = _matrix(adjacency), axes(ax)
+    index = torch.arange(len(matrix))
+    distance = (index - index.unsqueeze(-1)).abs()
+    weights = [matrix[distance == apart] for apart in index]
+    low, high = (torch.stack([one.quantile(part) for one in weights]) for part in (0.25, 0.75))
+    ax.plot(index.numpy(), torch.stack([one.mean() for one in weights]).numpy(), color=BLUE, label="mean")
+    ax.fill_between(index.numpy(), low.numpy(), high.numpy(), color=BLUE, alpha=0.25, linewidth=0, label="middle half")
+    ax.set(xlabel="frames apart, $|i - j|$", ylabel="weight $A_{ij}$", ylim=(0, None))
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_timeline(adjacency: Tensor | Module, ax: Any = None, num_edges: int = 100) -> Any:
+    """Draws the heaviest edges as arcs over a line of frames, thicker and darker where an edge weighs more.
+
+    Arcs above the line go forwards in time (a frame speaks to a later one), those below go back. A frame's dot is
+    as large as the weight with which it hears itself.
+
+    Args:
+        adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
+        ax: Matplotlib axes; ``None`` makes new ones.
+        num_edges: Edges at the most.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed (extra ``train``).
+        ValueError: If it is no square matrix, or ``num_edges`` is not positive.
+
+    Example:
+        >>> ax = plot_timeline(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+        >>> [len(arcs.get_segments()) for arcs in ax.collections[:2]]  # forwards, back
+        [0, 1]
+    """
+    num_edges = check_whole("num_edges", num_edges)
+    matrix, ax = _matrix(adjacency), axes(ax)
+    largest = float(matrix.max()) or 1.0
+    apart = matrix.clone().fill_diagonal_(0)
+    weight, place = apart.flatten().sort(descending=True)
+    kept = place[: int((weight[:num_edges] > 0).sum())].flip(0)  # the heaviest last, on top
+    target, source = kept // len(matrix), kept % len(matrix)
+    arcs = require("matplotlib.collections", extra="train").LineCollection
+    faded = require("matplotlib.colors", extra="train").to_rgba
+    for title, color, chosen in (
+        ("forwards in time", BLUE, target > source),
+        ("back in time", ORANGE, target < source),
+    ):
+        parts = apart[target[chosen], source[chosen]] / largest
+        paths = [_arc(*ends).numpy() for ends in zip(source[chosen].tolist(), target[chosen].tolist(), strict=True)]
+        colors = [faded(color, 0.2 + 0.8 * part) for part in parts.tolist()]
+        lines = arcs(paths, linewidths=(0.3 + 2 * parts).tolist(), colors=colors, label=title)
+        ax.add_collection(lines)
+    frames = torch.arange(len(matrix)).numpy()
+    ax.scatter(frames, 0 * frames, s=(4 + 40 * matrix.diag() / largest).numpy(), color="black", zorder=3)
+    reach = float((target - source).abs().max()) / 2 if len(kept) else 1.0
+    ax.set(xlabel="frame", xlim=(-1, len(matrix)), ylim=(-1.1 * reach, 1.4 * reach), yticks=[])
+    ax.locator_params(axis="x", integer=True)
+    for handle, color in zip(ax.legend(loc="upper right", frameon=False).legend_handles, (BLUE, ORANGE), strict=True):
+        handle.set(color=color, linewidth=2)
+    return ax
+
+
+def _arc(source: int, target: int) -> Tensor:
+    """Points ``[32, 2]`` of a half circle from one frame to another, above the line if it goes forwards."""
+    angle = torch.linspace(0, torch.pi, 32)
+    radius, middle = (target - source) / 2, (target + source) / 2
+    return torch.stack([middle - radius * angle.cos(), radius * angle.sin()], dim=-1)
+
+
+def _matrix(adjacency: Tensor | Module) -> Tensor:
+    matrix: Tensor = adjacency() if isinstance(adjacency, Module) else adjacency
+    if matrix.dim() != 2 or matrix.size(0) != matrix.size(1) or not len(matrix):
+        raise ValueError(f"adjacency is {list(matrix.shape)}; it has to be a square matrix [M, M]")
+    return matrix.detach().float().cpu()

@@ -1,0 +1,48 @@
+"""Pictures of sequences."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from lgrin.visualization.figure import MARK, axes
+
+
+def plot_salient_frames(x: Tensor, frame: int | Tensor, ax: Any = None) -> Any:
+    """Draws all features over time, each from its least to its largest value, with frames marked (Fig. 7).
+
+    Args:
+        x: Features ``[M, P]`` of one sequence; NaN stays white.
+        frame: The frame or frames to mark, as :meth:`lgrin.LGrIN.salient_frames` finds them; those below 0 are left
+            out.
+        ax: Matplotlib axes; ``None`` makes new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed (extra ``train``).
+        ValueError: If x is not one sequence, or a frame lies behind its end.
+
+    Example:
+        >>> import torch
+        >>> plot_salient_frames(torch.rand(5, 3), 2).get_xlabel()
+        'frame'
+    """
+    if x.dim() != 2:
+        raise ValueError(f"x is {list(x.shape)}; pass the features [M, P] of one sequence")
+    frames = [int(one) for one in np.atleast_1d(np.asarray(frame)) if one >= 0]
+    if frames and max(frames) >= len(x):
+        raise ValueError(f"frame is {max(frames)}, but x has {len(x)} frames")
+    ax, values = axes(ax), x.detach().float().cpu().numpy().astype(float)
+    low, high = (bound(values, axis=0, initial=start, where=~np.isnan(values)) for bound, start in _BOUNDS)
+    scaled = (values - low) / np.where(high > low, high - low, 1)
+    ax.imshow(scaled.T, aspect="auto", cmap="viridis", interpolation="nearest", vmin=0, vmax=1)
+    for one in frames:
+        ax.axvspan(one - 0.5, one + 0.5, facecolor="none", edgecolor=MARK, linewidth=1.5)
+    ax.set(xlabel="frame", ylabel="feature")
+    ax.locator_params(integer=True)
+    return ax
+
+
+_BOUNDS = ((np.min, np.inf), (np.max, -np.inf))

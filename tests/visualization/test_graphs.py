@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lgrin.nn import LearnableAdjacency
+from lgrin.visualization import (
+    animate_adjacency,
+    plot_adjacency,
+    plot_edge_distance,
+    plot_timeline,
+    save_animation,
+    save_figure,
+)
+
+CHAIN = torch.diag(torch.tensor([1.0, 0.5, 0.25]), 1)  # frame i hears frame i + 1
+
+
+def color(ax, x, y):
+    """What a rendered picture shows at a place given in data coordinates, red, green and blue from 0 to 1."""
+    canvas = FigureCanvasAgg(ax.figure)
+    canvas.draw()
+    column, row = ax.transData.transform((x, y))
+    picture = np.asarray(canvas.buffer_rgba())
+    return picture[picture.shape[0] - 1 - int(row), int(column), :3] / 255
+
+
+def test_the_adjacency_is_drawn_as_it_is():
+    adjacency = LearnableAdjacency(4)
+    ax = Figure().add_subplot()
+    assert plot_adjacency(adjacency, ax=ax) is ax
+    assert np.array_equal(ax.images[0].get_array(), adjacency().detach().numpy())
+    assert ax.images[0].norm.vmin == 0
+
+
+def test_heavier_edges_are_darker_at_their_place_in_the_picture():
+    ax = plot_adjacency(CHAIN)
+    shades = [color(ax, source, target).mean() for target, source in ((0, 1), (1, 2), (2, 3), (3, 0))]
+    assert shades == sorted(shades)
+    assert shades[0] < 0.1
+    assert shades[-1] > 0.95
+
+
+def test_an_animation_has_one_scale_and_a_picture_an_epoch(tmp_path):
+    animation = animate_adjacency([0 * CHAIN, CHAIN, 4 * CHAIN])
+    image = animation._fig.axes[0].images[0]
+    assert image.get_clim() == (0, 4)
+    animation._func(2)
+    assert np.array_equal(image.get_array(), 4 * CHAIN)
+    save_animation(animation, tmp_path / "learning.gif")
+    assert (tmp_path / "learning.gif").read_bytes().startswith(b"GIF")
+    assert list(tmp_path.iterdir()) == [tmp_path / "learning.gif"]
+    with pytest.raises(ValueError, match=r"let it end in \.gif"):
+        save_animation(animation, tmp_path / "learning.mp4")
+
+
+def test_an_animation_of_nothing_names_the_way_out():
+    with pytest.raises(ValueError, match="AdjacencyHistory"):
+        animate_adjacency([])
+
+
+def test_weights_are_averaged_by_distance():
+    matrix = torch.tensor([[1.0, 2.0, 7.0], [4.0, 3.0, 0.0], [5.0, 2.0, 2.0]])
+    ax = plot_edge_distance(matrix)
+    assert ax.lines[0].get_ydata().tolist() == [2.0, 2.0, 6.0]
+
+
+def test_the_timeline_shows_the_heaviest_edges_by_direction():
+    matrix = CHAIN + 0.1 * CHAIN.T
+    ax = plot_timeline(matrix, num_edges=4)
+    forwards, back = ax.collections[:2]
+    assert [len(lines.get_segments()) for lines in (forwards, back)] == [1, 3]
+    first, *_, last = back.get_segments()[-1]
+    assert np.allclose([first, last], [[1, 0], [0, 0]], atol=1e-6)  # frame 1 speaks to frame 0, the heaviest edge
+    assert all(segment[:, 1].max() < 1e-6 for segment in back.get_segments())
+    assert all(segment[:, 1].min() > -1e-6 for segment in forwards.get_segments())
+    assert back.get_linewidths()[-1] > back.get_linewidths()[0]
+
+
+def test_a_timeline_without_edges_is_a_row_of_frames():
+    ax = plot_timeline(torch.zeros(3, 3))
+    assert [len(lines.get_segments()) for lines in ax.collections[:2]] == [0, 0]
+    assert len(ax.collections[2].get_offsets()) == 3
+
+
+@pytest.mark.parametrize("draw", [plot_adjacency, plot_edge_distance, plot_timeline])
+@pytest.mark.parametrize("shape", [(2, 3), (3,), (0, 0), (1, 3, 3)])
+def test_what_is_no_square_matrix_is_refused(draw, shape):
+    with pytest.raises(ValueError, match=r"has to be a square matrix \[M, M\]"):
+        draw(torch.zeros(shape))
+
+
+def test_pictures_are_written_whole(tmp_path):
+    save_figure(plot_adjacency(torch.eye(3)), tmp_path / "deep" / "a.png")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.png"]
