@@ -137,7 +137,7 @@ def plot_timeline(adjacency: Tensor | Module, ax: Any = None, num_edges: int = 1
     kept = place[: int((weight[:num_edges] > 0).sum())].flip(0)  # the heaviest last, on top
     target, source = kept // len(matrix), kept % len(matrix)
     arcs = require("matplotlib.collections", extra="train").LineCollection
-    faded = require("matplotlib.colors", extra="train").to_rgba
+    faded, directions = require("matplotlib.colors", extra="train").to_rgba, []
     for title, color, chosen in (
         ("forwards in time", BLUE, target > source),
         ("back in time", ORANGE, target < source),
@@ -145,15 +145,14 @@ def plot_timeline(adjacency: Tensor | Module, ax: Any = None, num_edges: int = 1
         parts = apart[target[chosen], source[chosen]] / largest
         paths = [_arc(*ends).numpy() for ends in zip(source[chosen].tolist(), target[chosen].tolist(), strict=True)]
         colors = [faded(color, 0.2 + 0.8 * part) for part in parts.tolist()]
-        lines = arcs(paths, linewidths=(0.3 + 2 * parts).tolist(), colors=colors, label=title)
-        ax.add_collection(lines)
+        ax.add_collection(arcs(paths, linewidths=(0.3 + 2 * parts).tolist(), colors=colors))
+        directions += ax.plot([], [], color=color, linewidth=2, label=title)
     frames = torch.arange(len(matrix)).numpy()
     ax.scatter(frames, 0 * frames, s=(4 + 40 * matrix.diag() / largest).numpy(), color="black", zorder=3)
     reach = float((target - source).abs().max()) / 2 if len(kept) else 1.0
     ax.set(xlabel="frame", xlim=(-1, len(matrix)), ylim=(-1.1 * reach, 1.4 * reach), yticks=[])
     ax.locator_params(axis="x", integer=True)
-    for handle, color in zip(ax.legend(loc="upper right", frameon=False).legend_handles, (BLUE, ORANGE), strict=True):
-        handle.set(color=color, linewidth=2)
+    ax.legend(handles=directions, loc="upper right", frameon=False)
     return ax
 
 
