@@ -7,7 +7,7 @@ nobody, whatever its features hold, and its own row of every result is 0.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -71,7 +71,7 @@ def wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
-def _present_max(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator) -> Tensor:
+def _present_max(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator: Any) -> Tensor:
     """Runs a neighbour maximum on ``[M, F]`` or ``[B, M, F]``."""
     if x.dim() == 3:
         return operator(x, neighbors, mask)[0]
@@ -492,7 +492,7 @@ def as_graph(
     return graph
 
 
-def _read_adjacency(x: Tensor, adj, edge_weight: Tensor | None, mask: Tensor | None) -> Graph:
+def _read_adjacency(x: Tensor, adj: Any, edge_weight: Tensor | None, mask: Tensor | None) -> Graph:
     if isinstance(adj, SparseTensor):
         _refuse("edge_weight", edge_weight, "a SparseTensor", "store the weights in it")
         _check_num_nodes(x, adj.sizes())
@@ -545,7 +545,7 @@ def _check_num_nodes(x: Tensor, sizes: Sequence[int]) -> None:
         )
 
 
-def _refuse(name: str, value, beside: str, way_out: str) -> None:
+def _refuse(name: str, value: object, beside: str, way_out: str) -> None:
     if value is not None:
         raise ValueError(f"{name} was given beside {beside}, which carries its own; {way_out} and leave {name} out")
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from numbers import Integral
+from typing import Any
 
 
-def check_option(name: str, value, allowed: Iterable) -> None:
+def check_option(name: str, value: object, allowed: Iterable[object]) -> None:
     """Raises unless an argument has one of its allowed values.
 
     Args:
@@ -23,7 +24,7 @@ def check_option(name: str, value, allowed: Iterable) -> None:
         raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
 
 
-def check_whole(name: str, value, minimum: int = 1) -> int:
+def check_whole(name: str, value: Any, minimum: int = 1) -> int:
     """Raises unless a number is whole and large enough, and returns it as an int.
 
     Args:

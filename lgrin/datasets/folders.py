@@ -203,7 +203,8 @@ def _frames(index: int, array: Any) -> torch.Tensor:
     try:
         if isinstance(array, torch.Tensor):
             return array.detach().cpu().to(torch.float32, copy=True)
-        return torch.tensor(np.ma.filled(np.ma.array(array, dtype=np.float32, copy=True), np.nan).copy())
+        masked: Any = np.ma
+        return torch.tensor(masked.filled(masked.array(array, dtype=np.float32, copy=True), np.nan).copy())
     except (TypeError, ValueError) as error:
         raise ValueError(f"arrays[{index}] is no [T, P] array of real numbers ({error})") from error
 

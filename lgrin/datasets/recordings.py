@@ -85,9 +85,9 @@ class RecordingDataset(SequenceDataset):
         workers: int | None = None,
         progress: bool = True,
         settings: dict[str, Any] | None = None,
-        transform: Callable | None = None,
-        pre_transform: Callable | None = None,
-        pre_filter: Callable | None = None,
+        transform: Callable[..., Any] | None = None,
+        pre_transform: Callable[..., Any] | None = None,
+        pre_filter: Callable[..., Any] | None = None,
         force_reload: bool = False,
     ) -> None:
         check_option("on_error", on_error, ON_ERROR)

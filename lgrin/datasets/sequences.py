@@ -162,10 +162,10 @@ class SequenceDataset(Sequences):
     def __init__(
         self,
         root: str,
-        settings: dict,
-        transform: Callable | None = None,
-        pre_transform: Callable | None = None,
-        pre_filter: Callable | None = None,
+        settings: dict[str, Any],
+        transform: Callable[..., Any] | None = None,
+        pre_transform: Callable[..., Any] | None = None,
+        pre_filter: Callable[..., Any] | None = None,
         force_reload: bool = False,
     ) -> None:
         described = {

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,9 +57,9 @@ class UEA(SequenceDataset):
         root: str,
         name: str,
         split: str = "train",
-        transform: Callable | None = None,
-        pre_transform: Callable | None = None,
-        pre_filter: Callable | None = None,
+        transform: Callable[..., Any] | None = None,
+        pre_transform: Callable[..., Any] | None = None,
+        pre_filter: Callable[..., Any] | None = None,
         force_reload: bool = False,
     ) -> None:
         check_option("split", split, SPLITS)
@@ -105,7 +106,7 @@ class UEA(SequenceDataset):
             sequences = [_sequence(x, y, missing) for x, y in zip(frames[split], labels, strict=True)]
             self.write(path, sequences, classes)
 
-    def _load(self, split: str, folder: str | None):
+    def _load(self, split: str, folder: str | None) -> Any:
         aeon = require("aeon.datasets", extra="train")
         return aeon.load_classification(
             self.name, split=split, extract_path=folder, load_equal_length=False, load_no_missing=False

@@ -1,5 +1,7 @@
 """The learnable adjacency, Sec. III-A and III-B."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
@@ -78,7 +80,7 @@ class LearnableAdjacency(Module):
         self.reset_parameters()
 
     @classmethod
-    def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs) -> "LearnableAdjacency":
+    def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs: Any) -> "LearnableAdjacency":
         """Starts from a matrix and keeps its dtype, and the band of it that is asked for.
 
         Args:

@@ -55,7 +55,7 @@ class GraphInception(GraphLayer):
         in_channels: int,
         branch_channels: Sequence[int] = (128, 64),
         neighborhood: str = "learned",
-        **conv_kwargs,
+        **conv_kwargs: Any,
     ) -> None:
         super().__init__(in_channels)
         check_option("neighborhood", neighborhood, NEIGHBORHOODS)

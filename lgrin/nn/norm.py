@@ -188,7 +188,8 @@ def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:
     """Adds up a value over the processes that share statistics; gradients flow to each of them."""
     if not norm.synchronized or not torch.distributed.is_initialized():
         return value  # a process without a group is alone
-    return _Total.apply(value, norm.process_group)
+    total: Any = _Total
+    return total.apply(value, norm.process_group)
 
 
 class _Total(torch.autograd.Function):
@@ -203,7 +204,8 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _Total.apply(grads[0].contiguous(), ctx.group), None
+        total: Any = _Total
+        return total.apply(grads[0].contiguous(), ctx.group), None
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from lgrin.ops.neighbor_max import gather_back, neighbor_max, neighbor_max_bande
 from lgrin.ops.window import source_dtype
 
 
-def decompositions() -> dict[Any, Callable]:
+def decompositions() -> dict[Any, Callable[..., Any]]:
     """Lists a decomposition for every operator of lgrin, for ``run_decompositions`` of an exported program.
 
     They build what the kernels avoid, ``[B, M, M, F]`` for a matrix and ``[B, M, F, 2w + 1]`` for a band: right for
@@ -26,7 +26,7 @@ def decompositions() -> dict[Any, Callable]:
         >>> any("lgrin" in str(node.target) for node in program.graph.nodes)
         False
     """
-    functions: dict[Any, Callable] = {
+    functions: dict[Any, Callable[..., Any]] = {
         neighbor_max: _dense,
         neighbor_max_banded: _banded,
         neighbor_max_edges: _edges,

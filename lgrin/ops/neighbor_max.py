@@ -6,6 +6,7 @@ A node without a neighbour gets 0, and so does an absent one; their source is on
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,10 +116,10 @@ def _(grad: Tensor, source: Tensor, reach: int) -> Tensor:
     return grad.new_empty(grad.shape)
 
 
-def _keep_source(reach_of: Callable[[Tensor], int]) -> Callable:
+def _keep_source(reach_of: Callable[[Tensor], int]) -> Callable[..., None]:
     """Makes the function that keeps what the backward pass needs; ``reach_of`` reads the reach of the second input."""
 
-    def keep(ctx, inputs, output) -> None:
+    def keep(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.reach = reach_of(inputs[1])
         ctx.save_for_backward(output[1])
         ctx.mark_non_differentiable(output[1])
@@ -126,18 +127,18 @@ def _keep_source(reach_of: Callable[[Tensor], int]) -> Callable:
     return keep
 
 
-def _backward(ctx, grad: Tensor, _) -> tuple[Tensor, None, None]:
+def _backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None, None]:
     (source,) = ctx.saved_tensors
     if grad.dim() == 2:
         return gather_back(grad[None], source[None], ctx.reach)[0], None, None
     return gather_back(grad, source, ctx.reach), None, None
 
 
-def _keep_place(ctx, inputs, output) -> None:
+def _keep_place(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.save_for_backward(inputs[1])
 
 
-def _backward_of_backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+def _backward_of_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
     (source,) = ctx.saved_tensors
     return torch.nn.functional.pad(grad, (0, 0, 0, 1)).gather(1, source.long()), None, None
 
