@@ -46,5 +46,6 @@ def hide_inherited(app, what, name, obj, skip, options):
 
 
 def setup(app):
+    """Connects both to Sphinx."""
     app.connect("config-inited", lambda app, config: copy_notebooks(app))
     app.connect("autodoc-skip-member", hide_inherited)
