@@ -48,6 +48,9 @@ def places(mask: Tensor) -> Tensor:
     Args:
         mask: Bool ``[*]``.
 
+    Returns:
+        The numbers of these entries.
+
     Example:
         >>> places(torch.tensor([[True, False], [True, True]])).tolist()
         [0, 2, 3]

@@ -13,7 +13,7 @@ import torch
 import lgrin
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)])
 
 
 def test_import_loads_torch_and_pyg_and_nothing_heavier():

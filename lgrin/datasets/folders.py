@@ -39,6 +39,15 @@ class FolderDataset(RecordingDataset):
         SignalError: For the first broken file, unless ``on_error="skip"``.
         ValueError: If the table lacks a column or a value, lists a file twice or one that the features do not read, or
             only some files have a group.
+
+    Example:
+        >>> import tempfile, soundfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> soundfile.write(root / "a.wav", np.random.default_rng(0).normal(0, 0.1, 8_000), 16_000)
+        >>> _ = (root / "labels.csv").write_text("path,label,group\\na.wav,calm,anna\\n")
+        >>> dataset = FolderDataset(root, Speech(), labels=root / "labels.csv", progress=False)
+        >>> dataset.classes, dataset.groups
+        (['calm'], ['anna'])
     """
 
     example = "angry/clip"

@@ -66,6 +66,19 @@ class RecordingDataset(SequenceDataset):
         ImportError: If a library is not installed, with the extra that brings it.
         SignalError: Under ``on_error="raise"``, for the first file that is broken.
         ValueError: If an option is unknown, or what was fetched is not what was published.
+
+    Example:
+        >>> import tempfile, numpy, soundfile
+        >>> from lgrin.features import Speech
+        >>> class Shouts(RecordingDataset):
+        ...     def parse(self, path):
+        ...         speaker, label = path.stem.split("-")
+        ...         return Recording(label, group=speaker)
+        >>> root = Path(tempfile.mkdtemp())
+        >>> soundfile.write(root / "anna-loud.wav", numpy.random.default_rng(0).normal(0, 0.1, 8_000), 16_000)
+        >>> dataset = Shouts(root, Speech(), progress=False)
+        >>> dataset.classes, dataset.groups, dataset[0].x.shape
+        (['loud'], ['anna'], torch.Size([48, 34]))
     """
 
     example: ClassVar[str] = ""

@@ -157,6 +157,18 @@ class SequenceDataset(Sequences):
         pre_transform: Applied before saving.
         pre_filter: Chooses what is saved.
         force_reload: Whether to process again.
+
+    Example:
+        >>> import tempfile
+        >>> class Two(SequenceDataset):
+        ...     processed_file_names = ["two.pt"]
+        ...     def process(self):
+        ...         sequences = [sequence(torch.rand(5, 3), None, label) for label in (0, 1)]
+        ...         self.write(self.processed_paths[0], sequences, ["calm", "glad"])
+        >>> dataset = Two(tempfile.mkdtemp(), settings={})
+        >>> dataset.read(dataset.processed_paths[0])
+        >>> dataset.classes, dataset.num_frames
+        (['calm', 'glad'], 5)
     """
 
     def __init__(

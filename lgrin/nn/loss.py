@@ -73,6 +73,10 @@ class StructureLoss(Module):
         lambda_frobenius: Price of weight, the paper's lambda_2.
         reduction: ``"sum"`` (the paper) or ``"mean"`` (the released code).
 
+    Shapes:
+        - **adj:** non-negative ``[M, M]``, or a :class:`lgrin.graph.BandedGraph`
+        - **output:** a scalar
+
     Raises:
         ValueError: If the reduction is unknown.
 

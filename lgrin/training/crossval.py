@@ -33,6 +33,11 @@ class Candidate(NamedTuple):
         build: Called with features P, frames M and classes C after the random numbers were seeded.
         options: Arguments of :class:`SequenceClassifier` that differ from the recommended recipe.
         space: For arguments of :class:`SequenceClassifier` the values to choose from.
+
+    Example:
+        >>> from lgrin.baselines import BLSTM
+        >>> Candidate("BLSTM", BLSTM, options={"weight_decay": 0.0}, space={"lr": [0.01, 0.003]}).name
+        'BLSTM'
     """
 
     name: str

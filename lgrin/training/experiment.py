@@ -50,6 +50,15 @@ def train_and_test(
     Raises:
         FileExistsError: If ``out`` holds a run already that is not to be resumed.
         ValueError: If a sequence cannot be trained on, with its index and the reason.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from lgrin import LGrIN
+        >>> data = [Data(x=torch.randn(5, 3) + i % 2, y=torch.tensor([i % 2])) for i in range(24)]
+        >>> out = tempfile.mkdtemp()
+        >>> _, found = train_and_test(LGrIN(3, 5, 2), data[:20], data[20:], out, epochs=1, progress=False)
+        >>> found.confusion.shape
+        torch.Size([2, 2])
     """
     learn, held_out = hold_out(train, seed=seed)
     classifier = SequenceClassifier(model, num_sequences=len(learn), classes=classes, **options)

@@ -86,6 +86,14 @@ def fit(
         TypeError: If a label is no whole number.
         ValueError: If a sequence cannot be trained on, with its index and the reason, the batch cannot be shared
             evenly, or the run to resume was started with other data or settings (``epochs`` may grow).
+
+    Example:
+        >>> import tempfile
+        >>> from lgrin import LGrIN
+        >>> data = [Data(x=torch.randn(5, 3) + i % 2, y=torch.tensor([i % 2])) for i in range(24)]
+        >>> classifier = SequenceClassifier(LGrIN(3, 5, 2), num_sequences=20)
+        >>> fit(classifier, data[:20], data[20:], tempfile.mkdtemp(), epochs=1, progress=False).name
+        'best.ckpt'
     """
     epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
     patience = check_whole("patience", patience)

@@ -52,6 +52,12 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
     Raises:
         TypeError: If a label is no whole number.
         ValueError: If a sequence cannot be evaluated, with its index and the reason.
+
+    Example:
+        >>> from lgrin import LGrIN
+        >>> data = [Data(x=torch.randn(5, 3), y=torch.tensor([i % 2])) for i in range(4)]
+        >>> evaluate(SequenceClassifier(LGrIN(3, 5, 2), num_sequences=4), data).probabilities.shape
+        torch.Size([4, 2])
     """
     num_classes = classifier.model.num_classes
     validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.model.in_channels)
