@@ -40,6 +40,7 @@ def test_every_python_block_of_the_pages_runs(page):
     if page.name == "README.md":
         assert scope["adjacency"].weight.grad.abs().sum() > 0
         assert scope["h"].shape == (20, 32)
+        assert scope["classifier"].score(*scope["load_japanese_vowels"](split="test")) >= 0.98
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

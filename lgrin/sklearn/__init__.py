@@ -1,0 +1,5 @@
+"""L-GrIN as a scikit-learn estimator."""
+
+from lgrin.sklearn.classifier import LGrINClassifier
+
+__all__ = ["LGrINClassifier"]

@@ -1,0 +1,357 @@
+"""The classifier for scikit-learn."""
+
+import logging
+import pickle
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from math import isqrt
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zipfile import is_zipfile
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from lgrin.extras import require
+from lgrin.files import write_atomically
+from lgrin.models import LGrIN
+from lgrin.options import check_whole
+from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
+from lgrin.training.checkpoints import restore
+from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.experiment import AVERAGING, RECIPE
+from lgrin.training.fit import fit
+from lgrin.training.splits import hold_out
+from lgrin.transforms import Resample, from_settings
+
+base = require("sklearn.base", extra="train")
+multiclass = require("sklearn.utils.multiclass", extra="train")
+validation = require("sklearn.utils.validation", extra="train")
+
+FORMAT = "lgrin.sklearn.LGrINClassifier, version 1"
+MOST_PARAMETERS = 120_000
+ENOUGH_NODES = 32  # frames that are kept whatever the parameters
+FEWEST_NODES = 2  # a batch norm cannot learn from one frame
+VALIDATION = 0.2
+BATCH = 128
+
+
+class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[name-defined]
+    r"""Classifies sequences of any length with an :class:`lgrin.LGrIN` and learns the graph over their frames.
+
+    Every sequence is stretched to M frames (:class:`lgrin.transforms.Resample`), standardised by the training
+    sequences and classified by a network that is trained by the recipe of :func:`lgrin.training.train_and_test`: a
+    fifth of the training sequences is held out, and the epoch with the lowest loss on it is kept. A class with a single
+    sequence stays in training; where nothing can be held out, the training loss decides.
+
+    Args:
+        n_channels: Channels of a matrix X ``[n, channels * time]``, one after the other in each row; other kinds of X
+            say it themselves.
+        num_nodes: Frames of the graph, M. ``None`` takes the length of the longest training sequence, or fewer where
+            the network would have more than 120,000 parameters, though not below 32: with the default widths that is up
+            to 192 frames for 1 channel and 2 classes, 156 for 12 channels and 9 classes, 46 for 60 and 11.
+        branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`.
+        dropout: Probability of dropping a channel in the head.
+        lr: Learning rate of Adam.
+        weight_decay: Decoupled weight decay.
+        epochs: Passes over the training sequences at the most.
+        patience: Epochs without a lower validation loss after which to stop.
+        batch_size: Sequences per step.
+        device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``; predictions are made on the CPU.
+        verbose: Whether to show a progress bar.
+        random_state: Draws weights, validation split, batches and dropout. A whole number makes fits repeat on a CPU;
+            ``None`` draws it from NumPy's generator. PyTorch's generator is left as it was.
+
+    Attributes:
+        classes_: The classes, ``[C]``, in order.
+        adjacency_: The learned graph, ``[M, M]``, ``adjacency_[target, source]``.
+        n_features_in_: Channels, or the columns of a matrix.
+        classifier_: The trained :class:`lgrin.training.SequenceClassifier`.
+
+    Shapes:
+        - **X:** array ``[n, channels, time]``, list of arrays ``[channels, time]``, or matrix ``[n, channels * time]``.
+          A frame with NaN in any channel is missing and reaches nothing.
+        - **y:** ``[n]``, numbers or strings
+
+    Source:
+        The estimator follows scikit-learn's conventions; X has the layout of aeon.
+
+    Example:
+        >>> X, y = np.random.default_rng(0).normal(size=(20, 3, 15)), np.arange(20) % 2
+        >>> X[y == 1, 0] += 2
+        >>> classifier = LGrINClassifier(epochs=5, random_state=0).fit(X, np.array(["calm", "glad"])[y])
+        >>> classifier.predict(X[:2]).tolist(), classifier.adjacency_.shape
+        (['calm', 'glad'], (15, 15))
+    """
+
+    def __init__(
+        self,
+        n_channels: int = 1,
+        *,
+        num_nodes: int | None = None,
+        branch_channels: Sequence[int] = (128, 64),
+        dropout: float = 0.5,
+        lr: float = RECIPE["lr"],
+        weight_decay: float = RECIPE["weight_decay"],
+        epochs: int = 150,
+        patience: int = 50,
+        batch_size: int = 32,
+        device: str = "auto",
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.n_channels = n_channels
+        self.num_nodes = num_nodes
+        self.branch_channels = branch_channels
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> "LGrINClassifier":
+        """Learns the graph and the classes.
+
+        Args:
+            X: Training sequences; see the class.
+            y: Their classes ``[n]``.
+            groups: ``[n]``, the speaker, subject or recording of each; validation holds whole groups out.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ValueError: If X or y cannot be trained on, with the index of the first offender, or an option is out of
+                range.
+        """
+        sequences = read_sequences(self, X)
+        classes, labels = encode(y, "y", len(sequences))
+        multiclass.check_classification_targets(y)
+        if len(classes) < 2:
+            raise ValueError(f"y holds one class, {classes.tolist()[0]!r}; a classifier needs two or more")
+        members = None if groups is None else encode(groups, "groups", len(sequences))[1]
+        seed = self._seed()
+        generators = range(torch.cuda.device_count())
+        with torch.random.fork_rng(generators), _quiet(), TemporaryDirectory() as folder:
+            torch.manual_seed(seed)
+            model = self._model(sequences, len(classes))
+            resample = Resample(model.num_nodes)
+            learn, held_out = _hold_out(to_graphs(sequences, resample, labels, members), seed)
+            classifier = SequenceClassifier(
+                model,
+                num_sequences=len(learn),
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                classes=classes.tolist(),
+                transform=resample.settings,
+            )
+            best = fit(
+                classifier,
+                learn,
+                held_out,
+                folder,
+                epochs=self.epochs,
+                batch_size=_batch_size(self.batch_size, len(learn)),
+                patience=self.patience,
+                averaging=AVERAGING,
+                seed=seed,
+                device=self.device,
+                progress=bool(self.verbose),
+            )
+            restore(classifier, best)
+        classifier.trainer = None
+        self.classes_, self.classifier_ = classes, classifier.eval()
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Names the most probable class of each sequence, ``[n]``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If X does not fit the training sequences.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Computes the probability of each class, ``[n, C]``, in the order of ``classes_``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If X does not fit the training sequences.
+        """
+        return self._run("forward", X).softmax(-1).numpy()
+
+    def embed(self, X: Any) -> np.ndarray:
+        """Computes what the head of the network sees of each sequence, ``[n, F]``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If X does not fit the training sequences.
+        """
+        return self._run("embed", X).numpy()
+
+    @property
+    def adjacency_(self) -> np.ndarray:
+        """The learned graph, ``[M, M]``."""
+        validation.check_is_fitted(self)
+        return self.classifier_.model.adjacency().detach().numpy()
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted estimator to one file, whole or not at all.
+
+        The file holds tensors and plain values, and reading it runs no code.
+
+        Args:
+            path: The file.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            TypeError: If a parameter or class is no plain value.
+        """
+        validation.check_is_fitted(self)
+        plain = {name: _plain(name, value) for name, value in self.get_params().items()}
+        fitted = {name: getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_")}
+        content = {
+            "format": FORMAT,
+            "parameters": plain,
+            "classes": _plain("classes_", self.classes_),
+            "dtype": self.classes_.dtype.str,
+            "fitted": {name: _plain(name, value) for name, value in fitted.items() if value is not None},
+            "classifier": dict(self.classifier_.hparams),
+            "weights": self.classifier_.state_dict(),
+        }
+        write_atomically(path, lambda name: torch.save(content, name))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "LGrINClassifier":
+        """Reads an estimator that :meth:`save` wrote.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The fitted estimator.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            ValueError: If it is damaged or was written by something else.
+        """
+        content = _open(path)
+        estimator = cls(**content["parameters"])
+        for name, value in content["fitted"].items():
+            setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
+        estimator.classes_ = np.array(content["classes"], content["dtype"])
+        estimator.classifier_ = SequenceClassifier(**content["classifier"]).eval()
+        estimator.classifier_.load_state_dict(content["weights"])
+        return estimator
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _seed(self) -> int:
+        generator = validation.check_random_state(self.random_state)
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(generator.randint(np.iinfo(np.int32).max))
+
+    def _model(self, sequences: list[np.ndarray], num_classes: int) -> LGrIN:
+        """Draws the weights of a network that is as long as the sequences, or as long as it may be."""
+        in_channels = len(sequences[0])
+        options: dict[str, Any] = {name: _plain(name, getattr(self, name)) for name in ("branch_channels", "dropout")}
+        if self.num_nodes is not None:
+            return LGrIN(in_channels, self.num_nodes, num_classes, **options)
+        longest = max(FEWEST_NODES, *(sequence.shape[1] for sequence in sequences))
+        with torch.device("meta"):
+            smallest = LGrIN(in_channels, 1, num_classes, **options)
+        spare = MOST_PARAMETERS - sum(weight.numel() for weight in smallest.parameters()) + 2  # for M * M + M
+        affordable = (isqrt(1 + 4 * spare) - 1) // 2 if spare > 0 else 0
+        return LGrIN(in_channels, min(longest, max(affordable, ENOUGH_NODES)), num_classes, **options)
+
+    @torch.no_grad()
+    def _run(self, method: str, X: Any) -> Tensor:
+        """Calls a method of the network, in float64, so that a result does not depend on what else X holds."""
+        validation.check_is_fitted(self)
+        resample = from_settings(self.classifier_.hparams["transform"])
+        model, normalize = (deepcopy(part).double() for part in (self.classifier_.model, self.classifier_.normalize))
+        data = to_graphs(read_sequences(self, X, model.in_channels), resample)
+        results = []
+        for start in range(0, len(data), BATCH):
+            batch = data[start : start + BATCH]
+            x = normalize(torch.stack([one.x for one in batch]).double())
+            mask = torch.stack([one.mask for one in batch]) if "mask" in batch[0] else None
+            results.append(getattr(model, method)(x, mask=mask))
+        return torch.cat(results)
+
+
+def _hold_out(data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
+    """Holds out what :func:`hold_out` does, or else as much as leaves every class a group or sequence to train on."""
+    try:
+        return hold_out(data, seed=seed)
+    except ValueError:  # a class would be left without a training sequence
+        labels = np.array([int(one.y) for one in data])
+        units = np.array([int(one.get("group", index)) for index, one in enumerate(data)])
+        units = np.arange(len(data)) if len(np.unique(units)) == 1 else units
+    held = np.zeros(len(data), dtype=bool)
+    for unit in np.random.default_rng(seed).permutation(np.unique(units)):
+        more = held | (units == unit)
+        if held.mean() < VALIDATION and set(labels[~more]) == set(labels):
+            held = more
+    learn, held_out = ([data[index] for index in np.flatnonzero(part)] for part in (~held, held))
+    return learn, held_out or learn
+
+
+def _batch_size(wanted: int, count: int) -> int:
+    """The largest size up to the wanted one that leaves no batch of a single sequence, which may be a single frame."""
+    wanted = check_whole("batch_size", wanted)
+    return next((size for size in range(wanted, 1, -1) if count % size != 1), wanted)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning from telling what it does and what it would recommend."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Turns NumPy's arrays and numbers into Python's."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    parts = value if isinstance(value, list | tuple) else [value]
+    if not all(part is None or isinstance(part, str | bool | int | float) for part in parts):
+        raise TypeError(f"{name} is {value!r}; it has to be a number, a string or a list of them to be kept in a file")
+    return value
+
+
+def _open(path: str | Path) -> dict[str, Any]:
+    """Reads a file of an estimator and checks that it is one."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True) if is_zipfile(path) else None
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"file {path} is damaged or was not written by LGrINClassifier.save; fit and save it again")
+    return content
