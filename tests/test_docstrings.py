@@ -20,6 +20,8 @@ MODULES = [
             "loader",
             "models",
             "nn",
+            "sklearn",
+            "aeon",
             "training",
             "transforms",
             "validate",
