@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from lgrin.arguments import check_features, check_index, check_nodes
+from lgrin.arguments import check_features, check_index, check_nodes, stand_in
 
 
 def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
     """Raises if a present frame holds NaN or infinity.
 
     Args:
-        x: Features ``[*, F]``.
+        x: Features ``[*, F]``, or frames of any shape, ``[*, ...]``.
         mask: Bool ``[*]``, the frames that are present; ``None`` means all.
         name: What the error calls the features.
 
@@ -32,7 +32,7 @@ def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
     """
     bad = ~torch.isfinite(x)
     if mask is not None:
-        bad = bad & mask.unsqueeze(-1)
+        bad = bad & mask.view(*mask.shape, *[1] * (x.dim() - mask.dim()))
     if bad.any():
         first = bad.nonzero()[0].tolist()
         raise ValueError(
@@ -146,7 +146,7 @@ def batch(
         data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``.
         num_nodes: Frames per sequence of the model, M.
         num_classes: Classes, C; ``None`` skips the labels.
-        in_channels: Features per frame, P; ``None`` takes any number.
+        in_channels: Features per frame, P; ``None`` takes frames of any shape, ``x [N, ...]``, as an encoder does.
         training: Whether batch norm will take statistics from this batch.
 
     Raises:
@@ -157,10 +157,12 @@ def batch(
     Example:
         >>> batch(Data(x=torch.rand(3, 2), y=torch.tensor([1])), num_nodes=3, num_classes=2)
     """
-    check_features(data.get("x"))
-    mask, frame, y = data.get("mask"), data.get("frame"), data.get("y")
+    x, mask, frame, y = data.get("x"), data.get("mask"), data.get("frame"), data.get("y")
+    if in_channels is None:
+        x = stand_in(x, leading=1)
+    check_features(x)
     batch_size = data.num_graphs if data.get("batch") is not None else 1
-    check_nodes(data.get("x"), frame, _batch_vector(data), mask, batch_size)
+    check_nodes(x, frame, _batch_vector(data), mask, batch_size)
     if in_channels is not None and data.x.size(-1) != in_channels:
         raise ValueError(
             f"x has {data.x.size(-1)} features a frame, but in_channels={in_channels}; build the model for them"
@@ -190,7 +192,7 @@ def dataset(
         data: Sequences, as for :func:`batch`.
         num_nodes: Frames per sequence of the model, M.
         num_classes: Classes, C; ``None`` skips the labels.
-        in_channels: Features per frame, P; ``None`` takes any number.
+        in_channels: Features per frame, P; ``None`` takes frames of any shape.
 
     Raises:
         TypeError: If labels are not whole numbers.

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Identity, Module
 from torch_geometric.data import Data
 
 from lgrin import validate
@@ -23,8 +23,8 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
     r"""Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
 
     The features are standardised by statistics that :meth:`fit_normalization` takes from training data and that the
-    checkpoint carries. The checkpoint also holds the keywords of the model, so that
-    ``SequenceClassifier.load_from_checkpoint(path)`` needs nothing else; it loads with ``weights_only=True``.
+    checkpoint carries; frames for an encoder go to it as they are. The checkpoint also holds the keywords of the model,
+    so that ``SequenceClassifier.load_from_checkpoint(path)`` needs nothing else; it loads with ``weights_only=True``.
 
     Args:
         model: A model with ``in_channels``, ``num_nodes`` and ``num_classes`` that is called like
@@ -41,7 +41,8 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             checkpoint keeps both, so that :func:`lgrin.training.predict` can do the same to another file.
 
     Shapes:
-        - **batch:** ``x [N, P]``, ``y [B]``, and ``frame [N]``, ``mask [N]`` where there are any
+        - **batch:** ``x [N, P]`` (``[N, ...]`` for a model with an encoder), ``y [B]``, and ``frame [N]``, ``mask [N]``
+          where there are any
         - **output:** logits ``[B, C]``
 
     Raises:
@@ -91,15 +92,21 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             }
         )
         self.model = network
-        self.normalize = Standardize(network.in_channels)
+        self.normalize = Identity() if self.frame_channels is None else Standardize(self.frame_channels)
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
         num_classes = network.num_classes
         self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")
         self.val_uar = classification.MulticlassRecall(num_classes, average="macro")
 
+    @property
+    def frame_channels(self) -> int | None:
+        """Features of a frame, P, that the model takes; ``None`` where an encoder takes frames of any shape."""
+        return getattr(self.model, "frame_channels", self.model.in_channels)
+
     def fit_normalization(self, sequences: Iterable[Data]) -> None:
         """Takes the statistics of the features from training sequences, and from no others."""
-        self.normalize.fit(sequences)
+        if isinstance(self.normalize, Standardize):
+            self.normalize.fit(sequences)
 
     def setup(self, stage: str) -> None:
         """Shares the statistics of batch norms among the processes that train together."""

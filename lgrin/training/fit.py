@@ -98,7 +98,7 @@ def fit(
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     model = classifier.model
     for sequences in (train, validation):
-        validate.dataset(sequences, model.num_nodes, model.num_classes, model.in_channels)
+        validate.dataset(sequences, model.num_nodes, model.num_classes, classifier.frame_channels)
     last = Path(out) / "checkpoints" / "last.ckpt"
     if last.exists() and not resume:
         raise FileExistsError(f"{out} holds a run already; pass resume=True to go on with it, or another folder")

@@ -54,7 +54,7 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
         ValueError: If a sequence cannot be evaluated, with its index and the reason.
     """
     num_classes = classifier.model.num_classes
-    validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.model.in_channels)
+    validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.frame_channels)
     classifier.eval()
     loader = DataLoader(sequences, batch_size)
     probabilities = torch.cat([classifier(batch.to(classifier.device)).softmax(-1).cpu() for batch in loader])
