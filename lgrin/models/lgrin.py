@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Dropout, Linear, Module, ModuleList, PReLU, Sequential
+from torch.nn import Module, ModuleList
 from torch_geometric.nn.inits import reset
 
 from lgrin.arguments import check_nodes, stand_in
 from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
 from lgrin.models.encode import encode
+from lgrin.models.head import make_head, reset_head
 from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm
 from lgrin.nn.pool import Sequences
 from lgrin.options import check_whole
@@ -58,6 +59,7 @@ class LGrIN(Module):
 
     Attributes:
         config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a module.
+        embed_channels: What the head sees of a sequence, F.
 
     Shapes:
         - **x:** ``[B, M, P]``, ``[M, P]``, or flat ``[N, P]`` beside ``batch``; with an encoder ``[B, M, ...]``, or
@@ -129,9 +131,8 @@ class LGrIN(Module):
             self.layers.append(layer)
             channels = layer.out_channels
         with torch.no_grad():
-            width = self.readout(torch.zeros(1, num_nodes, channels)).size(-1)
-        self.head = _head(width, head_channels, num_classes, dropout)
-        self._reset_head()
+            self.embed_channels = self.readout(torch.zeros(1, num_nodes, channels)).size(-1)
+        self.head = make_head(self.embed_channels, head_channels, num_classes, dropout)
 
     @classmethod
     def paper(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
@@ -184,7 +185,7 @@ class LGrIN(Module):
         for module in (self.adjacency, self.readout, self.input_norm, *self.layers):
             if module is not None:
                 module.reset_parameters()
-        self._reset_head()
+        reset_head(self.head)
 
     def forward(
         self,
@@ -313,14 +314,6 @@ class LGrIN(Module):
             )
         return as_graph(x, self.adjacency.graph(frame, batch, mask, batch_size))
 
-    def _reset_head(self) -> None:
-        for module in self.head:
-            if isinstance(module, Linear):
-                torch.nn.init.xavier_uniform_(module.weight)
-                torch.nn.init.zeros_(module.bias)
-            elif isinstance(module, PReLU):
-                module.reset_parameters()
-
 
 def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
@@ -333,14 +326,6 @@ def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mappi
             f"{name} was built for {size} nodes, but num_nodes={num_nodes}; build both for the same number"
         )
     return value
-
-
-def _head(width: int, head_channels: int | None, num_classes: int, dropout: float) -> Sequential:
-    if head_channels is None:
-        return Sequential(Dropout(dropout), Linear(width, num_classes))
-    return Sequential(
-        Linear(width, head_channels), Dropout(dropout), PReLU(head_channels), Linear(head_channels, num_classes)
-    )
 
 
 def _leading(batch: Tensor | None, edge_index: Any) -> int:

@@ -170,8 +170,9 @@ def digest(sequences: Sequence[Data]) -> str:
     """A short name for exactly these sequences."""
     content = hashlib.sha256()
     for data in sequences:
-        for value in (data.x, data.y, data.get("frame"), data.get("mask")):
-            content.update(b"none" if value is None else bytes_of(value))
+        for nodes in data.node_stores:  # one for each modality
+            for value in (nodes.x, data.y, nodes.get("frame"), nodes.get("mask")):
+                content.update(b"none" if value is None else bytes_of(value))
     return content.hexdigest()[:12]
 
 

@@ -153,10 +153,13 @@ def test_it_runs_under_autocast_and_exports():
     with torch.autocast("cpu", torch.bfloat16):
         assert (model(x) - model(x).float()).abs().max() < 0.1
         assert model(x, mask=torch.rand(3, 5) > 0.3).isfinite().all()
-    program = torch.export.export(model, (x,), dynamic_shapes={"x": {0: torch.export.Dim.DYNAMIC}})
+    batch = {0: torch.export.Dim.DYNAMIC}
+    mask = torch.ones(3, 5, dtype=torch.bool)
+    program = torch.export.export(model, (x,), {"mask": mask}, dynamic_shapes={"x": batch, "mask": batch})
     for batch_size in (2, 9):
-        x = frames(batch_size, 5)
-        assert torch.allclose(program.module()(x), model(x), atol=1e-6)
+        x, mask = frames(batch_size, 5), torch.rand(batch_size, 5) > 0.3
+        x[~mask] = torch.nan
+        assert torch.allclose(program.module()(x, mask=mask), model(x, mask=mask), atol=1e-6)
 
 
 def test_an_explainer_finds_edges_behind_an_encoder():
