@@ -28,6 +28,39 @@ def check_features(x: Any) -> None:
         raise ValueError(f"x has shape {list(x.shape)}; node features are [N, F], [M, F] or [B, M, F]")
 
 
+def stand_in(x: Any, leading: int, num_channels: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Makes what has the shape of the features that frames will be encoded to, and no content.
+
+    With it everything can be checked before an encoder runs and takes statistics.
+
+    Args:
+        x: Frames ``[*, ...]``.
+        leading: How many dimensions count nodes, the star.
+        num_channels: Features of an encoded frame, P; ``None`` takes the last dimension of a frame, 1 if it has none.
+        dtype: Of the features, where frames are no floating numbers.
+
+    Returns:
+        ``[*, P]``, without memory of its own.
+
+    Raises:
+        TypeError: If x is no tensor.
+        ValueError: If it has too few dimensions.
+
+    Example:
+        >>> stand_in(torch.rand(2, 5, 40, 16), leading=2, num_channels=64).shape
+        torch.Size([2, 5, 64])
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is a {type(x).__name__}; frames for an encoder are a tensor")
+    if x.dim() < leading:
+        raise ValueError(
+            f"x has shape {list(x.shape)}; frames for an encoder are [B, M, ...], or flat [N, ...] beside batch"
+        )
+    kind = x.dtype if x.is_floating_point() else dtype
+    width = [1, *x.shape[leading:]][-1] if num_channels is None else num_channels
+    return x.new_zeros((), dtype=kind).expand(*x.shape[:leading], width)
+
+
 def check_mask(x: Tensor, mask: Tensor | None) -> None:
     """Raises unless a mask is bool and has the leading shape of x.
 

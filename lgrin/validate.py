@@ -4,20 +4,21 @@
 training and estimators call these functions instead, once, where the data comes in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data, HeteroData
 
-from lgrin.arguments import check_features, check_index, check_nodes
+from lgrin.arguments import check_features, check_index, check_nodes, stand_in
 
 
 def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
     """Raises if a present frame holds NaN or infinity.
 
     Args:
-        x: Features ``[*, F]``.
+        x: Features ``[*, F]``, or frames of any shape, ``[*, ...]``.
         mask: Bool ``[*]``, the frames that are present; ``None`` means all.
         name: What the error calls the features.
 
@@ -32,7 +33,7 @@ def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
     """
     bad = ~torch.isfinite(x)
     if mask is not None:
-        bad = bad & mask.unsqueeze(-1)
+        bad = bad & mask.view(*mask.shape, *[1] * (x.dim() - mask.dim()))
     if bad.any():
         first = bad.nonzero()[0].tolist()
         raise ValueError(
@@ -122,31 +123,41 @@ def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> Non
         ...
         ValueError: sequence 1 has no present frame; leave it out
     """
-    if batch is None:
-        count = torch.ones(batch_size) if mask is None else mask.reshape(batch_size, -1).sum(-1)
-    else:
-        if batch.numel() and bool((batch[1:] < batch[:-1]).any()):
-            raise ValueError("batch is not sorted; put the nodes of a sequence next to each other")
-        _check_range(batch, batch_size, "batch", f"with batch_size={batch_size} it is one of 0..{batch_size - 1}")
-        count = torch.bincount(batch if mask is None else batch[mask], minlength=batch_size)
+    _refuse_empty(_num_present(batch, mask, batch_size))
+
+
+def _refuse_empty(count: Tensor) -> None:
     if bool((count == 0).any()):
         raise ValueError(f"sequence {int((count == 0).nonzero()[0])} has no present frame; leave it out")
 
 
+def _num_present(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> Tensor:
+    """Counts the present frames of each sequence."""
+    if batch is None:
+        return torch.ones(batch_size) if mask is None else mask.reshape(batch_size, -1).sum(-1)
+    if batch.numel() and bool((batch[1:] < batch[:-1]).any()):
+        raise ValueError("batch is not sorted; put the nodes of a sequence next to each other")
+    _check_range(batch, batch_size, "batch", f"with batch_size={batch_size} it is one of 0..{batch_size - 1}")
+    return torch.bincount(batch if mask is None else batch[mask], minlength=batch_size)
+
+
 def batch(
-    data: Data,
-    num_nodes: int,
+    data: Data | HeteroData,
+    num_nodes: int | Mapping[str, int],
     num_classes: int | None = None,
-    in_channels: int | None = None,
+    in_channels: int | Mapping[str, int | None] | None = None,
     training: bool = False,
 ) -> None:
     """Checks a PyG sequence or batch of sequences before a model sees it.
 
+    Of a sequence in several modalities each is checked alone; it may lack some of them, but not all.
+
     Args:
-        data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``.
+        data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``; in several modalities a
+            ``HeteroData`` with such nodes for each, and ``num_nodes`` and ``in_channels`` by their names.
         num_nodes: Frames per sequence of the model, M.
         num_classes: Classes, C; ``None`` skips the labels.
-        in_channels: Features per frame, P; ``None`` takes any number.
+        in_channels: Features per frame, P; ``None`` takes frames of any shape, ``x [N, ...]``, as an encoder does.
         training: Whether batch norm will take statistics from this batch.
 
     Raises:
@@ -157,32 +168,70 @@ def batch(
     Example:
         >>> batch(Data(x=torch.rand(3, 2), y=torch.tensor([1])), num_nodes=3, num_classes=2)
     """
-    check_features(data.get("x"))
-    mask, frame, y = data.get("mask"), data.get("frame"), data.get("y")
-    batch_size = data.num_graphs if data.get("batch") is not None else 1
-    check_nodes(data.get("x"), frame, _batch_vector(data), mask, batch_size)
-    if in_channels is not None and data.x.size(-1) != in_channels:
-        raise ValueError(
-            f"x has {data.x.size(-1)} features a frame, but in_channels={in_channels}; build the model for them"
-        )
-    features(data.x, mask)
-    sequences(_batch_vector(data), mask, batch_size)
-    if frame is not None:
-        frames(frame, num_nodes, _batch_vector(data), mask)
+    if isinstance(data, HeteroData):
+        batch_size = data.num_graphs if isinstance(data, Batch) else 1
+        count = _modalities(data, num_nodes, in_channels, batch_size, training)
+    elif isinstance(num_nodes, Mapping):
+        raise ValueError(f"data has no modalities, but the model has {list(num_nodes)}; see lgrin.datasets.join")
+    else:
+        batch_size = data.num_graphs if data.get("batch") is not None else 1
+        count = _nodes(data, num_nodes, in_channels, batch_size, training)
+    _refuse_empty(count)
+    y = data.get("y")
     if num_classes is not None:
         if y is None or y.shape != (batch_size,):
             shape = None if y is None else list(y.shape)
             raise ValueError(f"y has shape {shape}; {batch_size} sequences need one label each, [{batch_size}]")
         labels(y, num_classes)
-    if training and (data.x.size(0) if mask is None else int(mask.sum())) == 1:
+
+
+def _nodes(data: Any, num_nodes: Any, in_channels: Any, batch_size: int, training: bool) -> Tensor:
+    """Checks the frames of sequences and counts those that are present in each."""
+    x, mask, frame = data.get("x"), data.get("mask"), data.get("frame")
+    if in_channels is None:
+        x = stand_in(x, leading=1)
+    check_features(x)
+    check_nodes(x, frame, _batch_vector(data), mask, batch_size)
+    if in_channels is not None and data.x.size(-1) != in_channels:
+        raise ValueError(
+            f"x has {data.x.size(-1)} features a frame, but in_channels={in_channels}; build the model for them"
+        )
+    features(data.x, mask)
+    count = _num_present(_batch_vector(data), mask, batch_size)
+    if frame is not None:
+        frames(frame, num_nodes, _batch_vector(data), mask)
+    if training and int(count.sum()) == 1:
         raise ValueError(
             "x holds a single present frame, and batch norm cannot learn from one; use a larger batch or "
             "norm='layer_norm'"
         )
+    return count
+
+
+def _modalities(data: HeteroData, num_nodes: Any, in_channels: Any, batch_size: int, training: bool) -> Tensor:
+    """Checks every modality and counts the frames of each sequence that are present in any."""
+    if not isinstance(num_nodes, Mapping):
+        raise ValueError(f"data has the modalities {data.node_types}; train a MultimodalLGrIN on them")
+    if set(data.node_types) != set(num_nodes):
+        raise ValueError(
+            f"data has the modalities {data.node_types}, but the model has {list(num_nodes)}; one that is missing has "
+            f"an x without rows"
+        )
+    total = torch.zeros(batch_size, dtype=torch.long)
+    for name in num_nodes:
+        channels = None if in_channels is None else in_channels[name]
+        try:
+            total += _nodes(data[name], num_nodes[name], channels, batch_size, training).cpu()
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
+    return total
 
 
 def dataset(
-    data: Iterable[Data], num_nodes: int, num_classes: int | None = None, in_channels: int | None = None
+    data: Iterable[Data | HeteroData],
+    num_nodes: int | Mapping[str, int],
+    num_classes: int | None = None,
+    in_channels: int | Mapping[str, int | None] | None = None,
 ) -> None:
     """Checks every sequence of a dataset and says which one is wrong.
 
@@ -190,7 +239,7 @@ def dataset(
         data: Sequences, as for :func:`batch`.
         num_nodes: Frames per sequence of the model, M.
         num_classes: Classes, C; ``None`` skips the labels.
-        in_channels: Features per frame, P; ``None`` takes any number.
+        in_channels: Features per frame, P; ``None`` takes frames of any shape.
 
     Raises:
         TypeError: If labels are not whole numbers.

@@ -4,6 +4,7 @@ from lgrin.datasets.emodb import EmoDB
 from lgrin.datasets.enterface import ENTERFACE05
 from lgrin.datasets.folders import AudioFolder, FolderDataset, MocapFolder, VideoFolder, from_arrays
 from lgrin.datasets.iemocap import IEMOCAP
+from lgrin.datasets.join import join
 from lgrin.datasets.mpi import MPIBodyExpressions
 from lgrin.datasets.ravdess import RAVDESS
 from lgrin.datasets.recordings import Recording, RecordingDataset
@@ -28,4 +29,5 @@ __all__ = [
     "Sequences",
     "VideoFolder",
     "from_arrays",
+    "join",
 ]

@@ -3,6 +3,7 @@
 from lgrin.features.corpus import Extraction, extract
 from lgrin.features.extractor import Extractor, Frames, SignalError, from_settings
 from lgrin.features.faces import FaceLandmarks, normalize_landmarks
+from lgrin.features.log_mel import LogMel
 from lgrin.features.mocap import Mocap
 from lgrin.features.openface import OpenFace
 from lgrin.features.speech import Speech
@@ -12,6 +13,7 @@ __all__ = [
     "Extractor",
     "FaceLandmarks",
     "Frames",
+    "LogMel",
     "Mocap",
     "OpenFace",
     "SignalError",

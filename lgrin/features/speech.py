@@ -98,11 +98,7 @@ class Speech(Extractor):
 
     def read(self, path: Path) -> Frames:
         """Reads one audio file."""
-        signal = read_audio(path)
-        if len(signal) < WINDOW:
-            raise SignalError(
-                path, f"it lasts {len(signal) / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms"
-            )
+        signal = read_speech(path)
         length = 1 + (len(signal) - WINDOW) // STEP  # openSMILE's own set goes on behind the end of the signal
         levels = [smile(signal[None], SAMPLING_RATE)[0][:, :length] for smile in _smiles(self.layout)]
         features = np.concatenate(levels)[COLUMNS.get(self.layout, slice(None))]
@@ -154,6 +150,33 @@ def read_audio(path: Path) -> np.ndarray:
     return (np.clip(np.round(signal / LEAST_SIGNIFICANT_BIT), -32_768, 32_767) * LEAST_SIGNIFICANT_BIT).astype(
         np.float32
     )
+
+
+def read_speech(path: Path) -> np.ndarray:
+    """Reads a file as :func:`read_audio` does, and refuses one that is shorter than a window.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Float32 ``[T]``, at least 400 samples.
+
+    Raises:
+        SignalError: As :func:`read_audio`, and for a file that is too short.
+
+    Example:
+        >>> import tempfile, soundfile
+        >>> path = Path(tempfile.mkdtemp()) / "click.wav"
+        >>> soundfile.write(path, np.array([0.0, 0.1, -0.1]), 16_000)
+        >>> read_speech(path)
+        Traceback (most recent call last):
+        ...
+        lgrin.features.extractor.SignalError: ...click.wav: it lasts 0 ms, less than a window of 25 ms
+    """
+    signal = read_audio(path)
+    if len(signal) < WINDOW:
+        raise SignalError(path, f"it lasts {len(signal) / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms")
+    return signal
 
 
 def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:

@@ -2,5 +2,6 @@
 
 from lgrin.models.fold import fold
 from lgrin.models.lgrin import LGrIN
+from lgrin.models.multimodal import MultimodalLGrIN, from_config
 
-__all__ = ["LGrIN", "fold"]
+__all__ = ["LGrIN", "MultimodalLGrIN", "fold", "from_config"]

@@ -5,10 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Dropout, Linear, Module, ModuleList, PReLU, Sequential
+from torch.nn import Module, ModuleList
+from torch_geometric.nn.inits import reset
 
-from lgrin.arguments import check_nodes
+from lgrin.arguments import check_nodes, stand_in
 from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
+from lgrin.models.encode import encode
+from lgrin.models.head import make_head, reset_head
 from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm
 from lgrin.nn.pool import Sequences
 from lgrin.options import check_whole
@@ -37,7 +40,7 @@ class LGrIN(Module):
               \mathrm{logits} = \mathrm{head}(\mathrm{readout}(H^{(K)}))
 
     Args:
-        in_channels: Features per frame, P.
+        in_channels: Features per frame, P; with an encoder, those that it makes.
         num_nodes: Frames per sequence, M.
         num_classes: Classes, C.
         branch_channels: Output channels of the G* convolutions in each inception layer.
@@ -50,13 +53,17 @@ class LGrIN(Module):
         readout: A :class:`lgrin.nn.GraphReadout` or its keywords; ``None`` means Eq. (6) with p started at 1/M.
         head_channels: ``None`` makes the head dropout and Linear; h makes it Linear, dropout, PReLU(h), Linear.
         dropout: Probability of dropping a channel in the head.
-        input_norm: Whether a batch norm without parameters scales the input.
+        input_norm: Whether a batch norm without parameters scales the input of the first inception layer.
+        encoder: A module ``[K, ...] -> [K, P]`` that makes the features of each frame and is trained with the rest;
+            it sees the frames that are present, all sequences' side by side. ``None`` takes frames as features.
 
     Attributes:
         config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a module.
+        embed_channels: What the head sees of a sequence, F.
 
     Shapes:
-        - **x:** ``[B, M, P]``, ``[M, P]``, or flat ``[N, P]`` beside ``batch``
+        - **x:** ``[B, M, P]``, ``[M, P]``, or flat ``[N, P]`` beside ``batch``; with an encoder ``[B, M, ...]``, or
+          flat ``[N, ...]`` beside ``batch``, of any dtype
         - **edge_index, edge_weight:** ``None`` uses the learned graph; any adjacency of :func:`lgrin.graph.as_graph`
           replaces it for this call
         - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or for flat x the position in
@@ -66,10 +73,11 @@ class LGrIN(Module):
 
     Raises:
         TypeError: If a dtype or kind of adjacency has no meaning here.
-        ValueError: If ranks or sizes do not fit or an option is unknown.
+        ValueError: If ranks or sizes do not fit, an option is unknown, or the encoder gives another width than P.
 
     Source:
-        Fig. 2 of Shirian, Tripathi and Guha, 2021. :meth:`paper` is its text, :meth:`released` the authors' code.
+        Fig. 2 of Shirian, Tripathi and Guha, 2021. :meth:`paper` is its text, :meth:`released` the authors' code. To
+        learn the features, too, is what their Sec. V leaves to future work.
 
     Example:
         >>> model = LGrIN(in_channels=12, num_nodes=29, num_classes=9)
@@ -77,6 +85,9 @@ class LGrIN(Module):
         torch.Size([2, 9])
         >>> frame, batch = torch.tensor([0, 1, 2, 0, 1]), torch.tensor([0, 0, 0, 1, 1])
         >>> model(torch.rand(5, 12), frame=frame, batch=batch).shape
+        torch.Size([2, 9])
+        >>> pixels = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 8, 12))
+        >>> LGrIN(in_channels=12, num_nodes=29, num_classes=9, encoder=pixels)(torch.rand(2, 29, 8, 8)).shape
         torch.Size([2, 9])
     """
 
@@ -95,15 +106,19 @@ class LGrIN(Module):
         head_channels: int | None = None,
         dropout: float = 0.5,
         input_norm: bool = True,
+        encoder: Module | None = None,
     ) -> None:
         super().__init__()
         in_channels, num_nodes = check_whole("in_channels", in_channels), check_whole("num_nodes", num_nodes)
         num_classes, num_layers = check_whole("num_classes", num_classes), check_whole("num_layers", num_layers)
         head_channels = None if head_channels is None else check_whole("head_channels", head_channels)
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        self.config = None if any(isinstance(value, Module) for value in arguments.values()) else arguments
+        if not isinstance(encoder, Module | None):
+            raise TypeError(f"encoder is a {type(encoder).__name__}; it may be a module or None")
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__", "encoder")}
+        modules = [value for value in (encoder, *arguments.values()) if isinstance(value, Module)]
+        self.config = None if modules else arguments
         self.in_channels, self.num_nodes, self.num_classes = in_channels, num_nodes, num_classes
-        self.neighborhood = neighborhood
+        self.neighborhood, self.encoder = neighborhood, encoder
         self.adjacency = _module(
             LearnableAdjacency, num_nodes, "adjacency", RECOMMENDED_ADJACENCY if adjacency is None else adjacency
         )
@@ -116,9 +131,8 @@ class LGrIN(Module):
             self.layers.append(layer)
             channels = layer.out_channels
         with torch.no_grad():
-            width = self.readout(torch.zeros(1, num_nodes, channels)).size(-1)
-        self.head = _head(width, head_channels, num_classes, dropout)
-        self._reset_head()
+            self.embed_channels = self.readout(torch.zeros(1, num_nodes, channels)).size(-1)
+        self.head = make_head(self.embed_channels, head_channels, num_classes, dropout)
 
     @classmethod
     def paper(cls, in_channels: int, num_nodes: int, num_classes: int, **overrides: Any) -> "LGrIN":
@@ -160,12 +174,18 @@ class LGrIN(Module):
         """
         return cls(in_channels, num_nodes, num_classes, **{**RELEASED, **overrides})
 
+    @property
+    def frame_channels(self) -> int | None:
+        """Features of a frame of x, P; ``None`` with an encoder, which may take frames of any shape."""
+        return self.in_channels if self.encoder is None else None
+
     def reset_parameters(self) -> None:
         """Draws every weight again."""
+        reset(self.encoder)
         for module in (self.adjacency, self.readout, self.input_norm, *self.layers):
             if module is not None:
                 module.reset_parameters()
-        self._reset_head()
+        reset_head(self.head)
 
     def forward(
         self,
@@ -242,7 +262,10 @@ class LGrIN(Module):
         mask: Tensor | None,
         batch_size: int | None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, int | None]:
-        """Runs the inception layers and returns the arguments of the readout."""
+        """Runs encoder and inception layers and returns the arguments of the readout."""
+        frames, leading = x, _leading(batch, edge_index)
+        if self.encoder is not None:
+            x = stand_in(frames, leading, self.in_channels, self.adjacency.weight.dtype)
         check_nodes(x, frame, batch, mask, batch_size)
         if x.size(-1) != self.in_channels:
             raise ValueError(
@@ -265,6 +288,8 @@ class LGrIN(Module):
             graph = graph._replace(frame=frame)
         if foreign and isinstance(self.readout, GraphReadout) and self.readout.learned is not None:
             self.readout.learned.frame_weight(Sequences.read(x, frame, batch, graph.mask, batch_size))
+        if self.encoder is not None:
+            x = encode(self.encoder, frames, graph.mask, leading, self.in_channels)
         if self.input_norm is not None:
             x = self.input_norm(x, graph.mask)
         for layer in self.layers:
@@ -289,14 +314,6 @@ class LGrIN(Module):
             )
         return as_graph(x, self.adjacency.graph(frame, batch, mask, batch_size))
 
-    def _reset_head(self) -> None:
-        for module in self.head:
-            if isinstance(module, Linear):
-                torch.nn.init.xavier_uniform_(module.weight)
-                torch.nn.init.zeros_(module.bias)
-            elif isinstance(module, PReLU):
-                module.reset_parameters()
-
 
 def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
@@ -311,12 +328,11 @@ def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mappi
     return value
 
 
-def _head(width: int, head_channels: int | None, num_classes: int, dropout: float) -> Sequential:
-    if head_channels is None:
-        return Sequential(Dropout(dropout), Linear(width, num_classes))
-    return Sequential(
-        Linear(width, head_channels), Dropout(dropout), PReLU(head_channels), Linear(head_channels, num_classes)
-    )
+def _leading(batch: Tensor | None, edge_index: Any) -> int:
+    """How many dimensions of frames of any shape count nodes."""
+    if isinstance(edge_index, RaggedGraph):
+        return edge_index.frame.dim()
+    return 2 if batch is None else 1
 
 
 def _refuse_place(frame: Tensor | None, batch: Tensor | None) -> None:

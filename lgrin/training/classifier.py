@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module
-from torch_geometric.data import Data
+from torch.nn import Identity, Module, ModuleDict
+from torch_geometric.data import Data, HeteroData
 
 from lgrin import validate
 from lgrin.extras import require
-from lgrin.models import LGrIN
+from lgrin.models import from_config
 from lgrin.nn import LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_whole
 from lgrin.transforms import Standardize
@@ -23,12 +23,12 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
     r"""Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
 
     The features are standardised by statistics that :meth:`fit_normalization` takes from training data and that the
-    checkpoint carries. The checkpoint also holds the keywords of the model, so that
-    ``SequenceClassifier.load_from_checkpoint(path)`` needs nothing else; it loads with ``weights_only=True``.
+    checkpoint carries; frames for an encoder go to it as they are. The checkpoint also holds the keywords of the model,
+    so that ``SequenceClassifier.load_from_checkpoint(path)`` needs nothing else; it loads with ``weights_only=True``.
 
     Args:
         model: A model with ``in_channels``, ``num_nodes`` and ``num_classes`` that is called like
-            :class:`lgrin.LGrIN`, or the keywords of an LGrIN.
+            :class:`lgrin.LGrIN`, a :class:`lgrin.MultimodalLGrIN`, or the keywords of one of the two.
         num_sequences: The number N of training sequences in Eq. (7).
         loss: Keywords of :class:`lgrin.nn.LGrINLoss`: ``{"reduction": "sum"}`` is the paper's scaling,
             ``{"reduction": "mean"}`` the released code's.
@@ -41,7 +41,9 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             checkpoint keeps both, so that :func:`lgrin.training.predict` can do the same to another file.
 
     Shapes:
-        - **batch:** ``x [N, P]``, ``y [B]``, and ``frame [N]``, ``mask [N]`` where there are any
+        - **batch:** ``x [N, P]`` (``[N, ...]`` for a model with an encoder), ``y [B]``, and ``frame [N]``, ``mask [N]``
+          where there are any; for several modalities a ``HeteroData`` with such nodes for each and one ``y [B]``, see
+          :func:`lgrin.datasets.join`
         - **output:** logits ``[B, C]``
 
     Raises:
@@ -76,7 +78,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
                 f"model with modules as arguments holds no keywords: pass model= beside the path"
             )
         classes = None if classes is None else [str(name) for name in classes]
-        network: Any = model if isinstance(model, Module) else LGrIN(**model)
+        network: Any = model if isinstance(model, Module) else from_config(model)
         self.save_hyperparameters(
             {
                 "model": getattr(network, "config", None),
@@ -91,15 +93,20 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             }
         )
         self.model = network
-        self.normalize = Standardize(network.in_channels)
+        self.normalize = _scaling(self.frame_channels)
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
         num_classes = network.num_classes
         self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")
         self.val_uar = classification.MulticlassRecall(num_classes, average="macro")
 
+    @property
+    def frame_channels(self) -> Any:
+        """Features of a frame, P, that the model takes; ``None`` for an encoder's frames; by name for modalities."""
+        return getattr(self.model, "frame_channels", self.model.in_channels)
+
     def fit_normalization(self, sequences: Iterable[Data]) -> None:
         """Takes the statistics of the features from training sequences, and from no others."""
-        self.normalize.fit(sequences)
+        _fit_scaling(self.normalize, sequences)
 
     def setup(self, stage: str) -> None:
         """Shares the statistics of batch norms among the processes that train together."""
@@ -111,25 +118,25 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
 
     def forward(self, batch: Data) -> Tensor:
         """Computes logits ``[B, C]`` of a PyG batch."""
-        return self._logits(*_tensors(batch))
+        return self._logits(_inputs(batch))
 
     def training_step(self, batch: Data, batch_idx: int) -> Tensor:
         """Computes the loss of one batch."""
         if batch.num_graphs == 1:
             validate.batch(batch, self.model.num_nodes, self.model.num_classes, training=True)
-        loss = self.loss_of(batch.y, *_tensors(batch))
+        loss = self.loss_of(batch.y, _inputs(batch))
         settings = {"batch_size": batch.num_graphs, "sync_dist": self.trainer.world_size > 1}
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, **settings)
         return loss
 
-    def loss_of(self, target: Tensor, *inputs: Any) -> Tensor:
+    def loss_of(self, target: Tensor, inputs: dict[str, Any]) -> Tensor:
         """Computes the loss of a training step from tensors, which is what :func:`lgrin.training.fit` can compile."""
-        return self.loss(self._logits(*inputs), target, self.model)
+        return self.loss(self._logits(inputs), target, self.model)
 
-    def _logits(
-        self, x: Tensor, frame: Tensor | None, batch: Tensor | None, mask: Tensor | None, batch_size: int
-    ) -> Tensor:
-        return self.model(self.normalize(x), frame=frame, batch=batch, mask=mask, batch_size=batch_size)
+    def _logits(self, inputs: dict[str, Any]) -> Tensor:
+        if not isinstance(self.normalize, ModuleDict):
+            return self.model(**_scaled(self.normalize, inputs))
+        return self.model({name: _scaled(self.normalize[name], one) for name, one in inputs.items()})
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
         """Measures cross-entropy, accuracy and unweighted average recall of one batch."""
@@ -154,5 +161,31 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def _tensors(batch: Data) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, int]:
-    return batch.x, batch.get("frame"), batch.batch, batch.get("mask"), batch.num_graphs
+def _inputs(batch: Data | HeteroData) -> dict[str, Any]:
+    """What a model is called with, by name; for several modalities that of each."""
+    if isinstance(batch, HeteroData):
+        return {name: _arguments(batch[name], batch.num_graphs) for name in batch.node_types}
+    return _arguments(batch, batch.num_graphs)
+
+
+def _arguments(nodes: Any, batch_size: int) -> dict[str, Any]:
+    return {**{name: nodes.get(name) for name in ("x", "frame", "batch", "mask")}, "batch_size": batch_size}
+
+
+def _scaling(channels: Any) -> Any:
+    """Standardisation of so many features, of each modality where there are several, of none for an encoder."""
+    if isinstance(channels, Mapping):
+        return ModuleDict({name: _scaling(one) for name, one in channels.items()})
+    return Identity() if channels is None else Standardize(channels)
+
+
+def _fit_scaling(scaling: Module, sequences: Iterable[Any]) -> None:
+    if isinstance(scaling, ModuleDict):
+        for name, one in scaling.items():
+            _fit_scaling(one, (data[name] for data in sequences))
+    elif isinstance(scaling, Standardize):
+        scaling.fit(sequences)
+
+
+def _scaled(scaling: Module, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {**inputs, "x": scaling(inputs["x"])}

@@ -106,7 +106,7 @@ def fit(
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     model = classifier.model
     for sequences in (train, validation):
-        validate.dataset(sequences, model.num_nodes, model.num_classes, model.in_channels)
+        validate.dataset(sequences, model.num_nodes, model.num_classes, classifier.frame_channels)
     last = Path(out) / "checkpoints" / "last.ckpt"
     if last.exists() and not resume:
         raise FileExistsError(f"{out} holds a run already; pass resume=True to go on with it, or another folder")
@@ -178,8 +178,9 @@ def digest(sequences: Sequence[Data]) -> str:
     """A short name for exactly these sequences."""
     content = hashlib.sha256()
     for data in sequences:
-        for value in (data.x, data.y, data.get("frame"), data.get("mask")):
-            content.update(b"none" if value is None else bytes_of(value))
+        for nodes in data.node_stores:  # one for each modality
+            for value in (nodes.x, data.y, nodes.get("frame"), nodes.get("mask")):
+                content.update(b"none" if value is None else bytes_of(value))
     return content.hexdigest()[:12]
 
 

@@ -73,7 +73,7 @@ def predict(
     if not bool(data.mask.any()):
         raise SignalError(path, f"none of its {int(frames.mask.sum())} frames is left after {transform!r}")
     model = classifier.eval().model
-    if data.x.size(1) != model.in_channels:
+    if classifier.frame_channels not in (None, data.x.size(1)):
         raise ValueError(
             f"{path} has {data.x.size(1)} features a frame, but in_channels={model.in_channels}; give spontaneous=True "
             f"or False to a model that was told which speech is spontaneous, and to no other"

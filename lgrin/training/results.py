@@ -60,7 +60,7 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
         torch.Size([4, 2])
     """
     num_classes = classifier.model.num_classes
-    validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.model.in_channels)
+    validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.frame_channels)
     classifier.eval()
     loader = DataLoader(sequences, batch_size)
     probabilities = torch.cat([classifier(batch.to(classifier.device)).softmax(-1).cpu() for batch in loader])

@@ -7,13 +7,23 @@ from lgrin.options import check_option
 from lgrin.transforms.cyclic_pad import CyclicPad
 from lgrin.transforms.fixed_graphs import FeatureDistanceGraph, LineGraph
 from lgrin.transforms.mask_tail import MaskTail
+from lgrin.transforms.patches import Patches
 from lgrin.transforms.resample import Resample
 from lgrin.transforms.standardize import Standardize
 
-__all__ = ["CyclicPad", "FeatureDistanceGraph", "LineGraph", "MaskTail", "Resample", "Standardize", "from_settings"]
+__all__ = [
+    "CyclicPad",
+    "FeatureDistanceGraph",
+    "LineGraph",
+    "MaskTail",
+    "Patches",
+    "Resample",
+    "Standardize",
+    "from_settings",
+]
 
 
-def from_settings(settings: Mapping[str, Any]) -> CyclicPad | Resample:
+def from_settings(settings: Mapping[str, Any]) -> CyclicPad | Patches | Resample:
     """Builds the transform to a fixed length whose ``settings`` these are.
 
     Args:
@@ -30,7 +40,7 @@ def from_settings(settings: Mapping[str, Any]) -> CyclicPad | Resample:
         Resample(90)
     """
     arguments = dict(settings)
-    known: dict[str, Any] = {kind.__name__: kind for kind in (CyclicPad, Resample)}
+    known: dict[str, Any] = {kind.__name__: kind for kind in (CyclicPad, Patches, Resample)}
     name = arguments.pop("name", None)
     check_option("name", name, known)
     return known[name](**arguments)

@@ -41,7 +41,7 @@ def opened(monkeypatch):
     """Lets a dataset in memory be opened as the target."""
 
     def put(dataset):
-        monkeypatch.setattr(transfer, "open_corpus", lambda options, progress: dataset)
+        monkeypatch.setattr(transfer, "open_dataset", lambda options, progress: dataset)
 
     return put
 

@@ -1,0 +1,147 @@
+"""Trained classifiers in folders and repositories of the Hugging Face Hub. Needs the extra ``hub``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lgrin
+from lgrin.extras import require
+from lgrin.files import write_atomically
+from lgrin.training import SequenceClassifier
+
+huggingface_hub = require("huggingface_hub", extra="hub")
+safetensors, safetensors_torch = require("safetensors", extra="hub"), require("safetensors.torch", extra="hub")
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+
+
+class PretrainedClassifier(  # type: ignore[call-arg]
+    SequenceClassifier,
+    huggingface_hub.PyTorchModelHubMixin,  # type: ignore[name-defined]
+    library_name="lgrin",
+    tags=["graph-learning", "pytorch_geometric"],
+):
+    """A :class:`lgrin.training.SequenceClassifier` that can be saved to a folder, pushed to the Hub, and fetched again.
+
+    A folder holds all that a checkpoint does but the state of the optimiser: ``model.safetensors`` (weights, statistics
+    of norms and of the standardisation) and ``config.json`` (the keywords of the model and of the classifier: classes,
+    how features are made, the transform). What comes back is in evaluation mode, and :func:`lgrin.training.predict`
+    takes it.
+
+    Args:
+        *arguments, **keywords: Those of :class:`lgrin.training.SequenceClassifier`.
+
+    Raises:
+        FileNotFoundError: If a folder lacks one of the two files.
+        ImportError: If huggingface_hub is not installed (extra ``hub``).
+        ValueError: If a model cannot be said in JSON, having modules or tensors as arguments; on loading, if
+            ``config.json`` is of something else, or ``model.safetensors`` is damaged or of another model.
+
+    Source:
+        https://huggingface.co/docs/huggingface_hub/guides/integrations
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> classifier = SequenceClassifier({"in_channels": 2, "num_nodes": 3, "num_classes": 2}, num_sequences=9)
+        >>> PretrainedClassifier.of(classifier).save_pretrained(folder)
+        >>> PretrainedClassifier.from_pretrained(folder).model.num_nodes
+        3
+    """
+
+    @classmethod
+    def of(cls, classifier: SequenceClassifier) -> "PretrainedClassifier":
+        """Copies a classifier that was trained.
+
+        Args:
+            classifier: The classifier, or one that was loaded from a checkpoint.
+
+        Returns:
+            The copy, in evaluation mode.
+        """
+        settings = dict(classifier.hparams)
+        _check_plain(settings["model"])
+        copy = cls(**settings)
+        copy.load_state_dict(classifier.state_dict())
+        return copy.eval()
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Saves to a folder; each file is whole or not there, and a folder without ``config.json`` is refused.
+
+        Args:
+            save_directory: The folder; made if need be.
+            **options: Of ``huggingface_hub.PyTorchModelHubMixin.save_pretrained``, such as ``push_to_hub=True``.
+
+        Returns:
+            The address on the Hub, if it was pushed there.
+        """
+        _check_plain(self.hparams["model"])
+        return super().save_pretrained(save_directory, **options)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "PretrainedClassifier":
+        """Loads from a folder or a repository of the Hub.
+
+        Args:
+            pretrained_model_name_or_path: The folder, or the repository's name.
+            **options: Of ``huggingface_hub.PyTorchModelHubMixin.from_pretrained``, such as ``revision`` or ``token``.
+
+        Returns:
+            The classifier, in evaluation mode.
+        """
+        place = Path(pretrained_model_name_or_path)
+        for name in (CONFIG, WEIGHTS):
+            if place.is_dir() and not (place / name).is_file():
+                raise FileNotFoundError(f"{place} holds no {name}; save it with PretrainedClassifier.save_pretrained")
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **options)
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+            raise ValueError(f"{CONFIG} of {place} is damaged or of something else ({error})") from error
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        settings = {"library_name": "lgrin", "lgrin_version": lgrin.__version__, **self.hparams}
+        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        write_atomically(save_directory / WEIGHTS, lambda name: safetensors_torch.save_file(weights, name))
+        content = json.dumps(settings, indent=2) + "\n"
+        write_atomically(save_directory / CONFIG, lambda name: Path(name).write_text(content))
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, config: Any = None, map_location: str = "cpu", **options: Any
+    ) -> "PretrainedClassifier":
+        if not isinstance(config, Mapping) or config.get("library_name") != "lgrin":
+            raise ValueError(f"{CONFIG} of {model_id} is not one of lgrin's; it may be of another library's model")
+        download = {name: options.pop(name) for name in DOWNLOAD}
+        path = Path(model_id) / WEIGHTS
+        if not Path(model_id).is_dir():
+            path = Path(huggingface_hub.hf_hub_download(model_id, WEIGHTS, **download))
+        try:
+            classifier = cls(**_tuples(options))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{CONFIG} of {model_id} describes no classifier of lgrin ({error})") from error
+        try:
+            classifier.load_state_dict(safetensors_torch.load_file(path))
+        except (safetensors.SafetensorError, RuntimeError, OSError) as error:
+            raise ValueError(f"{path} is damaged or of another model ({error}); save or fetch it again") from error
+        return classifier.to(map_location).eval()
+
+
+def _check_plain(config: Any) -> None:
+    try:
+        plain = config is not None and json.dumps(config) is not None
+    except TypeError:
+        plain = False
+    if not plain:
+        raise ValueError(
+            f"the model has modules or tensors as arguments, which {CONFIG} cannot hold; build it from plain keywords, "
+            f"or keep its checkpoint"
+        )
+
+
+def _tuples(value: Any) -> Any:
+    """JSON makes lists of tuples."""
+    if isinstance(value, Mapping):
+        return {name: _tuples(one) for name, one in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

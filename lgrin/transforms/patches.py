@@ -1,0 +1,58 @@
+"""Frames in their context, for encoders that learn from the signal itself."""
+
+from typing import Any
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from lgrin.options import check_whole
+from lgrin.transforms.resample import evenly_spread, take_frames
+
+
+class Patches(BaseTransform):
+    r"""Cuts every sequence into the same number of overlapping pieces, spread evenly from its first frame to its last.
+
+    .. math:: n'_{i k} = n_{c_i + k - \lfloor w / 2 \rfloor}, \qquad c_i = \mathrm{round}(i (L - 1) / (M - 1)),
+              \qquad 0 \le i < M, \; 0 \le k < w
+
+    Before the beginning stands the first frame, behind the end the last one.
+
+    Args:
+        num_nodes: Pieces of a sequence, M.
+        width: Frames of a piece, w.
+
+    Shapes:
+        - **data.x:** ``[L, F]`` becomes ``[M, w, F]``; ``data.mask`` is True where all frames of a piece are present,
+          ``data.time`` that of its middle, ``data.frame`` 0..M-1
+
+    Raises:
+        ValueError: If a sequence is empty, already a graph with edges, or has frames left out of ``data.frame``.
+
+    Example:
+        >>> Patches(3, width=2)(Data(x=torch.tensor([[1.0], [2.0], [3.0]]))).x.squeeze(-1).tolist()
+        [[1.0, 1.0], [1.0, 2.0], [2.0, 3.0]]
+    """
+
+    def __init__(self, num_nodes: int, width: int) -> None:
+        self.num_nodes, self.width = check_whole("num_nodes", num_nodes), check_whole("width", width)
+
+    def forward(self, data: Data) -> Data:
+        """Cuts one sequence; see the class."""
+        length, x, mask = data.x.size(0), data.x, data.get("mask")
+        centres = evenly_spread(length, self.num_nodes)
+        data = take_frames(data, centres)
+        context = torch.arange(self.width) - self.width // 2
+        windows = (centres.unsqueeze(-1) + context).clamp(0, length - 1).to(x.device)
+        data.x = x[windows]
+        if mask is not None:
+            data.mask = mask[windows].all(-1)
+        return data
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its name and arguments as plain values, from which :func:`lgrin.transforms.from_settings` builds it again."""
+        return {"name": type(self).__name__, "num_nodes": self.num_nodes, "width": self.width}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.num_nodes}, width={self.width})"
