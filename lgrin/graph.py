@@ -129,8 +129,7 @@ class DenseGraph(NamedTuple):
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
-        neighbors = self.adj > 0
-        neighbors.diagonal(dim1=-2, dim2=-1).fill_(True)
+        neighbors = (self.adj > 0) | torch.eye(self.num_nodes, dtype=torch.bool, device=self.adj.device)
         return _present_max(x, neighbors, self.mask, neighbor_max)
 
     def line_max(self, x: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in IN_OUTPUT] for lev
 COLUMNS = {"paper": SMOOTHED + DELTAS, "released": STATICS[:16] + DELTAS}
 SPONTANEITY = {"paper": ["spontaneous"], "released": ["acted", "spontaneous"], "is09": ["spontaneous"]}
 LAYOUTS = tuple(SPONTANEITY)
+CONFIGURATION = Path(__file__).with_name("speech.conf")
 
 
 @dataclass(frozen=True)
@@ -209,4 +210,4 @@ def _smiles(layout: str) -> tuple[Any, ...]:
     if layout == "is09":
         levels = opensmile.FeatureLevel.LowLevelDescriptors, opensmile.FeatureLevel.LowLevelDescriptors_Deltas
         return tuple(opensmile.Smile(opensmile.FeatureSet.IS09, level) for level in levels)
-    return (opensmile.Smile(str(Path(__file__).with_name("speech.conf")), feature_level="features"),)
+    return (opensmile.Smile(str(CONFIGURATION), feature_level="features"),)

@@ -1,0 +1,95 @@
+"""The model card: what one wants to know of a file before one puts it on a device."""
+
+import platform
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lgrin.export.runtime import ExportedModel, load
+from lgrin.files import write_atomically
+
+RUNS = 50
+TEMPLATE = """# {title}
+
+| | |
+|---|---|
+{table}
+
+Normalisation and softmax are part of the file, and all of this stands in its metadata.
+
+```py
+import onnxruntime
+
+session = onnxruntime.InferenceSession("{name}", providers=["CPUExecutionProvider"])
+logits, probabilities = session.run(["logits", "probabilities"], {{"x": x, "mask": mask}})
+```
+
+`lgrin.export.load("{name}")` does the same and checks what it is given.
+{speech}"""
+SPEECH = """
+A recording: `examples/edge/classify.py` of lgrin needs `pip install numpy onnxruntime opensmile` and nothing else.
+"""
+
+
+def write_card(path: str | Path) -> Path:
+    """Measures an exported model here and writes its card beside it.
+
+    Args:
+        path: The file, ``NAME.onnx``.
+
+    Returns:
+        The card, ``NAME.md``.
+    """
+    model, place = load(path), Path(path).with_suffix(".md")
+    text = _text(Path(path), model, latency(model))
+    write_atomically(place, lambda name: Path(name).write_text(text, encoding="utf-8"))
+    return place
+
+
+def latency(model: ExportedModel, runs: int = RUNS) -> float:
+    """Measures how long one sequence takes.
+
+    Args:
+        model: The model.
+        runs: Runs, of which the first is not counted.
+
+    Returns:
+        The median in seconds.
+    """
+    shape = (1, model.description.num_nodes, model.description.in_channels)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    inputs, taken = {"x": x, "mask": np.ones(shape[:2], bool)}, []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        model.session.run(None, inputs)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])
+
+
+def _text(path: Path, model: ExportedModel, seconds: float) -> str:
+    said = model.description
+    shape = f"[B, {said.num_nodes}, {said.in_channels}]"
+    rows = {
+        "network": f"{said.network}, {said.parameters:,} parameters, {said.precision} weights",
+        "size on disk": f"{path.stat().st_size / 1000:,.0f} kB",
+        "one sequence, one thread": f"{1000 * seconds:.2f} ms, the median of {RUNS} on {platform.machine()}",
+        "input x": f"float32 {shape}: sequences, frames, features",
+        "input mask": f"bool {shape.rpartition(',')[0]}]: which frames exist",
+        "outputs logits, probabilities": f"float32 [B, {len(said.classes)}]",
+        "classes": ", ".join(said.classes),
+        "features": _settings(said.features) + (f", fingerprint {said.fingerprint}" if said.fingerprint else ""),
+        "length fixed by": _settings(said.transform),
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return TEMPLATE.format(title=path.stem, name=path.name, table=table, speech=SPEECH if said.opensmile else "")
+
+
+def _settings(settings: Mapping[str, Any] | None) -> str:
+    if settings is None:
+        return "not known"
+    told = {name: value for name, value in settings.items() if name != "name"}
+    return f"{settings['name']}({', '.join(f'{name}={value!r}' for name, value in told.items())})"

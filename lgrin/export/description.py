@@ -1,0 +1,110 @@
+"""What an exported model says about itself."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lgrin
+from lgrin.features import from_settings as extractor_from
+from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
+
+FORMAT = 1  # raised whenever an older reader would misread a newer file
+PREFIX = "lgrin."
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that one has to know about an exported model to use it; kept in the file, one JSON value under each name.
+
+    Args:
+        network: The class of the network.
+        precision: ``"float32"`` or ``"8-bit"``.
+        parameters: Trained parameters.
+        in_channels: Features per frame, P.
+        num_nodes: Frames per sequence, M.
+        classes: Names of the classes.
+        features: The settings of the extractor, see :class:`lgrin.features.Extractor`; ``None`` if it is not known.
+        fingerprint: The extractor's fingerprint, for which the same file gives the same frames.
+        transform: The settings of the transform to M frames, see :func:`lgrin.transforms.from_settings`.
+        opensmile: For speech what openSMILE has to be told, so that a device needs nothing of lgrin: ``config``,
+            ``columns``, ``sampling_rate`` in hertz, ``window`` and ``step`` in samples.
+
+    Example:
+        >>> description = Description("LGrIN", "float32", 1000, 34, 120, ["calm", "glad"])
+        >>> Description.from_properties("model.onnx", description.properties) == description
+        True
+    """
+
+    network: str
+    precision: str
+    parameters: int
+    in_channels: int
+    num_nodes: int
+    classes: Sequence[str]
+    features: Mapping[str, Any] | None = None
+    fingerprint: str | None = None
+    transform: Mapping[str, Any] | None = None
+    opensmile: Mapping[str, Any] | None = None
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The entries of the file's ``metadata_props``."""
+        fields = {"format": FORMAT, "version": lgrin.__version__, **dataclasses.asdict(self)}
+        return {f"{PREFIX}{name}": json.dumps(value) for name, value in fields.items()}
+
+    @classmethod
+    def from_properties(cls, path: str, properties: Mapping[str, str]) -> "Description":
+        """Reads the entries of a file again.
+
+        Args:
+            path: What errors call the file.
+            properties: Its ``metadata_props``.
+
+        Raises:
+            ValueError: If lgrin did not write it, wrote another format, or an entry is missing.
+        """
+        values = {name.removeprefix(PREFIX): text for name, text in properties.items() if name.startswith(PREFIX)}
+        if "format" not in values:
+            raise ValueError(f"{path} was not written by lgrin; make such a file with lgrin.export.to_onnx")
+        if values["format"] != str(FORMAT):
+            raise ValueError(
+                f"{path} has format {values['format']}, written by lgrin {values.get('version')}, and lgrin "
+                f"{lgrin.__version__} reads format {FORMAT}; export it again with this version, or use that one"
+            )
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise ValueError(f"{path} is cut short: it does not say its {missing[0]}; export it again")
+        return cls(**{name: json.loads(values[name]) for name in names})
+
+
+def describe_features(features: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Says how frames are made.
+
+    Args:
+        features: The settings of an extractor, or ``None``.
+
+    Returns:
+        ``features``, ``fingerprint`` and ``opensmile`` of a :class:`Description`.
+
+    Example:
+        >>> describe_features(None)
+        {}
+        >>> from lgrin.features import Speech
+        >>> describe_features(Speech().settings)["opensmile"]["sampling_rate"]
+        16000
+    """
+    if features is None:
+        return {}
+    described = {"features": dict(features), "fingerprint": extractor_from(features).fingerprint}
+    if features["name"] == "Speech" and features["layout"] in COLUMNS:
+        described["opensmile"] = {
+            "config": CONFIGURATION.read_text(encoding="utf-8"),
+            "columns": COLUMNS[features["layout"]],
+            "sampling_rate": SAMPLING_RATE,
+            "window": WINDOW,
+            "step": STEP,
+        }
+    return described

@@ -1,0 +1,80 @@
+"""Exported models with weights of 8 bits."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lgrin.export.card import write_card
+from lgrin.export.description import Description
+from lgrin.export.runtime import load
+from lgrin.export.translate import check_suffix
+from lgrin.extras import require
+from lgrin.files import write_atomically
+
+OPERATORS = ("MatMul", "Gemm", "LSTM")  # those that hold the weights
+
+
+def quantize(path: str | Path, out: str | Path) -> Description:
+    r"""Writes an exported model again with its weights in 8 bits, and a model card beside it.
+
+    .. math:: W_{kn} \approx s_n (q_{kn} - z_n), \qquad q_{kn} \in \{0, \dots, 255\}
+
+    Products of activations with weights are taken in whole numbers; activations are scaled by their largest and
+    smallest value at every run (dynamic quantisation), so no calibration data are needed, and what is said of a
+    sequence depends a little on the others of its batch. The learned graph stays in float32, since it multiplies from
+    the left, and so do biases, norms and maxima.
+
+    Args:
+        path: A file that :func:`lgrin.export.to_onnx` has written.
+        out: The new file, which ends in ``.onnx``.
+
+    Returns:
+        What the new file says about itself.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If a library is not installed (extra ``export``).
+        ValueError: If it is no such file, has 8 bits already, or would not get smaller; nothing is written.
+
+    Example:
+        >>> quantize("/nowhere/model.onnx", "/nowhere/small.onnx")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: there is no exported model /nowhere/model.onnx
+    """
+    check_suffix("out", out)
+    before = load(path).description
+    if before.precision != "float32":
+        raise ValueError(f"{path} has {before.precision} weights already; give the file in float32")
+    after = dataclasses.replace(before, precision="8-bit")
+    model = _with_small_weights(path)
+    require("onnx", extra="export").helper.set_model_props(model, after.properties)
+    content = model.SerializeToString()
+    size = Path(path).stat().st_size
+    if len(content) >= size:
+        raise ValueError(
+            f"{path} has {size:,} bytes and would have {len(content):,} with 8-bit weights; it has too few of them for "
+            f"that to pay: keep it as it is"
+        )
+    write_atomically(out, lambda name: Path(name).write_bytes(content))
+    write_card(out)
+    return after
+
+
+def _with_small_weights(path: str | Path) -> Any:
+    """Unsigned weights, since products of unsigned with signed bytes overflow on processors without VNNI."""
+    onnx = require("onnx", extra="export")
+    quantization = require("onnxruntime.quantization", extra="export")
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # its constants are folded
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "model.onnx"
+        quantization.quantize_dynamic(
+            model,
+            place,
+            op_types_to_quantize=list(OPERATORS),
+            per_channel=True,
+            weight_type=quantization.QuantType.QUInt8,
+        )
+        return onnx.load(place)

@@ -1,0 +1,116 @@
+"""Exported models run by onnxruntime."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from lgrin import validate
+from lgrin.export.description import Description
+from lgrin.extras import require
+from lgrin.options import check_whole
+
+
+class Outputs(NamedTuple):
+    """What a model says of sequences.
+
+    Attributes:
+        logits: Float32 ``[B, C]``.
+        probabilities: Float32 ``[B, C]``.
+    """
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+
+
+class ExportedModel:
+    """An exported model, ready to run; :func:`load` makes one of a file.
+
+    Args:
+        session: The onnxruntime session.
+        description: What the file says about itself.
+
+    Shapes:
+        - **x:** floating ``[B, M, P]``, computed with in float32; **mask:** bool ``[B, M]``, ``None`` means all
+        - **output:** logits and probabilities, ``[B, C]`` each
+
+    Raises:
+        TypeError: If x is not floating.
+        ValueError: If shapes do not fit, a present value is not finite, or a sequence has no present frame.
+    """
+
+    def __init__(self, session: Any, description: Description) -> None:
+        self.session, self.description = session, description
+
+    def __call__(self, x: Any, mask: Any = None) -> Outputs:
+        """Computes logits and probabilities; see the class."""
+        frames, num_nodes, in_channels = np.asarray(x), self.description.num_nodes, self.description.in_channels
+        if not np.issubdtype(frames.dtype, np.floating):
+            raise TypeError(f"x is {frames.dtype}; frames are floating: pass x.astype('float32')")
+        if frames.ndim != 3 or len(frames) == 0 or frames.shape[1:] != (num_nodes, in_channels):
+            raise ValueError(f"x has shape {list(frames.shape)}; this model takes [B, {num_nodes}, {in_channels}]")
+        present = np.ones(frames.shape[:2], bool) if mask is None else np.asarray(mask)
+        if present.dtype != bool or present.shape != frames.shape[:2]:
+            raise ValueError(
+                f"mask is {present.dtype} {list(present.shape)}; for x {list(frames.shape)} it has to be bool "
+                f"{list(frames.shape[:2])}"
+            )
+        frames = np.ascontiguousarray(frames, np.float32)
+        validate.features(torch.from_numpy(frames), torch.from_numpy(present))
+        validate.sequences(None, torch.from_numpy(present), len(frames))
+        return Outputs(*self.session.run(["logits", "probabilities"], {"x": frames, "mask": present}))
+
+    def __repr__(self) -> str:
+        said = self.description
+        return f"{type(self).__name__}({said.network}, {said.precision}, {len(said.classes)} classes)"
+
+
+def load(path: str | Path, threads: int = 1) -> ExportedModel:
+    """Loads a file that :func:`lgrin.export.to_onnx` or :func:`lgrin.export.quantize` has written.
+
+    Args:
+        path: The file.
+        threads: Threads that it may use.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If onnxruntime is not installed (extra ``export``).
+        ValueError: If it is no whole ONNX file, was not written by lgrin, or has another format.
+
+    Example:
+        >>> load("/nowhere/model.onnx")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: there is no exported model /nowhere/model.onnx
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no exported model {path}")
+    try:
+        session = open_session(os.fspath(path), threads)
+    except Exception as error:  # onnxruntime has a class for each way in which a file can be broken, and no common one
+        raise ValueError(f"{path} is no whole ONNX file ({error}); export it again") from error
+    description = Description.from_properties(str(path), session.get_modelmeta().custom_metadata_map)
+    return ExportedModel(session, description)
+
+
+def open_session(model: str | bytes, threads: int) -> Any:
+    """Opens a file or its content on the CPU.
+
+    Args:
+        model: Path or content.
+        threads: Threads that it may use.
+
+    Returns:
+        The onnxruntime session.
+    """
+    runtime = require("onnxruntime", extra="export")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = check_whole("threads", threads)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors, which are raised too
+    return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,226 @@
+"""From a trained network to an ONNX file."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Identity, Module
+
+from lgrin.export.card import write_card
+from lgrin.export.description import Description, describe_features
+from lgrin.export.runtime import open_session
+from lgrin.extras import require
+from lgrin.files import write_atomically
+from lgrin.models import fold
+from lgrin.ops import decompositions
+
+TOLERANCE = 1e-4  # of the largest logit, between the network and the file
+WHOLE = 2**31  # bytes: whatever is constant is computed now, not on the device
+
+
+def to_onnx(
+    model: Module,
+    path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    features: Mapping[str, Any] | None = None,
+    transform: Mapping[str, Any] | None = None,
+) -> Description:
+    """Writes a model as an ONNX file that describes itself, and a model card beside it.
+
+    The file holds everything between frames and classes: the normalisation, the network folded for inference, and the
+    softmax. It is run once against the network before it is put in its place.
+
+    Args:
+        model: A :class:`lgrin.training.SequenceClassifier`, or a bare :class:`lgrin.LGrIN` or BLSTM; it stays as it is.
+        path: The file, which ends in ``.onnx``; the card gets the same name and ends in ``.md``.
+        classes: Names of the classes; ``None`` takes the classifier's, or numbers.
+        features: The settings of the extractor; ``None`` takes the classifier's.
+        transform: The settings of the transform to a fixed length; ``None`` takes the classifier's.
+
+    Returns:
+        What the file says about itself.
+
+    Shapes:
+        - **x:** float32 ``[B, M, P]``, frames as the transform leaves them; **mask:** bool ``[B, M]``
+        - **logits, probabilities:** float32 ``[B, C]``
+
+    Raises:
+        ImportError: If a library is not installed (extra ``export``).
+        TypeError: If the model is neither.
+        RuntimeError: If the file does not compute what the network does; nothing is written.
+        ValueError: If the path does not end in ``.onnx``, or classes are not C different names.
+
+    Example:
+        >>> import tempfile
+        >>> from lgrin import LGrIN
+        >>> from lgrin.export import load, quantize
+        >>> folder = tempfile.mkdtemp()
+        >>> model = LGrIN(in_channels=34, num_nodes=20, num_classes=2, num_layers=1)
+        >>> to_onnx(model, f"{folder}/model.onnx", classes=["calm", "glad"]).num_nodes
+        20
+        >>> quantize(f"{folder}/model.onnx", f"{folder}/small.onnx").precision
+        '8-bit'
+        >>> load(f"{folder}/small.onnx")(np.zeros((1, 20, 34))).probabilities.shape
+        (1, 2)
+    """
+    check_suffix("path", path)
+    onnx = require("onnx", extra="export")
+    known = getattr(model, "hparams", {})
+    network = _network(model)
+    description = Description(
+        network=type(network).__name__,
+        precision="float32",
+        parameters=sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
+        in_channels=network.in_channels,
+        num_nodes=network.num_nodes,
+        classes=_names(network.num_classes, known.get("classes") if classes is None else classes),
+        transform=known.get("transform") if transform is None else dict(transform),
+        **describe_features(known.get("features") if features is None else features),
+    )
+    program = deepcopy(_Program(network, getattr(model, "normalize", Identity()))).cpu().float().eval()
+    with _quiet():
+        written = _bare(_translate(fold(program), description))
+    onnx.helper.set_model_props(written, description.properties)
+    _check_same(program, written.SerializeToString(), description)
+    write_atomically(path, lambda name: onnx.save(written, name))
+    write_card(path)
+    return description
+
+
+def check_suffix(name: str, path: str | Path) -> None:
+    """Raises unless a path ends in ``.onnx``, so that a card fits beside it.
+
+    Args:
+        name: What the error calls it.
+        path: The path.
+
+    Raises:
+        ValueError: If it does not.
+
+    Example:
+        >>> check_suffix("out", "model.onnx")
+    """
+    if Path(path).suffix != ".onnx":
+        raise ValueError(f"{name} is {str(path)!r}; it has to end in .onnx")
+
+
+class _Program(Module):
+    """Frames to logits and probabilities."""
+
+    def __init__(self, network: Module, normalize: Module) -> None:
+        super().__init__()
+        self.network, self.normalize = network, normalize
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.network(self.normalize(x), mask=mask)
+        return logits, logits.softmax(-1)
+
+
+def _network(model: Module) -> Any:
+    network = getattr(model, "model", model)
+    if not all(hasattr(network, name) for name in ("in_channels", "num_nodes", "num_classes")):
+        raise TypeError(
+            f"model is a {type(model).__name__}; it may be a SequenceClassifier, or a model with in_channels, "
+            f"num_nodes and num_classes that is called like LGrIN"
+        )
+    return network
+
+
+def _names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
+    names = [str(name) for name in range(num_classes) if classes is None] or [str(name) for name in classes or ()]
+    if len(names) != num_classes or len(set(names)) != num_classes:
+        raise ValueError(f"classes is {names}; the model has num_classes={num_classes}: give as many different names")
+    return names
+
+
+def _translate(program: _Program, description: Description) -> Any:
+    """Traces a program for any number of sequences and writes it in ONNX's operators."""
+    x, mask = _noise(2, description)
+    sequences = {0: torch.export.Dim("batch")}
+    exported = torch.export.export(program, (x, mask), dynamic_shapes=(sequences, sequences))
+    written: Any = torch.onnx.export(
+        exported.run_decompositions({**decompositions(), torch.ops.aten.masked_fill.Scalar: _fill_bools}),
+        dynamo=True,
+        opset_version=20,
+        input_names=["x", "mask"],
+        output_names=["logits", "probabilities"],
+        custom_translation_table={torch.ops.aten.sort.stable: _stable_sort},
+        optimize=False,
+        verbose=False,
+    )
+    return written.model
+
+
+def _bare(model: Any) -> Any:
+    """Computes what is constant now, keeps one copy of it, and drops what only the source's reader could read."""
+    onnx_ir = require("onnx_ir", extra="export")
+    passes = require("onnx_ir.passes.common", extra="export")
+    model = require("onnxscript.optimizer", extra="export").optimize(
+        model, input_size_limit=WHOLE, output_size_limit=WHOLE
+    )
+    onnx_ir.passes.Sequential(
+        passes.DeduplicateInitializersPass(size_limit=WHOLE), passes.ClearMetadataAndDocStringPass()
+    )(model)
+    bare = onnx_ir.to_proto(model)
+    del bare.graph.value_info[:]
+    for value in (*bare.graph.input, *bare.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return bare
+
+
+def _fill_bools(x: Tensor, mask: Tensor, value: Any) -> Any:
+    """In words that onnxruntime has, since its Where chooses among numbers only."""
+    if x.dtype != torch.bool:
+        return NotImplemented
+    return x | mask if value else x & ~mask
+
+
+def _stable_sort(x: Any, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+    """Among equal entries TopK takes the first first; it takes no small integers."""
+    op = require("onnxscript", extra="export").opset20
+    length = op.Constant(value_ints=[x.shape[dim]])
+    return op.TopK(op.Cast(x, to=1), length, axis=dim, largest=int(descending), sorted=1)
+
+
+def _check_same(program: _Program, content: bytes, description: Description) -> None:
+    session = open_session(content, threads=1)
+    x, mask = _noise(3, description)
+    with torch.no_grad():
+        expected = program(x, mask)[0].numpy()
+    logits = session.run(["logits"], {"x": x.numpy(), "mask": mask.numpy()})[0]
+    difference = np.abs(logits - expected).max() / max(1.0, np.abs(expected).max())
+    if not difference <= TOLERANCE:
+        raise RuntimeError(
+            f"the exported program is {difference:g} off the model, of the largest logit, where {TOLERANCE:g} is "
+            f"rounding; it was not written: a layer of {description.network} does not survive the translation"
+        )
+
+
+def _noise(count: int, description: Description) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(count, description.num_nodes, description.in_channels, generator=generator)
+    mask = torch.rand(count, description.num_nodes, generator=generator) < 0.8
+    return x, mask.index_fill(1, torch.tensor([0]), True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the translators from telling what they deprecate in themselves, and which libraries they would know."""
+    logs = {log: log.level for log in map(logging.getLogger, ("torch.onnx", "onnx_ir", "onnxscript"))}
+    try:
+        for log in logs:
+            log.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in logs.items():
+            log.setLevel(level)

@@ -1,0 +1,109 @@
+"""The script for devices against what lgrin itself says of a recording."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import soundfile
+import torch
+from edge import classify
+from torch_geometric.data import Data
+
+from lgrin.export import to_onnx
+from lgrin.features import Speech
+from lgrin.training import SequenceClassifier, predict
+from lgrin.transforms import CyclicPad, Resample
+from lgrin.transforms.resample import evenly_spread
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "edge" / "classify.py"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A classifier of speech and the file that was made of it."""
+    torch.manual_seed(0)
+    settings = {"features": Speech().settings, "transform": Resample(20).settings}
+    network = {"in_channels": 34, "num_nodes": 20, "num_classes": 3, "branch_channels": (16,), "num_layers": 1}
+    classifier = SequenceClassifier(network, num_sequences=1, classes=["calm", "glad", "sad"], **settings)
+    path = tmp_path_factory.mktemp("edge") / "model.onnx"
+    to_onnx(classifier, path)
+    return classifier, path
+
+
+@pytest.fixture
+def recording(tmp_path):
+    def record(rate=16_000, seconds=0.7, channels=1):
+        time = np.arange(round(rate * seconds)) / rate
+        hum = 0.2 * np.cos(2 * np.pi * 130 * time) * np.cos(9 * time)
+        noise = np.random.default_rng(0).normal(0, 0.02, (len(time), channels))
+        path = tmp_path / f"{rate}-{channels}.wav"
+        soundfile.write(path, hum[:, None] + noise, rate)
+        return path
+
+    return record
+
+
+@pytest.mark.parametrize(("rate", "seconds", "channels"), [(16_000, 0.7, 1), (44_100, 1.3, 2), (8_000, 0.15, 1)])
+def test_the_script_says_what_lgrin_says(model, recording, tmp_path, rate, seconds, channels):
+    classifier, path = model
+    clip = recording(rate, seconds, channels)
+    session, said = classify.open_model(str(path))
+    smile = classify.open_smile(said["opensmile"], tmp_path)
+    assert np.array_equal(classify.describe(clip, smile, said["opensmile"]), Speech()(clip).x.numpy())
+    expected = predict(classifier, clip).probabilities.numpy()
+    assert np.allclose(classify.classify(clip, session, said, smile), expected, atol=1e-5)
+
+
+def test_the_script_runs_without_torch_and_lgrin(model, recording):
+    program = (
+        "import runpy, sys; sys.modules['torch'] = sys.modules['lgrin'] = None; "
+        f"sys.argv = ['classify.py', {str(model[1])!r}, {str(recording())!r}]; "
+        f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^  (calm|glad|sad) +(0\.\d{3}|1\.000)$", done.stdout, re.MULTILINE)
+    assert {name for name, _ in rows} == {"calm", "glad", "sad"}
+    assert [probability for _, probability in rows] == sorted((share for _, share in rows), reverse=True)
+    expected = predict(model[0], recording()).probabilities
+    assert float(rows[0][1]) == pytest.approx(float(expected.max()), abs=1e-3)
+
+
+def test_the_script_fixes_lengths_as_the_transforms_do():
+    for nodes in (1, 2, 15, 20, 120, 121):
+        for length in range(1, 300):
+            assert classify.take(length, Resample(nodes).settings).tolist() == evenly_spread(length, nodes).tolist()
+    for transform in (CyclicPad(20), CyclicPad(20, "crop"), CyclicPad(20, "resample")):
+        for length in (1, 7, 20) if transform.longer == "error" else (1, 7, 20, 45):
+            expected = transform(Data(x=torch.arange(length, dtype=torch.float32).unsqueeze(-1))).x.flatten()
+            assert classify.take(length, transform.settings).tolist() == expected.tolist()
+
+
+def test_the_script_says_what_it_cannot_do(model, recording, tmp_path):
+    _, said = classify.open_model(str(model[1]))
+    smile = classify.open_smile(said["opensmile"], tmp_path)
+    with pytest.raises(SystemExit, match="is shorter than one window of 400 samples"):
+        classify.describe(recording(seconds=0.02), smile, said["opensmile"])
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(SystemExit, match="is silent"):
+        classify.describe(tmp_path / "silence.wav", smile, said["opensmile"])
+    with pytest.raises(SystemExit, match="the recording has 30 frames, and the model takes at most 20"):
+        classify.take(30, CyclicPad(20).settings)
+
+
+def test_the_script_refuses_models_that_it_cannot_feed(model, tmp_path):
+    written = onnx.load(model[1])
+    said = {entry.key: entry.value for entry in written.metadata_props}
+    for change, message in (
+        ({"lgrin.format": "2"}, "has format 2; this script reads format 1"),
+        ({"lgrin.opensmile": "null"}, "does not say how speech becomes frames"),
+        ({"lgrin.in_channels": "35"}, "was also told which speech is spontaneous"),
+    ):
+        onnx.helper.set_model_props(written, {**said, **change})
+        onnx.save(written, tmp_path / "other.onnx")
+        with pytest.raises(SystemExit, match=message):
+            classify.open_model(str(tmp_path / "other.onnx"))
