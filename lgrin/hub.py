@@ -31,7 +31,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
     takes it.
 
     Args:
-        *arguments, **keywords: Those of :class:`lgrin.training.SequenceClassifier`.
+        arguments: Those of :class:`lgrin.training.SequenceClassifier`.
 
     Raises:
         FileNotFoundError: If a folder lacks one of the two files.

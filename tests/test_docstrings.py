@@ -15,8 +15,10 @@ MODULES = [
         for name in [
             "baselines",
             "datasets",
+            "export",
             "features",
             "graph",
+            "hub",
             "loader",
             "models",
             "nn",

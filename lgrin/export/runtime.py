@@ -39,6 +39,14 @@ class ExportedModel:
     Raises:
         TypeError: If x is not floating.
         ValueError: If shapes do not fit, a present value is not finite, or a sequence has no present frame.
+
+    Example:
+        >>> import tempfile
+        >>> from lgrin import LGrIN
+        >>> from lgrin.export import to_onnx
+        >>> path = to_onnx(LGrIN(3, 5, 2, branch_channels=(4,)).eval(), f"{tempfile.mkdtemp()}/model.onnx")
+        >>> load(path)(np.zeros((2, 5, 3), np.float32)).probabilities.shape
+        (2, 2)
     """
 
     def __init__(self, session: Any, description: Description) -> None:

@@ -35,7 +35,7 @@ class MultimodalLGrIN(Module):
     Attributes:
         config: The arguments, from which ``MultimodalLGrIN(**config)`` builds the model again; ``None`` if a modality
             has a module as argument.
-        in_channels, num_nodes, frame_channels: Those of each modality, by name.
+        in_channels: Features per frame of each modality, by name; likewise ``num_nodes`` and ``frame_channels``.
 
     Shapes:
         - **inputs:** for each modality ``x [B, M, P]``, or the keywords of :meth:`LGrIN.forward`: ``x`` and ``mask``,
@@ -47,6 +47,9 @@ class MultimodalLGrIN(Module):
     Raises:
         TypeError: If a modality is neither an LGrIN nor keywords.
         ValueError: If there is no modality, an input is not known, or the modalities hold unequally many sequences.
+
+    Source:
+        Named as future work in Sec. V of Shirian, Tripathi and Guha, 2021, which does not say how.
 
     Example:
         >>> face, voice = {"in_channels": 136, "num_nodes": 90}, {"in_channels": 34, "num_nodes": 120}
