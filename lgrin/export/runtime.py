@@ -44,7 +44,8 @@ class ExportedModel:
         >>> import tempfile
         >>> from lgrin import LGrIN
         >>> from lgrin.export import to_onnx
-        >>> path = to_onnx(LGrIN(3, 5, 2, branch_channels=(4,)).eval(), f"{tempfile.mkdtemp()}/model.onnx")
+        >>> path = f"{tempfile.mkdtemp()}/model.onnx"
+        >>> _ = to_onnx(LGrIN(3, 5, 2, branch_channels=(4,)), path)
         >>> load(path)(np.zeros((2, 5, 3), np.float32)).probabilities.shape
         (2, 2)
     """
