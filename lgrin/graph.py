@@ -484,7 +484,7 @@ def as_graph(
         'EdgeList'
     """
     check_features(x)
-    if isinstance(edge_index, DenseGraph | BandedGraph | RaggedGraph | EdgeList):
+    if isinstance(edge_index, (DenseGraph, BandedGraph, RaggedGraph, EdgeList)):
         _refuse("edge_weight", edge_weight, "a graph object", "put the weights into the graph")
         _refuse("mask", mask, "a graph object", "build the graph with it, for example adjacency.graph(mask=mask)")
         graph: Graph = edge_index
