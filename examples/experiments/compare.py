@@ -96,11 +96,9 @@ def summarize(runs, setting: Setting):
         if setting.grouped:
             interval = interval_over_groups(over_groups(runs, num_classes)[name])
         else:
-            target, predicted, _ = next(by_seed(runs))
-            interval = interval_over_recordings(target, predicted, name, resamples=2_000)
-            estimate = float(np.mean([one[name] for one in pooled]))
-            shift = estimate - interval.estimate
-            interval = interval._replace(estimate=estimate, low=interval.low + shift, high=interval.high + shift)
+            found = [interval_over_recordings(*one[:2], name, resamples=2_000) for one in by_seed(runs)]
+            estimate, low, high = np.mean([one[:3] for one in found], axis=0).tolist()
+            interval = found[0]._replace(estimate=estimate, low=low, high=high)
         row[name] = interval
     return row
 
