@@ -8,7 +8,7 @@ import torch.distributed
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.graph import hide, places, wide
+from lgrin.graph import hide, is_readable, places, wide
 from lgrin.options import check_whole
 
 
@@ -148,10 +148,10 @@ def _flat(mask: Tensor | None) -> Tensor | None:
 
 def _present_rows(norm: MaskedBatchNorm, rows: Tensor, mask: Tensor | None) -> Tensor | None:
     """Finds the rows that torch's batch norm may be given alone: where counting them costs nothing, two or more."""
-    if mask is None or not norm.training or norm.synchronized or rows.device.type != "cpu":
+    if mask is None or not norm.training or norm.synchronized or not is_readable(rows):
         return None
-    present = None if torch.compiler.is_compiling() else places(mask)
-    return None if present is None or present.numel() < 2 else present
+    present = places(mask)
+    return present if present.numel() > 1 else None
 
 
 def _side_by_side(vectors: list[Any]) -> Tensor:
