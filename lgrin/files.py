@@ -10,8 +10,12 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
     """Writes a file under a temporary name beside its place, flushes it to disk and renames it.
 
     Args:
-        path: Where the file shall be; its folder is made if need be.
+        path: Where the file shall be; its folder is made if need be. A link is followed.
         write: Called with the temporary name; has to write the file.
+
+    Raises:
+        IsADirectoryError: If the place is a folder.
+        ValueError: If it is anything else but a file, such as a device, which a rename would replace.
 
     Example:
         >>> folder = tempfile.mkdtemp()
@@ -19,7 +23,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
         >>> os.listdir(folder)
         ['a.txt']
     """
-    path = Path(path)
+    path = Path(path).resolve()
+    if path.is_dir():
+        raise IsADirectoryError(f"path is {str(path)!r}, a folder; give the name of a file in it")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"path is {str(path)!r}, which is no file; give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}")
     os.close(handle)
