@@ -3,8 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from lgrin.extras import require
 from lgrin.files import write_atomically
+from lgrin.options import check_whole
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # apart for the colour-blind (Okabe and Ito)
 MARK = RED
@@ -21,15 +26,55 @@ def axes(ax: Any) -> Any:
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
+        TypeError: If it is something else.
+        ValueError: If the axes were removed from their figure.
 
     Example:
         >>> axes(None).get_xlabel()
         ''
     """
     if ax is not None:
+        if not isinstance(ax, require("matplotlib.axes", extra="train").Axes):
+            raise TypeError(f"ax is a {type(ax).__name__}; it may be Matplotlib axes, such as plt.gca(), or None")
+        if ax.figure is None:
+            raise ValueError("ax was removed from its figure; pass axes of a figure, or None for new ones")
         return ax
     figure = require("matplotlib.figure", extra="train").Figure(figsize=(5, 4), layout="constrained")
     return figure.add_subplot()
+
+
+def read(name: str, values: Any, kind: str, missing: bool = False) -> Tensor:
+    """Reads what shall be drawn.
+
+    Args:
+        name: What errors call it.
+        values: A tensor of any layout on any device, an array or nested lists.
+        kind: What errors say that it may be.
+        missing: Whether some of it may be NaN or infinite.
+
+    Returns:
+        Float64 numbers on the CPU.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If a number is not finite, with its place.
+
+    Example:
+        >>> read("x", [[1, 2]], "a matrix")
+        tensor([[1., 2.]], dtype=torch.float64)
+    """
+    given = getattr(values, "dtype", f"a {type(values).__name__}")
+    try:
+        array = values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is {given}; it may be {kind}, of real numbers") from error
+    if array.is_complex():
+        raise TypeError(f"{name} is {given}; it may be {kind}, of real numbers")
+    values = array.to_dense().double()
+    if not missing and not values.isfinite().all():
+        place = (~values.isfinite()).nonzero()[0].tolist()
+        raise ValueError(f"{name}{place} is {values[tuple(place)].item()}; every number has to be finite")
+    return values
 
 
 def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
@@ -40,12 +85,22 @@ def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
         path: The file; its ending chooses the format.
         dpi: Dots per inch of a raster format.
 
+    Raises:
+        TypeError: If ax is something else.
+        ValueError: If no format has this ending, or dpi is not a positive whole number.
+
     Example:
         >>> import tempfile, torch
         >>> from lgrin.visualization import plot_adjacency
         >>> save_figure(plot_adjacency(torch.eye(3)), f"{tempfile.mkdtemp()}/adjacency.png")
     """
-    write_atomically(path, lambda name: ax.figure.savefig(name, dpi=dpi))
+    if ax is None:
+        raise TypeError("ax is None; pass what a plot function has returned")
+    figure, dpi = axes(ax).figure, check_whole("dpi", dpi)
+    formats = figure.canvas.get_supported_filetypes()
+    if Path(path).suffix.lower().removeprefix(".") not in formats:
+        raise ValueError(f"path is {str(path)!r}; it may end in {', '.join(f'.{one}' for one in formats)}")
+    write_atomically(path, lambda name: figure.savefig(name, dpi=dpi))
 
 
 def save_animation(animation: Any, path: str | Path, dpi: int = 80) -> None:
@@ -57,7 +112,8 @@ def save_animation(animation: Any, path: str | Path, dpi: int = 80) -> None:
         dpi: Dots per inch.
 
     Raises:
-        ValueError: If the file does not end in ``.gif``.
+        TypeError: If animation is something else.
+        ValueError: If the file does not end in ``.gif``, or dpi is not a positive whole number.
 
     Example:
         >>> import tempfile, torch
@@ -66,4 +122,7 @@ def save_animation(animation: Any, path: str | Path, dpi: int = 80) -> None:
     """
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"path is {str(path)!r}; animations are written as GIF, so let it end in .gif")
+    if not hasattr(animation, "save"):
+        raise TypeError(f"animation is a {type(animation).__name__}; pass what animate_adjacency has returned")
+    dpi = check_whole("dpi", dpi)
     write_atomically(path, lambda name: animation.save(name, writer="pillow", dpi=dpi))

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Module
 
 from lgrin.extras import require
+from lgrin.nn import LearnableAdjacency
 from lgrin.options import check_whole
-from lgrin.visualization.figure import BLUE, ORANGE, axes
+from lgrin.visualization.figure import BLUE, ORANGE, axes, read
 
 
-def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
+def plot_adjacency(adjacency: Any, ax: Any = None) -> Any:
     """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
 
     Args:
-        adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.LearnableAdjacency`; entries below 0 are no
+            edges and count as 0.
         ax: Matplotlib axes; ``None`` makes new ones.
 
     Returns:
@@ -24,7 +26,8 @@ def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
-        ValueError: If it is no square matrix.
+        TypeError: If the adjacency is something else.
+        ValueError: If it is no square matrix, or not finite.
 
     Example:
         >>> plot_adjacency(torch.eye(3)).get_xlabel()
@@ -37,7 +40,7 @@ def plot_adjacency(adjacency: Tensor | Module, ax: Any = None) -> Any:
     return ax
 
 
-def animate_adjacency(history: Sequence[Tensor], ax: Any = None, interval: int = 100) -> Any:
+def animate_adjacency(history: Sequence[Any], ax: Any = None, interval: int = 100) -> Any:
     """Shows how an adjacency matrix changed in training, all epochs on one scale.
 
     Args:
@@ -51,14 +54,22 @@ def animate_adjacency(history: Sequence[Tensor], ax: Any = None, interval: int =
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
-        ValueError: If there is no matrix, or one is not square.
+        TypeError: If history holds something else.
+        ValueError: If there is no matrix, they differ in size, or one is not square or not finite.
 
     Example:
         >>> animation = animate_adjacency([torch.eye(3), torch.ones(3, 3)])
         >>> len(list(animation.new_frame_seq()))
         2
     """
-    matrices = [_matrix(one) for one in history]
+    if not isinstance(history, Sequence | Tensor | np.ndarray):
+        raise TypeError(f"history is a {type(history).__name__}; it may be a list of matrices [M, M]")
+    interval = check_whole("interval", interval)
+    matrices = [_matrix(one, f"history[{epoch}]") for epoch, one in enumerate(history)]
+    if len({len(one) for one in matrices}) > 1:
+        raise ValueError(
+            f"history has matrices of {sorted({len(one) for one in matrices})} frames; give those of one run"
+        )
     if not matrices:
         raise ValueError("history is empty; train with callbacks=[AdjacencyHistory()] and pass its history")
     ax = plot_adjacency(matrices[0], ax)
@@ -74,13 +85,14 @@ def animate_adjacency(history: Sequence[Tensor], ax: Any = None, interval: int =
     return animation(ax.figure, show, frames=len(matrices), interval=interval)
 
 
-def plot_edge_distance(adjacency: Tensor | Module, ax: Any = None) -> Any:
+def plot_edge_distance(adjacency: Any, ax: Any = None) -> Any:
     r"""Draws the weight of edges against the frames between their ends: the mean, and the middle half of them.
 
     .. math:: d \mapsto \{ A_{ij} : |i - j| = d \}
 
     Args:
-        adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.LearnableAdjacency`; entries below 0 are no
+            edges and count as 0.
         ax: Matplotlib axes; ``None`` makes new ones.
 
     Returns:
@@ -88,7 +100,8 @@ def plot_edge_distance(adjacency: Tensor | Module, ax: Any = None) -> Any:
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
-        ValueError: If it is no square matrix.
+        TypeError: If the adjacency is something else.
+        ValueError: If it is no square matrix, or not finite.
 
     Example:
         >>> plot_edge_distance(torch.eye(3)).lines[0].get_ydata().tolist()
@@ -106,14 +119,15 @@ def plot_edge_distance(adjacency: Tensor | Module, ax: Any = None) -> Any:
     return ax
 
 
-def plot_timeline(adjacency: Tensor | Module, ax: Any = None, num_edges: int = 100) -> Any:
+def plot_timeline(adjacency: Any, ax: Any = None, num_edges: int = 100) -> Any:
     """Draws the heaviest edges as arcs over a line of frames, thicker and darker where an edge weighs more.
 
     Arcs above the line go forwards in time (a frame speaks to a later one), those below go back. A frame's dot is
     as large as the weight with which it hears itself.
 
     Args:
-        adjacency: ``[M, M]``, or a :class:`lgrin.nn.LearnableAdjacency`.
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.LearnableAdjacency`; entries below 0 are no
+            edges and count as 0.
         ax: Matplotlib axes; ``None`` makes new ones.
         num_edges: Edges at the most.
 
@@ -122,7 +136,8 @@ def plot_timeline(adjacency: Tensor | Module, ax: Any = None, num_edges: int = 1
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
-        ValueError: If it is no square matrix, or ``num_edges`` is not positive.
+        TypeError: If the adjacency is something else.
+        ValueError: If it is no square matrix, or not finite, or ``num_edges`` is not positive.
 
     Example:
         >>> ax = plot_timeline(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
@@ -163,8 +178,10 @@ def _arc(source: int, target: int) -> Tensor:
     return torch.stack([middle - radius * angle.cos(), radius * angle.sin()], dim=-1)
 
 
-def _matrix(adjacency: Tensor | Module) -> Tensor:
-    matrix: Tensor = adjacency() if isinstance(adjacency, Module) else adjacency
+def _matrix(adjacency: Any, name: str = "adjacency") -> Tensor:
+    if isinstance(adjacency, LearnableAdjacency):
+        adjacency = adjacency()
+    matrix = read(name, adjacency, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
     if matrix.dim() != 2 or matrix.size(0) != matrix.size(1) or not len(matrix):
-        raise ValueError(f"adjacency is {list(matrix.shape)}; it has to be a square matrix [M, M]")
-    return matrix.detach().float().cpu()
+        raise ValueError(f"{name} is {list(matrix.shape)}; it has to be a square matrix [M, M]")
+    return matrix.clamp(min=0).float()

@@ -2,21 +2,21 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from lgrin.visualization.figure import BLUE, MARK, ORANGE, axes
+from lgrin.visualization.figure import BLUE, MARK, ORANGE, axes, read
 
 
-def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: Any = None) -> Any:
+def plot_confusion(confusion: Any, classes: Sequence[Any] | None = None, ax: Any = None) -> Any:
     """Draws a confusion matrix, each row as parts of its true class, with the counts written in.
 
     Args:
-        confusion: Counts ``[C, C]``, ``confusion[true, predicted]``.
-        classes: Names of the classes.
+        confusion: Counts ``[C, C]``, ``confusion[true, predicted]``, tensor or array.
+        classes: Names of the classes; ``None`` numbers them.
         ax: Matplotlib axes; ``None`` makes new ones.
 
     Returns:
@@ -24,16 +24,26 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str] | None = None, ax: 
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
+        TypeError: If confusion is something else.
+        ValueError: If it is no square matrix of counts, or there are more or fewer names than classes.
 
     Example:
         >>> plot_confusion(torch.eye(2), ["calm", "happy"]).get_ylabel()
         'true class'
     """
+    counts = read("confusion", confusion, "counts [C, C]")
+    if counts.dim() != 2 or counts.size(0) != counts.size(1) or not len(counts):
+        raise ValueError(f"confusion is {list(counts.shape)}; it has to be a square matrix [C, C]")
+    if (counts < 0).any() or (counts != counts.round()).any():
+        raise ValueError(
+            "confusion holds numbers that count nothing; pass how often each was taken for each, not parts"
+        )
+    names = [str(name) for name in (range(len(counts)) if classes is None else classes)]
+    if len(names) != len(counts):
+        raise ValueError(f"classes has {len(names)} names, but confusion is {list(counts.shape)}; name each class")
     ax = axes(ax)
-    counts = confusion.cpu()
     parts = counts / counts.sum(1, keepdim=True).clamp(min=1)
     ax.figure.colorbar(ax.imshow(parts.numpy(), cmap="Blues", vmin=0, vmax=1), ax=ax, label="part of the true class")
-    names = [str(index) for index in range(len(counts))] if classes is None else list(classes)
     for true, predicted in torch.cartesian_prod(torch.arange(len(counts)), torch.arange(len(counts))).tolist():
         count = int(counts[true, predicted])
         color = "white" if parts[true, predicted] > 0.5 else "black"
@@ -59,6 +69,7 @@ def plot_learning_curves(out: str | Path, ax: Any = None) -> Any:
     Raises:
         FileNotFoundError: If the folder holds no logs.
         ImportError: If matplotlib is not installed (extra ``train``).
+        ValueError: If the logs are damaged, or no epoch has ended yet.
 
     Example:
         >>> import tempfile
@@ -68,20 +79,27 @@ def plot_learning_curves(out: str | Path, ax: Any = None) -> Any:
         >>> plot_learning_curves(logs.parents[1]).lines[1].get_ydata().tolist()
         [1.6, 1.4]
     """
-    files = sorted(Path(out).glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
+    found = Path(out).glob("logs/version_*/metrics.csv")
+    files = sorted(found, key=lambda path: (len(path.parent.name), path.parent.name))  # version_10 after version_9
     if not files:
         raise FileNotFoundError(f"{out} holds no logs/version_0/metrics.csv; pass the folder that fit was given as out")
     losses: dict[str, dict[int, float]] = {"train_loss": {}, "val_loss": {}}
     for path in files:
-        for row in csv.DictReader(path.read_text().splitlines()):
-            for name, by_epoch in losses.items():
-                if row.get(name):
-                    by_epoch[int(row["epoch"])] = float(row[name])
+        try:
+            for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+                for name, by_epoch in losses.items():
+                    if row.get(name):
+                        by_epoch[int(row["epoch"])] = float(row[name])
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{path} is no log of lgrin.training.fit, or damaged ({error})") from error
+    if not any(losses.values()):
+        raise ValueError(f"{files[-1]} holds no losses; wait until an epoch has ended")
     ax = axes(ax)
     looks = {"train_loss": ("training", ORANGE, "--"), "val_loss": ("validation", BLUE, "-")}
     for name, (title, color, style) in looks.items():
         ax.plot(list(losses[name]), list(losses[name].values()), label=title, color=color, linestyle=style)
-    best = min(losses["val_loss"], key=losses["val_loss"].__getitem__, default=None)
+    known = {epoch: loss for epoch, loss in losses["val_loss"].items() if loss == loss}  # NaN is no minimum
+    best = min(known, key=known.__getitem__, default=None)
     if best is not None:
         ax.plot(best, losses["val_loss"][best], "o", color=MARK, label=f"kept: epoch {best}")
     ax.set(xlabel="epoch", ylabel="loss")
@@ -104,12 +122,21 @@ def plot_sweep(results: Mapping[Any, Any], chosen: Any = None, ax: Any = None) -
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
+        TypeError: If results are no mapping.
+        ValueError: If there are none, or one is no interval.
 
     Example:
         >>> ax = plot_sweep({0: (0.5, 0.4, 0.6), 0.1: (0.7, 0.6, 0.8)}, chosen=0.1)
         >>> [label.get_text() for label in ax.get_xticklabels()]
         ['0', '0.1']
     """
+    if not isinstance(results, Mapping):
+        raise TypeError(f"results is a {type(results).__name__}; it may be a dictionary of an interval for each value")
+    if not results:
+        raise ValueError("results is empty; give an interval for each value")
+    for value, interval in results.items():
+        if not _is_interval(interval):
+            raise ValueError(f"results[{value!r}] is {interval!r}; an interval is (estimate, lower end, upper end)")
     ax = axes(ax)
     ax.plot([interval[0] for interval in results.values()], color=BLUE, zorder=0)
     for place, (value, (estimate, low, high, *_)) in enumerate(results.items()):
@@ -118,6 +145,14 @@ def plot_sweep(results: Mapping[Any, Any], chosen: Any = None, ax: Any = None) -
     ax.set_xticks(range(len(results)), [_power(value) for value in results])
     ax.set_ylabel("accuracy")
     return ax
+
+
+def _is_interval(interval: Any) -> bool:
+    try:
+        estimate, low, high = (float(one) for one in tuple(interval)[:3])
+    except (TypeError, ValueError):
+        return False
+    return -inf < low <= estimate <= high < inf
 
 
 def _power(value: Any) -> str:

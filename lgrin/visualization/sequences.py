@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from lgrin.visualization.figure import MARK, axes
+from lgrin.visualization.figure import MARK, axes, read
 
 
-def plot_salient_frames(x: Tensor, frame: int | Tensor, ax: Any = None) -> Any:
+def plot_salient_frames(x: Any, frame: int | Tensor | Any, ax: Any = None) -> Any:
     """Draws all features over time, each from its least to its largest value, with frames marked (Fig. 7).
 
     Args:
-        x: Features ``[M, P]`` of one sequence; NaN stays white.
+        x: Features ``[M, P]`` of one sequence, tensor or array; what is not finite stays white.
         frame: The frame or frames to mark, as :meth:`lgrin.LGrIN.salient_frames` finds them; those below 0 are left
             out.
         ax: Matplotlib axes; ``None`` makes new ones.
@@ -22,6 +22,7 @@ def plot_salient_frames(x: Tensor, frame: int | Tensor, ax: Any = None) -> Any:
 
     Raises:
         ImportError: If matplotlib is not installed (extra ``train``).
+        TypeError: If x is something else, or frames are no whole numbers.
         ValueError: If x is not one sequence, or a frame lies behind its end.
 
     Example:
@@ -29,12 +30,16 @@ def plot_salient_frames(x: Tensor, frame: int | Tensor, ax: Any = None) -> Any:
         >>> plot_salient_frames(torch.rand(5, 3), 2).get_xlabel()
         'frame'
     """
-    if x.dim() != 2:
+    x = read("x", x, "the features [M, P] of one sequence", missing=True)
+    if x.dim() != 2 or not x.numel():
         raise ValueError(f"x is {list(x.shape)}; pass the features [M, P] of one sequence")
-    frames = [int(one) for one in np.atleast_1d(np.asarray(frame)) if one >= 0]
+    marked = np.asarray(frame.cpu() if isinstance(frame, Tensor) else frame).reshape(-1)
+    if marked.size and not np.issubdtype(marked.dtype, np.integer):
+        raise TypeError(f"frame is {frame!r}; it may be a whole number or several")
+    frames = [int(one) for one in marked if one >= 0]
     if frames and max(frames) >= len(x):
         raise ValueError(f"frame is {max(frames)}, but x has {len(x)} frames")
-    ax, values = axes(ax), x.detach().float().cpu().numpy().astype(float)
+    ax, values = axes(ax), x.masked_fill(~x.isfinite(), float("nan")).numpy()
     low, high = (bound(values, axis=0, initial=start, where=~np.isnan(values)) for bound, start in _BOUNDS)
     scaled = (values - low) / np.where(high > low, high - low, 1)
     ax.imshow(scaled.T, aspect="auto", cmap="viridis", interpolation="nearest", vmin=0, vmax=1)

@@ -4,6 +4,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lgrin import LGrIN
 from lgrin.nn import LearnableAdjacency
 from lgrin.visualization import (
     animate_adjacency,
@@ -89,6 +90,86 @@ def test_a_timeline_without_edges_is_a_row_of_frames():
 def test_what_is_no_square_matrix_is_refused(draw, shape):
     with pytest.raises(ValueError, match=r"has to be a square matrix \[M, M\]"):
         draw(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("draw", [plot_adjacency, plot_edge_distance, plot_timeline])
+@pytest.mark.parametrize(
+    ("adjacency", "given"),
+    [
+        (None, "a NoneType"),
+        ("graph", "a str"),
+        (LGrIN(3, 5, 2), "a LGrIN"),
+        (torch.nn.Linear(2, 2), "a Linear"),
+        (1j * CHAIN, "torch.complex64"),
+        ([[1, 2], [3]], "a list"),
+    ],
+    ids=["none", "text", "model", "module", "complex", "ragged"],
+)
+def test_what_is_no_matrix_of_numbers_is_named(draw, adjacency, given):
+    with pytest.raises(
+        TypeError, match=f"adjacency is {given}; it may be a matrix .* such as model.adjacency, of real"
+    ):
+        draw(adjacency)
+
+
+@pytest.mark.parametrize("draw", [plot_adjacency, plot_edge_distance, plot_timeline])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_named(draw, value):
+    matrix = CHAIN.clone()
+    matrix[1, 2] = value
+    with pytest.raises(ValueError, match=rf"adjacency\[1, 2\] is {value}; every number has to be finite"):
+        draw(matrix)
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.Tensor.tolist, torch.Tensor.to_sparse, torch.Tensor.double])
+def test_a_matrix_may_be_of_any_kind(kind):
+    assert np.array_equal(plot_adjacency(kind(CHAIN)).images[0].get_array(), CHAIN)
+
+
+def test_entries_below_zero_are_no_edges_in_any_picture():
+    signed = CHAIN - torch.eye(4)
+    assert np.array_equal(plot_adjacency(signed).images[0].get_array(), CHAIN)
+    assert plot_edge_distance(signed).lines[0].get_ydata()[0] == 0
+    assert plot_timeline(signed).collections[2].get_sizes().tolist() == [4, 4, 4, 4]
+
+
+def test_axes_that_cannot_be_drawn_into_are_named():
+    figure = Figure()
+    removed = figure.add_subplot()
+    removed.remove()
+    with pytest.raises(ValueError, match="ax was removed from its figure"):
+        plot_adjacency(CHAIN, removed)
+    for other in (figure, figure.subplots(1, 2), "ax"):
+        with pytest.raises(TypeError, match=rf"ax is a {type(other).__name__}; it may be Matplotlib axes"):
+            plot_adjacency(CHAIN, other)
+
+
+@pytest.mark.parametrize(
+    ("history", "kind", "message"),
+    [
+        (None, TypeError, "history is a NoneType; it may be a list of matrices"),
+        (CHAIN, ValueError, r"history\[0\] is \[4\]; it has to be a square matrix"),
+        ([CHAIN, torch.eye(3)], ValueError, r"history has matrices of \[3, 4\] frames; give those of one run"),
+        ([CHAIN, CHAIN / 0], ValueError, r"history\[1\]\[0, 0\] is nan"),
+    ],
+    ids=["none", "one matrix", "two sizes", "not finite"],
+)
+def test_a_history_that_is_none_is_named(history, kind, message):
+    with pytest.raises(kind, match=message):
+        animate_adjacency(history)
+
+
+def test_a_picture_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    for name in ("a", "a.xyz", "."):
+        with pytest.raises(ValueError, match=r"path is '.*'; it may end in .*\.png"):
+            save_figure(plot_adjacency(CHAIN), tmp_path / name)
+    with pytest.raises(ValueError, match="dpi is 0; it has to be a whole number"):
+        save_figure(plot_adjacency(CHAIN), tmp_path / "a.png", dpi=0)
+    with pytest.raises(TypeError, match="ax is None; pass what a plot function has returned"):
+        save_figure(None, tmp_path / "a.png")
+    with pytest.raises(TypeError, match="animation is a NoneType; pass what animate_adjacency has returned"):
+        save_animation(None, tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())
 
 
 def test_pictures_are_written_whole(tmp_path):

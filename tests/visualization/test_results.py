@@ -82,3 +82,82 @@ def test_frames_that_do_not_exist_are_refused():
         plot_salient_frames(torch.zeros(3, 2), 3)
     with pytest.raises(ValueError, match="pass the features"):
         plot_salient_frames(torch.zeros(2, 3, 2), 1)
+
+
+@pytest.mark.parametrize(
+    ("confusion", "classes", "message"),
+    [
+        (torch.ones(2, 3), None, r"confusion is \[2, 3\]; it has to be a square matrix \[C, C\]"),
+        (torch.ones(3), None, r"confusion is \[3\]"),
+        (torch.zeros(0, 0), None, r"confusion is \[0, 0\]"),
+        (torch.tensor([[1.0, np.nan], [0, 1]]), None, r"confusion\[0, 1\] is nan"),
+        (torch.tensor([[0.5, 0.5], [0, 1]]), None, "confusion holds numbers that count nothing"),
+        (-torch.eye(2), None, "confusion holds numbers that count nothing"),
+        (torch.eye(2), ["calm"], r"classes has 1 names, but confusion is \[2, 2\]; name each class"),
+        (torch.eye(2), [], "classes has 0 names"),
+    ],
+)
+def test_a_confusion_that_is_none_is_named(confusion, classes, message):
+    with pytest.raises(ValueError, match=message):
+        plot_confusion(confusion, classes)
+
+
+def test_counts_may_be_an_array_and_names_numbers():
+    ax = plot_confusion(np.array([[3, 1], [0, 2**25 + 1]]), [7, 9])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["7", "9"]
+    assert str(2**25 + 1) in {text.get_text() for text in ax.texts}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no losses; wait until an epoch has ended"),
+        (b"epoch,train_loss,val_loss\n", "holds no losses"),
+        (b"epoch,train_loss,val_loss\n0,much,\n", r"metrics\.csv is no log of .* \(could not convert"),
+        (b"train_loss\n1\n", r"metrics\.csv is no log of"),
+        (b"\xff\xfe\x00", r"metrics\.csv is no log of"),
+    ],
+)
+def test_logs_that_hold_no_curve_are_named(tmp_path, content, message):
+    (tmp_path / "logs" / "version_0").mkdir(parents=True)
+    (tmp_path / "logs" / "version_0" / "metrics.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        plot_learning_curves(tmp_path)
+
+
+def test_an_epoch_without_a_loss_is_not_the_one_that_was_kept(tmp_path):
+    for version, rows in (("9", "0,,nan\n1,,0.5\n"), ("10", "2,,0.4\n"), ("mine", "")):
+        (tmp_path / "logs" / f"version_{version}").mkdir(parents=True)
+        (tmp_path / "logs" / f"version_{version}" / "metrics.csv").write_text("epoch,train_loss,val_loss\n" + rows)
+    ax = plot_learning_curves(tmp_path)
+    assert ax.lines[1].get_xdata().tolist() == [0, 1, 2]
+    assert ax.lines[2].get_xdata().tolist() == [2]
+
+
+@pytest.mark.parametrize("interval", [0.5, (0.5, 0.4), (0.5, 0.6, 0.4), (float("nan"),) * 3, "abc", None])
+def test_what_is_no_interval_is_named(interval):
+    with pytest.raises(ValueError, match=r"results\[0.1\] is .*; an interval is \(estimate, lower end, upper end\)"):
+        plot_sweep({0.1: interval})
+
+
+def test_a_sweep_of_nothing_is_named():
+    with pytest.raises(ValueError, match="results is empty; give an interval for each value"):
+        plot_sweep({})
+    with pytest.raises(TypeError, match="results is a list; it may be a dictionary"):
+        plot_sweep([(0.5, 0.4, 0.6)])
+
+
+def test_frames_that_are_no_numbers_and_features_that_are_no_sequence_are_named():
+    for frame in (1.5, None, "a", float("nan")):
+        with pytest.raises(TypeError, match=f"frame is {frame!r}; it may be a whole number or several"):
+            plot_salient_frames(np.zeros((3, 2)), frame)
+    with pytest.raises(TypeError, match=r"x is a NoneType; it may be the features \[M, P\]"):
+        plot_salient_frames(None, 0)
+    for shape in ((3,), (0, 3), (3, 0)):
+        with pytest.raises(ValueError, match="pass the features"):
+            plot_salient_frames(np.zeros(shape), 0)
+
+
+def test_what_is_not_finite_stays_white_and_scales_nothing():
+    shown = plot_salient_frames([[0.0, 1.0], [float("inf"), 2.0], [2.0, 3.0]], [[0, 2]]).images[0].get_array()
+    assert np.array_equal(shown.filled(np.nan), [[0, np.nan, 1], [0, 0.5, 1]], equal_nan=True)
