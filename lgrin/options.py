@@ -1,7 +1,8 @@
 """One error for every option that was misspelt."""
 
 from collections.abc import Iterable
-from numbers import Integral
+from math import inf, isinf, nan
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -45,3 +46,29 @@ def check_whole(name: str, value: Any, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"{name} is {value!r}; it has to be a whole number, {minimum} or larger")
     return int(value)
+
+
+def check_number(name: str, value: Any, minimum: float = 0.0, maximum: float | None = None) -> float:
+    """Raises unless a number lies between two others, and returns it as a float.
+
+    Args:
+        name: Name of the argument.
+        value: What it was.
+        minimum: The smallest number that it may be.
+        maximum: The largest; ``None`` means any that is finite.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: If it does not.
+
+    Example:
+        >>> check_number("dropout", 0.5, maximum=1)
+        0.5
+    """
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+    if not minimum <= number <= (inf if maximum is None else maximum) or isinf(number):
+        span = f"of {minimum:g} or more" if maximum is None else f"from {minimum:g} to {maximum:g}"
+        raise ValueError(f"{name} is {value!r}; it has to be a number {span}")
+    return number

@@ -3,6 +3,8 @@
 from torch.nn import Dropout, Linear, PReLU, Sequential
 from torch.nn.init import xavier_uniform_, zeros_
 
+from lgrin.options import check_number
+
 
 def make_head(width: int, head_channels: int | None, num_classes: int, dropout: float) -> Sequential:
     """Builds the layers from what is read out of a sequence to its logits.
@@ -16,6 +18,9 @@ def make_head(width: int, head_channels: int | None, num_classes: int, dropout: 
     Returns:
         The head, its weights drawn.
 
+    Raises:
+        ValueError: If the probability is none.
+
     Example:
         >>> make_head(10, None, num_classes=2, dropout=0.5)
         Sequential(
@@ -23,6 +28,7 @@ def make_head(width: int, head_channels: int | None, num_classes: int, dropout: 
           (1): Linear(in_features=10, out_features=2, bias=True)
         )
     """
+    dropout = check_number("dropout", dropout, maximum=1)
     if head_channels is None:
         head = Sequential(Dropout(dropout), Linear(width, num_classes))
     else:

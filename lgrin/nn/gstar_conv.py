@@ -13,7 +13,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from lgrin.graph import Graph, hide
 from lgrin.nn.layer import GraphLayer
 from lgrin.nn.norm import MaskedBatchNorm, normalize
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_number, check_option, check_whole
 
 NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
 
@@ -75,7 +75,7 @@ class GStarConv(GraphLayer):
         self.lins = ModuleList(Linear(before, after) for before, after in pairwise(widths))
         self.norms = ModuleList(NORMS[norm](width) for width in widths[1:]) if norm else None
         self.act = activation_resolver(act)
-        self.dropout = torch.nn.Dropout(dropout)
+        self.dropout = torch.nn.Dropout(check_number("dropout", dropout, maximum=1))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

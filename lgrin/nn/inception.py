@@ -10,7 +10,7 @@ from torch.nn import ModuleList
 from lgrin.graph import Graph
 from lgrin.nn.gstar_conv import GStarConv, convolve
 from lgrin.nn.layer import GraphLayer
-from lgrin.options import check_option
+from lgrin.options import check_option, check_whole
 
 NEIGHBORHOODS = ("learned", "line")
 
@@ -61,9 +61,10 @@ class GraphInception(GraphLayer):
         check_option("neighborhood", neighborhood, NEIGHBORHOODS)
         if not isinstance(branch_channels, Sequence) or isinstance(branch_channels, str):
             raise TypeError(f"branch_channels is {branch_channels!r}; it is one width a branch, such as (128, 64)")
+        widths = [check_whole(f"branch_channels[{index}]", width) for index, width in enumerate(branch_channels)]
         self.neighborhood = neighborhood
-        self.branches = ModuleList(GStarConv(in_channels, channels, **conv_kwargs) for channels in branch_channels)
-        self.out_channels = sum(branch_channels) + in_channels
+        self.branches = ModuleList(GStarConv(in_channels, channels, **conv_kwargs) for channels in widths)
+        self.out_channels = sum(widths) + in_channels
 
     def reset_parameters(self) -> None:
         """Resets every branch."""

@@ -1,7 +1,6 @@
 """The classifier for scikit-learn."""
 
 import logging
-import pickle
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,19 +10,19 @@ from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import is_zipfile
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+import lgrin
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.options import check_whole
 from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
-from lgrin.training.checkpoints import restore
+from lgrin.training.checkpoints import load_tensors, restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import AVERAGING, RECIPE
 from lgrin.training.fit import fit
@@ -131,6 +130,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             Itself.
 
         Raises:
+            TypeError: If X holds no sequences, or y or groups hold what cannot be sorted.
             ValueError: If X or y cannot be trained on, with the index of the first offender, or an option is out of
                 range.
         """
@@ -224,6 +224,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         fitted = {name: getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_")}
         content = {
             "format": FORMAT,
+            "version": lgrin.__version__,
             "parameters": plain,
             "classes": _plain("classes_", self.classes_),
             "dtype": self.classes_.dtype.str,
@@ -245,15 +246,19 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
         Raises:
             FileNotFoundError: If it is not there.
-            ValueError: If it is damaged or was written by something else.
+            PermissionError: If it may not be read.
+            ValueError: If it is damaged, was written by something else, or has the format of another version.
         """
         content = _open(path)
-        estimator = cls(**content["parameters"])
-        for name, value in content["fitted"].items():
-            setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-        estimator.classes_ = np.array(content["classes"], content["dtype"])
-        estimator.classifier_ = SequenceClassifier(**content["classifier"]).eval()
-        estimator.classifier_.load_state_dict(content["weights"])
+        try:
+            estimator = cls(**content["parameters"])
+            for name, value in content["fitted"].items():
+                setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
+            estimator.classes_ = np.array(content["classes"], content["dtype"])
+            estimator.classifier_ = SequenceClassifier(**content["classifier"]).eval()
+            estimator.classifier_.load_state_dict(content["weights"])
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{_NOT_OURS.format(path)} ({error})") from error
         return estimator
 
     def __sklearn_tags__(self) -> Any:
@@ -344,14 +349,21 @@ def _plain(name: str, value: Any) -> Any:
     return value
 
 
+_NOT_OURS = "file {} is damaged or was not written by LGrINClassifier.save; fit and save it again"
+
+
 def _open(path: str | Path) -> dict[str, Any]:
     """Reads a file of an estimator and checks that it is one."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"there is no file {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True) if is_zipfile(path) else None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
-        content = None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"file {path} is damaged or was not written by LGrINClassifier.save; fit and save it again")
+        content = load_tensors(path, "file", "fit and save it again")
+    except ValueError as error:
+        raise ValueError(_NOT_OURS.format(path)) from error
+    found = str(content.get("format")) if isinstance(content, dict) else ""
+    if found != FORMAT and found.startswith(FORMAT.partition(",")[0]):
+        raise ValueError(
+            f"file {path} has format {found!r}, written by lgrin {content.get('version')}, and lgrin "
+            f"{lgrin.__version__} reads {FORMAT!r}; load it with that version, or fit and save it again"
+        )
+    if found != FORMAT:
+        raise ValueError(_NOT_OURS.format(path))
     return content

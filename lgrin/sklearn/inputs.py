@@ -1,9 +1,11 @@
 """From what scikit-learn's users call X and y to sequences of nodes."""
 
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
@@ -11,6 +13,12 @@ from lgrin.extras import require
 from lgrin.options import check_whole
 
 validation = require("sklearn.utils.validation", extra="train")
+
+KINDS = "an array [n, channels, time], a list of arrays [channels, time], or a matrix [n, channels * time]"
+HINTS = {  # what errors of scikit-learn contain, and what they do not say
+    "features as input": "a matrix has the columns that it was fitted with, and one sequence alone is a list of one",
+    "setting an array element": f"its cells hold sequences; X may be {KINDS}",
+}
 
 
 def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> list[np.ndarray]:
@@ -26,6 +34,7 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
         Float32 arrays ``[channels, time]``, NaN where values are missing.
 
     Raises:
+        TypeError: If X or a part of it is something else.
         ValueError: If a sequence is empty, infinite or has other channels, with its index.
 
     Example:
@@ -34,13 +43,12 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
         >>> read_sequences(LGrINClassifier(n_channels=2), matrix)[0].tolist()
         [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     """
-    options: dict[str, Any] = {"dtype": np.float32, "ensure_all_finite": "allow-nan"}
+    X = _array(X)
     several = _holds_sequences(X)
     if several:
-        options.update(ensure_2d=False, allow_nd=True, ensure_min_samples=0, ensure_min_features=0)
-        rows = [validation.check_array(one, input_name=f"X[{index}]", **options) for index, one in enumerate(X)]
+        rows = [_row(index, one) for index, one in enumerate(X)]
     else:
-        rows = list(validation.validate_data(estimator, X, reset=in_channels is None, **options))
+        rows = _rows_of_matrix(estimator, X, reset=in_channels is None)
     if not rows:
         raise ValueError("X holds 0 sequences; give it at least one")
     sequences = [_channels_first(index, row, estimator.n_channels) for index, row in enumerate(rows)]
@@ -57,11 +65,53 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
     return sequences
 
 
+def _array(one: Any) -> Any:
+    """A tensor as an array, and anything else as it is."""
+    if not isinstance(one, Tensor):
+        return one
+    one = one.detach().cpu()
+    return (one.float() if one.dtype == torch.bfloat16 else one).numpy()
+
+
 def _holds_sequences(X: Any) -> bool:
     """Tells sequences, each an array of its own, from a matrix."""
-    if isinstance(X, list | tuple):
-        return len(X) > 0 and (hasattr(X[0], "ndim") or np.ndim(X[0]) > 1)
-    return getattr(X, "ndim", 2) > 2 or (isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype == object)
+    counted = hasattr(X, "__len__") and not isinstance(X, str | bytes | Mapping | Set)
+    if not counted and not hasattr(X, "shape") and not hasattr(X, "__array__"):
+        raise TypeError(f"X is a {type(X).__name__}; it may be {KINDS}")
+    if not isinstance(X, list | tuple):
+        return getattr(X, "ndim", 2) > 2 or (isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype == object)
+    lengths = {len(one) if isinstance(one, list | tuple) else None for one in X}
+    nested = any(isinstance(one, list | tuple) and len(one) > 0 and hasattr(one[0], "__len__") for one in X)
+    return len(lengths) != 1 or nested or any(hasattr(one, "ndim") and np.ndim(one) > 0 for one in X)
+
+
+def _row(index: int, one: Any) -> np.ndarray:
+    """Reads one sequence."""
+    if one is None or isinstance(one, str | Mapping):
+        raise TypeError(f"X[{index}] is a {type(one).__name__}; a sequence is an array [channels, time]")
+    name = f"X[{index}]"
+    options: dict[str, Any] = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0, "ensure_min_features": 0}
+    try:
+        return validation.check_array(
+            _array(one), dtype=np.float32, ensure_all_finite="allow-nan", input_name=name, **options
+        )
+    except (TypeError, ValueError) as error:
+        if name in str(error):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} is no array [channels, time] of numbers: {error}") from error
+
+
+def _rows_of_matrix(estimator: Any, X: Any, reset: bool) -> list[np.ndarray]:
+    """Reads a matrix, and says what scikit-learn's errors do not."""
+    options = {"dtype": np.float32, "ensure_all_finite": "allow-nan", "reset": reset}
+    try:
+        return list(validation.validate_data(estimator, X, **options))
+    except ValueError as error:
+        for sign, hint in HINTS.items():
+            if sign in str(error):
+                raise ValueError(f"{str(error).rstrip('.')}; {hint}") from error
+        raise
 
 
 def _channels_first(index: int, row: np.ndarray, n_channels: int) -> np.ndarray:
@@ -93,17 +143,31 @@ def encode(values: Any, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
         The different values in order, and for each sequence the number of its own.
 
     Raises:
+        TypeError: If they cannot be sorted, such as numbers beside strings, or one is None.
         ValueError: If there is not one for each sequence, or one is NaN.
 
     Example:
         >>> [part.tolist() for part in encode(["calm", "glad", "calm"], "y", 3)]
         [['calm', 'glad'], [0, 1, 0]]
     """
-    values = validation.column_or_1d(values, warn=True)
-    validation.assert_all_finite(values, input_name=name)
+    given = values
+    try:
+        values = validation.column_or_1d(values, warn=True)
+    except ValueError as error:
+        raise ValueError(str(error).replace("y should be", f"{name} should be", 1)) from error
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} values, but X holds {count} sequences; give it one for each")
-    return np.unique(values, return_inverse=True)
+    try:
+        if isinstance(given, list | tuple) and len({isinstance(one, str) for one in given}) > 1:
+            raise TypeError("NumPy would make strings of them all")
+        validation.assert_all_finite(values, input_name=name)
+        return np.unique(values, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(one).__name__ for one in given})
+        raise TypeError(
+            f"{name} holds {' and '.join(kinds)}, which cannot be sorted; make them all numbers or all strings, and "
+            f"leave out sequences without one"
+        ) from error
 
 
 def to_graphs(

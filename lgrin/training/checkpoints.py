@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -11,6 +12,42 @@ from lgrin.files import write_atomically
 
 plugins = require("lightning.pytorch.plugins.io", extra="train")
 callbacks = require("lightning.pytorch.callbacks", extra="train")
+
+
+def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
+    """Reads what ``torch.save`` has written, if every byte of it is still as it was, and runs no code of it.
+
+    Args:
+        path: The file.
+        name: What errors call it.
+        way_out: What errors advise.
+
+    Returns:
+        The content, its tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        PermissionError: If it may not be read.
+        ValueError: If it is damaged or holds more than tensors and plain values.
+
+    Example:
+        >>> load_tensors(__file__, "file", "save it again")
+        Traceback (most recent call last):
+        ...
+        ValueError: file ...checkpoints.py is damaged (File is not a zip file); save it again
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no {name} {path}")
+    try:
+        with ZipFile(path) as archive:
+            if (part := archive.testzip()) is not None:
+                raise BadZipFile(f"{part} has changed")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
+    except (RuntimeError, EOFError, OSError, ValueError, BadZipFile, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{name} {path} is damaged ({reason}); {way_out}") from error
 
 
 class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
@@ -32,14 +69,12 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
 
         Raises:
             FileNotFoundError: If it is not there.
-            ValueError: If it is damaged.
+            ValueError: If it is damaged or of something else.
         """
-        if not Path(path).exists():
-            raise FileNotFoundError(f"there is no checkpoint {path}")
-        try:
-            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise ValueError(f"checkpoint {path} is damaged ({error}); delete it and train again") from error
+        checkpoint: dict[str, Any] = load_tensors(path, "checkpoint", "delete it and train again")
+        if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
+            raise ValueError(f"{path} is no checkpoint of lgrin.training.fit; give its checkpoints/best.ckpt")
+        return checkpoint
 
 
 def restore(classifier: Any, path: str | Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from lgrin import validate
 from lgrin.extras import require
 from lgrin.models import from_config
 from lgrin.nn import LGrINLoss, MaskedBatchNorm
-from lgrin.options import check_whole
+from lgrin.options import check_number, check_whole
+from lgrin.training.checkpoints import WholeCheckpoints
 from lgrin.transforms import Standardize
 
 lightning = require("lightning", extra="train")
@@ -48,6 +49,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
 
     Raises:
         TypeError: If the model is neither a module nor keywords.
+        ValueError: If there are more or fewer names than classes, or an option is out of range.
 
     Source:
         "Implementation details" in Sec. IV-A of Shirian, Tripathi and Guha, 2021: Adam, 0.01, halved every 50 epochs.
@@ -79,13 +81,17 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             )
         classes = None if classes is None else [str(name) for name in classes]
         network: Any = model if isinstance(model, Module) else from_config(model)
+        if classes is not None and len(classes) != network.num_classes:
+            raise ValueError(
+                f"classes is {classes}; the model has num_classes={network.num_classes}: name each of them"
+            )
         self.save_hyperparameters(
             {
                 "model": getattr(network, "config", None),
                 "num_sequences": check_whole("num_sequences", num_sequences),
                 "loss": dict(loss or {}),
-                "lr": float(lr),
-                "weight_decay": float(weight_decay),
+                "lr": check_number("lr", lr),
+                "weight_decay": check_number("weight_decay", weight_decay),
                 "halve_every": check_whole("halve_every", halve_every),
                 "classes": classes,
                 "features": None if features is None else dict(features),
@@ -98,6 +104,28 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         num_classes = network.num_classes
         self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")
         self.val_uar = classification.MulticlassRecall(num_classes, average="macro")
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = "cpu", **options: Any) -> Any:
+        """Loads a classifier that was trained.
+
+        Args:
+            checkpoint_path: The file ``best.ckpt`` or ``last.ckpt`` of a run.
+            map_location: The device to load to.
+            **options: Arguments of the class that replace those of the checkpoint, such as ``model=`` for one that was
+                trained with modules as arguments.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            TypeError: If the checkpoint needs ``model=``.
+            ValueError: If the file is damaged or no checkpoint of a run.
+        """
+        WholeCheckpoints().load_checkpoint(str(checkpoint_path))
+        options.setdefault("weights_only", True)
+        return super().load_from_checkpoint(checkpoint_path, map_location, **options)
 
     @property
     def frame_channels(self) -> Any:

@@ -15,7 +15,7 @@ from torch_geometric.loader import DataLoader
 from lgrin import validate
 from lgrin.extras import require
 from lgrin.loader import BucketSampler
-from lgrin.options import check_whole
+from lgrin.options import check_option, check_whole
 from lgrin.training.averaging import MovingAverage
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
@@ -23,6 +23,7 @@ from lgrin.training.classifier import SequenceClassifier
 lightning = require("lightning", extra="train")
 callbacks_of = require("lightning.pytorch.callbacks", extra="train")
 loggers = require("lightning.pytorch.loggers", extra="train")
+accelerators = require("lightning.pytorch.accelerators", extra="train").AcceleratorRegistry
 
 
 def fit(
@@ -85,7 +86,8 @@ def fit(
         FileExistsError: If ``out`` holds a run already and ``resume`` is off.
         TypeError: If a label is no whole number.
         ValueError: If a sequence cannot be trained on, with its index and the reason, the batch cannot be shared
-            evenly, or the run to resume was started with other data or settings (``epochs`` may grow).
+            evenly, there is no such device, or the run to resume was started with other data or settings (``epochs``
+            may grow).
 
     Example:
         >>> import tempfile
@@ -102,6 +104,7 @@ def fit(
         raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
     if not 0 <= averaging < 1:
         raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
+    _check_device(device)
     if precision.endswith("16-true"):
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     model = classifier.model
@@ -132,7 +135,7 @@ def fit(
     average = [MovingAverage(averaging)] if averaging else []
     callbacks = [SeedEveryStep(seed), run, *average, *callbacks]
     hardware = {
-        "accelerator": {"cuda": "gpu"}.get(device, device),
+        "accelerator": device,
         "devices": devices,
         "num_nodes": hosts,
         "strategy": "ddp" if processes > 1 else "auto",
@@ -148,6 +151,13 @@ def fit(
             ckpt_path=str(last) if last.exists() else None,
         )
     return last.with_name("best.ckpt")
+
+
+def _check_device(device: str) -> None:
+    known = accelerators.available_accelerators()
+    check_option("device", device, ("auto", *sorted(known)))
+    if device != "auto" and not accelerators[device]["accelerator"].is_available():
+        raise ValueError(f"device is {device!r}, which PyTorch does not find here; pass device='auto' or 'cpu'")
 
 
 def _batches(train: Sequence[Data], batch_size: int, buckets: bool, seed: int, trainer: Any) -> Any:

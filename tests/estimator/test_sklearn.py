@@ -1,5 +1,6 @@
 import pickle
 import random
+import re
 import subprocess
 import sys
 import warnings
@@ -235,8 +236,41 @@ def test_a_file_that_is_cut_short_or_foreign_is_one_clear_error(fitted, tmp_path
         torch.save(content, path)
         with pytest.raises(ValueError, match="is damaged or was not written by"):
             LGrINClassifier.load(path)
-    with pytest.raises(FileNotFoundError, match=r"there is no file .*absent\.pt"):
-        LGrINClassifier.load(tmp_path / "absent.pt")
+    for absent in (tmp_path / "absent.pt", tmp_path):
+        with pytest.raises(FileNotFoundError, match=f"there is no file {re.escape(str(absent))}"):
+            LGrINClassifier.load(absent)
+
+
+def test_a_file_of_which_any_byte_has_changed_is_refused(fitted, tmp_path):
+    path = tmp_path / "classifier.pt"
+    fitted.save(path)
+    whole = path.read_bytes()
+    weights = fitted.classifier_.model.adjacency.weight.detach().numpy().tobytes()
+    settings = whole.index(b"lgrin.sklearn")
+    for place in (settings, settings + 300, whole.index(weights) + 5):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"classifier.pt is damaged or was not written by"):
+            LGrINClassifier.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "lgrin.sklearn.LGrINClassifier, version 9"}, r"has format .*version 9'.* reads .*version 1'; load"),
+        ({"weights": {}}, r"damaged or was not written [\s\S]*Missing key"),
+        ({"parameters": {"width": 3}}, "damaged or was not written .*width"),
+        ({"fitted": None}, "damaged or was not written"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_file_of_another_version_is_one_clear_error(fitted, tmp_path, changes, message):
+    path = tmp_path / "classifier.pt"
+    fitted.save(path)
+    torch.save({**torch.load(path, weights_only=True), **changes}, path)
+    with pytest.raises(ValueError, match=message):
+        LGrINClassifier.load(path)
 
 
 def test_a_file_is_written_whole_or_not_at_all(fitted, tmp_path, monkeypatch):
@@ -278,16 +312,91 @@ def test_asked_before_it_is_fitted_it_says_so(tmp_path):
         ([np.zeros((3, 5)), np.zeros((3, 0))], r"X\[1\] has shape \[3, 0\]; .* with one frame at least"),
         (np.zeros((2, 3, 0)), r"X\[0\] has shape \[3, 0\]"),
         (np.zeros((0, 3, 5)), "X holds 0 sequences"),
-        ([], "Expected 2D array"),
+        ([], "X holds 0 sequences"),
         (np.zeros((2, 3, 5, 1)), r"X\[0\] has shape \[3, 5, 1\]; a sequence is \[channels, time\]"),
         ([np.zeros((3, 5)), np.full((3, 5), np.nan)], r"X\[1\] has no frame without NaN"),
         (np.full((1, 3, 5), np.inf), r"Input X\[0\] contains infinity"),
-        (np.zeros((2, 60)), "X has 60 features, but LGrINClassifier is expecting 3"),
+        (
+            np.zeros((2, 60)),
+            "X has 60 features, but LGrINClassifier is expecting 3 .*and one sequence alone is a list of one",
+        ),
+        ([[[1, 2], [3]]], r"X\[0\] is no array \[channels, time\] of numbers: .*inhomogeneous"),
+        ([np.full((3, 5), "a")], r"X\[0\] is no array \[channels, time\] of numbers: could not convert"),
     ],
 )
 def test_sequences_that_cannot_be_classified_are_named(fitted, X, message):
     with pytest.raises(ValueError, match=message):
         fitted.predict(X)
+
+
+@pytest.mark.parametrize(
+    "X", [None, 3, "calm", {"a": [1]}, {1, 2}, (one for one in "ab")], ids=lambda X: type(X).__name__
+)
+def test_what_holds_no_sequences_is_named(fitted, X):
+    with pytest.raises(
+        TypeError, match=rf"X is a {type(X).__name__}; it may be an array \[n, channels, time\], a list of"
+    ):
+        fitted.predict(X)
+
+
+@pytest.mark.parametrize("gap", [None, "calm", {"a": 1}], ids=repr)
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_gap_in_a_list_is_named(fitted, gap, place):
+    X = list(toy()[0])
+    X[place] = gap
+    with pytest.raises(TypeError, match=rf"X\[{place}\] is a {type(gap).__name__}; a sequence is an array"):
+        fitted.predict(X)
+
+
+def test_cells_of_a_table_cannot_be_sequences(fitted):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame({"left": [pandas.Series([1.0, 2.0])] * 3, "right": [pandas.Series([1.0, 2.0])] * 3})
+    with pytest.raises(ValueError, match="its cells hold sequences; X may be an array"):
+        LGrINClassifier(**SMALL).fit(X, [0, 1, 0])
+
+
+def test_one_channel_of_any_length_may_be_lists_of_numbers():
+    X, y = toy(channels=1)
+    lists = [one[0, : 10 + index].tolist() for index, one in enumerate(X)]
+    arrays = [np.array([one]) for one in lists]
+    expected = LGrINClassifier(**SMALL).fit(arrays, y).predict_proba(arrays)
+    assert np.array_equal(LGrINClassifier(**SMALL).fit(lists, y).predict_proba(lists), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int32, torch.float64])
+def test_tensors_are_read_with_and_without_gradients(fitted, dtype):
+    X = (4 * torch.tensor(toy()[0])).to(dtype)
+    expected = fitted.predict_proba(X.double().numpy())
+    X.requires_grad_(X.is_floating_point())
+    assert np.array_equal(fitted.predict_proba(X), expected)
+    assert np.array_equal(fitted.predict_proba(list(X)), expected)
+
+
+def test_arrays_that_may_not_be_written_to_are_only_read(fitted):
+    X, y = toy()
+    for dtype in (np.float16, np.float32, np.int8):
+        whole = X.astype(dtype)
+        before = whole.copy()
+        whole.flags.writeable = False
+        LGrINClassifier(**SMALL).fit(whole, y).predict(list(whole))
+        assert np.array_equal(whole, before)
+
+
+@pytest.mark.parametrize("name", ["y", "groups"])
+@pytest.mark.parametrize(
+    ("labels", "kinds"),
+    [
+        (["a", 1] * 6, "int and str"),
+        (np.array(["a", 1] * 6, object), "int and str"),
+        (["a", None] * 6, "NoneType and str"),
+        (np.array([None] * 12, object), "NoneType"),
+    ],
+    ids=["list", "array", "gaps", "nothing"],
+)
+def test_labels_that_cannot_be_sorted_are_named(name, labels, kinds):
+    X, y = toy()
+    with pytest.raises(TypeError, match=f"{name} holds {kinds}, which cannot be sorted; make them all numbers or all"):
+        LGrINClassifier(**SMALL).fit(**{"X": X, "y": y, name: labels})
 
 
 @pytest.mark.parametrize(
@@ -303,6 +412,13 @@ def test_sequences_that_cannot_be_classified_are_named(fitted, X, message):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"num_nodes": 0}, "num_nodes is 0"),
         ({"random_state": -1}, "Seed must be between 0"),
+        ({"y": None}, r"y should be a 1d array, got an array of shape \(\)"),
+        ({"groups": np.zeros((12, 2))}, r"groups should be a 1d array, got an array of shape \(12, 2\)"),
+        ({"branch_channels": (8, 0)}, r"branch_channels\[1\] is 0; it has to be a whole number, 1 or larger"),
+        ({"dropout": None}, "dropout is None; it has to be a number from 0 to 1"),
+        ({"lr": "fast"}, "lr is 'fast'; it has to be a number of 0 or more"),
+        ({"weight_decay": -1}, "weight_decay is -1; it has to be a number of 0 or more"),
+        ({"device": "mars"}, "device is 'mars'; it may be 'auto', 'cpu', 'cuda'"),
     ],
 )
 def test_what_cannot_be_fitted_is_named(changes, message):

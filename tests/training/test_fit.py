@@ -130,6 +130,27 @@ def test_damage_of_any_kind_is_named(tmp_path):
         WholeCheckpoints().load_checkpoint(str(tmp_path / "last.ckpt"))
 
 
+def test_what_is_no_checkpoint_of_a_run_is_not_loaded_as_one(uninterrupted, tmp_path):
+    best, path = uninterrupted / "checkpoints" / "best.ckpt", tmp_path / "some.ckpt"
+    content, graph = best.read_bytes(), torch.load(best, weights_only=True)["state_dict"]["model.adjacency.weight"]
+    place = content.index(graph.numpy().tobytes())
+    for damaged in (content[:place], content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :], b"text"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"some\.ckpt is damaged"):
+            SequenceClassifier.load_from_checkpoint(path)
+    for other in ({"weight": torch.ones(2)}, [1]):
+        torch.save(other, path)
+        with pytest.raises(ValueError, match=r"some\.ckpt is no checkpoint of lgrin\.training\.fit"):
+            SequenceClassifier.load_from_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        SequenceClassifier.load_from_checkpoint(tmp_path / "absent.ckpt")
+
+
+def test_there_are_as_many_names_as_classes():
+    with pytest.raises(ValueError, match=r"classes is \['a'\]; the model has num_classes=2: name each"):
+        SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), 20, classes=["a"])
+
+
 def test_a_run_that_stopped_early_stays_stopped(tmp_path):
     def go(resume):
         torch.manual_seed(0)
