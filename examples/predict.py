@@ -16,10 +16,16 @@ def main(arguments=None):
         "--spontaneous", choices=("yes", "no"), help="whether the speech is, for models that were told (iemocap)"
     )
     options = parser.parse_args(arguments)
-    classifier = SequenceClassifier.load_from_checkpoint(options.checkpoint, map_location="cpu", weights_only=True)
+    try:
+        classifier = SequenceClassifier.load_from_checkpoint(options.checkpoint)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     spontaneous = None if options.spontaneous is None else options.spontaneous == "yes"
     for path in options.recording:
-        prediction = predict(classifier, path, spontaneous)
+        try:
+            prediction = predict(classifier, path, spontaneous)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
         print(path)
         for index in prediction.probabilities.argsort(descending=True).tolist():
             print(f"  {prediction.classes[index]:<12} {prediction.probabilities[index]:.3f}")

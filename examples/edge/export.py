@@ -15,10 +15,12 @@ def main(arguments=None):
     parser.add_argument("checkpoint", help="for example runs/emodb-seed0/checkpoints/best.ckpt")
     parser.add_argument("out", type=Path, help="NAME.onnx; beside it come NAME-8bit.onnx and a model card of each")
     options = parser.parse_args(arguments)
-    classifier = SequenceClassifier.load_from_checkpoint(options.checkpoint, map_location="cpu", weights_only=True)
     small = options.out.with_name(f"{options.out.stem}-8bit.onnx")
-    to_onnx(classifier, options.out)
-    quantize(options.out, small)
+    try:
+        to_onnx(SequenceClassifier.load_from_checkpoint(options.checkpoint), options.out)
+        quantize(options.out, small)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     for path in (options.out, small):
         print(f"{path}: {path.stat().st_size / 1000:,.0f} kB; see {path.with_suffix('.md')}")
 

@@ -63,7 +63,7 @@ class Description:
             properties: Its ``metadata_props``.
 
         Raises:
-            ValueError: If lgrin did not write it, wrote another format, or an entry is missing.
+            ValueError: If lgrin did not write it, wrote another format, or an entry is missing or cannot be read.
         """
         values = {name.removeprefix(PREFIX): text for name, text in properties.items() if name.startswith(PREFIX)}
         if "format" not in values:
@@ -77,7 +77,14 @@ class Description:
         missing = [name for name in names if name not in values]
         if missing:
             raise ValueError(f"{path} is cut short: it does not say its {missing[0]}; export it again")
-        return cls(**{name: json.loads(values[name]) for name in names})
+        try:
+            said = cls(**{name: json.loads(values[name]) for name in names})
+            fits = all(isinstance(one, int) for one in (said.num_nodes, said.in_channels, len(said.classes)))
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise ValueError(f"{path} is damaged: what it says about itself cannot be read; export it again")
+        return said
 
 
 def describe_features(features: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If onnxruntime is not installed (extra ``export``).
-        ValueError: If it is no whole ONNX file, was not written by lgrin, or has another format.
+        ValueError: If it is no whole ONNX file, was not written by lgrin, has another format, or threads is not a
+            positive whole number.
 
     Example:
         >>> load("/nowhere/model.onnx")
@@ -97,12 +98,16 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
         ...
         FileNotFoundError: there is no exported model /nowhere/model.onnx
     """
+    threads = check_whole("threads", threads)
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no exported model {path}")
     try:
         session = open_session(os.fspath(path), threads)
     except Exception as error:  # onnxruntime has a class for each way in which a file can be broken, and no common one
-        raise ValueError(f"{path} is no whole ONNX file ({error}); export it again") from error
+        raise ValueError(
+            f"{path} is no whole ONNX file, or newer than this onnxruntime ({error}); export it again, or update "
+            f"onnxruntime"
+        ) from error
     description = Description.from_properties(str(path), session.get_modelmeta().custom_metadata_map)
     return ExportedModel(session, description)
 
@@ -119,7 +124,7 @@ def open_session(model: str | bytes, threads: int) -> Any:
     """
     runtime = require("onnxruntime", extra="export")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = check_whole("threads", threads)
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors, which are raised too
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -54,7 +54,7 @@ def to_onnx(
 
     Raises:
         ImportError: If a library is not installed (extra ``export``).
-        TypeError: If the model is neither.
+        TypeError: If the model is neither, has an encoder or several modalities, or settings are none.
         RuntimeError: If the file does not compute what the network does; nothing is written.
         ValueError: If the path does not end in ``.onnx``, or classes are not C different names.
 
@@ -82,8 +82,8 @@ def to_onnx(
         in_channels=network.in_channels,
         num_nodes=network.num_nodes,
         classes=_names(network.num_classes, known.get("classes") if classes is None else classes),
-        transform=known.get("transform") if transform is None else dict(transform),
-        **describe_features(known.get("features") if features is None else features),
+        transform=known.get("transform") if transform is None else _settings("transform", transform),
+        **describe_features(known.get("features") if features is None else _settings("features", features)),
     )
     program = deepcopy(_Program(network, getattr(model, "normalize", Identity()))).cpu().float().eval()
     with _quiet():
@@ -131,7 +131,19 @@ def _network(model: Module) -> Any:
             f"model is a {type(model).__name__}; it may be a SequenceClassifier, or a model with in_channels, "
             f"num_nodes and num_classes that is called like LGrIN"
         )
+    if not isinstance(network.num_nodes, int) or getattr(network, "encoder", None) is not None:
+        reason = "has an encoder" if isinstance(network.num_nodes, int) else "looks at several modalities"
+        raise TypeError(
+            f"model is a {type(network).__name__} that {reason}, and an exported file takes the features [B, M, P] of "
+            f"one modality; export an LGrIN without encoder"
+        )
     return network
+
+
+def _settings(name: str, settings: Any) -> dict[str, Any]:
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"{name} is a {type(settings).__name__}; it may be settings, such as {name}.settings, or None")
+    return dict(settings)
 
 
 def _names(num_classes: int, classes: Sequence[str] | None) -> list[str]:

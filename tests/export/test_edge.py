@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import predict as predict_command
 import pytest
 import soundfile
 import torch
-from edge import classify
+from edge import classify, export
 from torch_geometric.data import Data
 
 from lgrin.export import to_onnx
@@ -86,12 +87,12 @@ def test_the_script_fixes_lengths_as_the_transforms_do():
 def test_the_script_says_what_it_cannot_do(model, recording, tmp_path):
     _, said = classify.open_model(str(model[1]))
     smile = classify.open_smile(said["opensmile"], tmp_path)
-    with pytest.raises(SystemExit, match="is shorter than one window of 400 samples"):
+    with pytest.raises(classify.Unusable, match="is shorter than one window of 400 samples"):
         classify.describe(recording(seconds=0.02), smile, said["opensmile"])
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
-    with pytest.raises(SystemExit, match="is silent"):
+    with pytest.raises(classify.Unusable, match="is silent"):
         classify.describe(tmp_path / "silence.wav", smile, said["opensmile"])
-    with pytest.raises(SystemExit, match="the recording has 30 frames, and the model takes at most 20"):
+    with pytest.raises(classify.Unusable, match="the recording has 30 frames, and the model takes at most 20"):
         classify.take(30, CyclicPad(20).settings)
 
 
@@ -102,8 +103,60 @@ def test_the_script_refuses_models_that_it_cannot_feed(model, tmp_path):
         ({"lgrin.format": "2"}, "has format 2; this script reads format 1"),
         ({"lgrin.opensmile": "null"}, "does not say how speech becomes frames"),
         ({"lgrin.in_channels": "35"}, "was also told which speech is spontaneous"),
+        ({"lgrin.classes": "["}, "is no whole ONNX file"),
     ):
         onnx.helper.set_model_props(written, {**said, **change})
         onnx.save(written, tmp_path / "other.onnx")
         with pytest.raises(SystemExit, match=message):
             classify.open_model(str(tmp_path / "other.onnx"))
+    onnx.helper.set_model_props(written, {name: value for name, value in said.items() if name != "lgrin.classes"})
+    onnx.save(written, tmp_path / "other.onnx")
+    with pytest.raises(SystemExit, match="is cut short: it does not say its classes"):
+        classify.open_model(str(tmp_path / "other.onnx"))
+    with pytest.raises(SystemExit, match=r"there is no model .*absent\.onnx"):
+        classify.open_model(str(tmp_path / "absent.onnx"))
+    whole = model[1].read_bytes()
+    for content in (b"", b"text", whole[: len(whole) // 2]):
+        (tmp_path / "cut.onnx").write_bytes(content)
+        with pytest.raises(SystemExit, match=r"cut\.onnx is no whole ONNX file"):
+            classify.open_model(str(tmp_path / "cut.onnx"))
+
+
+def test_recordings_that_cannot_be_read_are_named_and_the_others_classified(model, recording, tmp_path, capsys):
+    samples = np.zeros(16_000)
+    samples[50] = np.nan
+    bad = {
+        "absent.wav": "there is no recording",
+        "text.wav": "cannot be read as audio",
+        "nothing.wav": "cannot be read as audio",
+        "empty.wav": "holds no sample",
+        "broken.wav": "holds samples that are not finite",
+        "loud.wav": "far beyond -1 and 1",
+    }
+    (tmp_path / "text.wav").write_text("no sound at all")
+    (tmp_path / "nothing.wav").write_bytes(b"")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    soundfile.write(tmp_path / "broken.wav", samples, 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "loud.wav", np.full(16_000, 3e4), 16_000, subtype="FLOAT")
+    good = str(recording(8_000, 0.5, 2))
+    assert classify.main([str(model[1]), *(str(tmp_path / name) for name in bad), good]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == good
+    assert len(out.splitlines()) == 4
+    lines = err.splitlines()
+    assert len(lines) == len(bad)
+    for line, (name, reason) in zip(lines, bad.items(), strict=True):
+        assert name in line
+        assert reason in line
+    assert classify.main([str(model[1]), good]) == 0
+
+
+def test_the_commands_of_the_manual_name_files_that_they_cannot_read(model, tmp_path, capsys):
+    (tmp_path / "text.ckpt").write_text("no checkpoint")
+    arguments = {"export": str(tmp_path / "new.onnx"), "predict": "clip.wav"}
+    for name, main in (("export", export.main), ("predict", predict_command.main)):
+        for checkpoint, reason in (("text.ckpt", "text.ckpt is damaged"), ("absent.ckpt", "there is no checkpoint")):
+            with pytest.raises(SystemExit):
+                main([str(tmp_path / checkpoint), arguments[name]])
+            assert reason in capsys.readouterr().err.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["text.ckpt"]

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from lgrin import LGrIN
+from lgrin import LGrIN, MultimodalLGrIN
 from lgrin.baselines import BLSTM
 from lgrin.export import load, quantize, to_onnx, translate
 from lgrin.features import Speech
@@ -171,7 +171,7 @@ def test_other_files_are_refused(exported, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no exported model .*gone\.onnx"):
         load(tmp_path / "gone.onnx")
     (tmp_path / "text.onnx").write_text("no network")
-    with pytest.raises(ValueError, match=r"text\.onnx is no whole ONNX file .*; export it again"):
+    with pytest.raises(ValueError, match=r"text\.onnx is no whole ONNX file.*; export it again"):
         load(tmp_path / "text.onnx")
     model = onnx.load(exported("recommended")[1])
     said = {entry.key: entry.value for entry in model.metadata_props}
@@ -184,6 +184,37 @@ def test_other_files_are_refused(exported, tmp_path):
         onnx.save(model, tmp_path / "other.onnx")
         with pytest.raises(ValueError, match=message):
             load(tmp_path / "other.onnx")
+
+
+def test_what_a_file_says_of_itself_has_to_be_readable(exported, tmp_path):
+    model = onnx.load(exported("recommended")[1])
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    for name, value in (("classes", "["), ("classes", "null"), ("num_nodes", '"many"')):
+        onnx.helper.set_model_props(model, {**said, f"lgrin.{name}": value})
+        onnx.save(model, tmp_path / "other.onnx")
+        with pytest.raises(ValueError, match=r"other\.onnx is damaged: what it says about itself cannot be read"):
+            load(tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match="threads is 0; it has to be a whole number"):
+        load(exported("recommended")[1], threads=0)
+
+
+def test_files_of_a_newer_onnx_name_both_ways_out(exported, tmp_path):
+    model = onnx.load(exported("recommended")[1])
+    model.opset_import[0].version = 999
+    onnx.save(model, tmp_path / "newer.onnx")
+    with pytest.raises(
+        ValueError, match=r"newer than this onnxruntime [\s\S]*; export it again, or update onnxruntime"
+    ):
+        load(tmp_path / "newer.onnx")
+
+
+def test_a_file_is_complete_without_its_card(exported, tmp_path):
+    path = tmp_path / "alone.onnx"
+    path.write_bytes(exported("recommended")[1].read_bytes())
+    assert load(path).description.classes == CLASSES
+    assert quantize(path, tmp_path / "small.onnx").precision == "8-bit"
+    assert (tmp_path / "small.md").is_file()
+    assert not path.with_suffix(".md").exists()
 
 
 def test_inputs_that_do_not_fit_are_refused(exported):
@@ -211,6 +242,15 @@ def test_models_that_cannot_be_named_are_refused(tmp_path):
             to_onnx(model, tmp_path / "a.onnx", classes=classes)
     with pytest.raises(TypeError, match="model is a Linear; it may be a SequenceClassifier, or a model"):
         to_onnx(torch.nn.Linear(3, 2), tmp_path / "a.onnx")
+    with pytest.raises(
+        TypeError, match="model is a LGrIN that has an encoder, and an exported file takes the features"
+    ):
+        to_onnx(LGrIN(3, 5, 2, encoder=torch.nn.Linear(7, 3)), tmp_path / "a.onnx")
+    with pytest.raises(TypeError, match="model is a MultimodalLGrIN that looks at several modalities"):
+        to_onnx(MultimodalLGrIN({"face": {"in_channels": 3, "num_nodes": 5}}, 2), tmp_path / "a.onnx")
+    for name in ("features", "transform"):
+        with pytest.raises(TypeError, match=rf"{name} is a Resample; it may be settings, such as {name}\.settings, or"):
+            to_onnx(model, tmp_path / "a.onnx", **{name: Resample(5)})
     with pytest.raises(ValueError, match=r"path is '.*model'; it has to end in \.onnx"):
         to_onnx(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
