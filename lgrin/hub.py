@@ -34,7 +34,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         arguments: Those of :class:`lgrin.training.SequenceClassifier`.
 
     Raises:
-        FileNotFoundError: If a folder lacks one of the two files.
+        FileNotFoundError: If there is no such folder or repository, or a folder lacks one of the two files.
         ImportError: If huggingface_hub is not installed (extra ``hub``).
         ValueError: If a model cannot be said in JSON, having modules or tensors as arguments; on loading, if
             ``config.json`` is of something else, or ``model.safetensors`` is damaged or of another model.
@@ -60,7 +60,15 @@ class PretrainedClassifier(  # type: ignore[call-arg]
 
         Returns:
             The copy, in evaluation mode.
+
+        Raises:
+            TypeError: If it is something else.
         """
+        if not isinstance(classifier, SequenceClassifier):
+            raise TypeError(
+                f"classifier is a {type(classifier).__name__}; it may be a SequenceClassifier, such as the "
+                f"classifier_ of a fitted LGrINClassifier"
+            )
         settings = dict(classifier.hparams)
         _check_plain(settings["model"])
         copy = cls(**settings)
@@ -92,11 +100,19 @@ class PretrainedClassifier(  # type: ignore[call-arg]
             The classifier, in evaluation mode.
         """
         place = Path(pretrained_model_name_or_path)
+        if not place.is_dir() and (place.exists() or place.is_absolute() or len(place.parts) > 2):
+            raise FileNotFoundError(
+                f"there is no folder {place}; give one that save_pretrained has written, or OWNER/NAME"
+            )
         for name in (CONFIG, WEIGHTS):
             if place.is_dir() and not (place / name).is_file():
                 raise FileNotFoundError(f"{place} holds no {name}; save it with PretrainedClassifier.save_pretrained")
         try:
             return super().from_pretrained(pretrained_model_name_or_path, **options)
+        except huggingface_hub.errors.LocalEntryNotFoundError as error:
+            raise FileNotFoundError(
+                f"there is no folder {place}, and no repository of this name could be fetched ({error})"
+            ) from error
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
             raise ValueError(f"{CONFIG} of {place} is damaged or of something else ({error})") from error
 

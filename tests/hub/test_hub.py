@@ -15,6 +15,7 @@ pytest.importorskip("safetensors")
 from lgrin import LGrIN, MultimodalLGrIN
 from lgrin.features import Speech
 from lgrin.hub import PretrainedClassifier
+from lgrin.sklearn import LGrINClassifier
 from lgrin.training import SequenceClassifier, fit
 from lgrin.transforms import Resample
 
@@ -153,6 +154,36 @@ def test_a_folder_that_lacks_a_file_says_which(folder, name):
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"holds no {name}"):
         PretrainedClassifier.from_pretrained(folder)
+
+
+def test_a_place_without_a_folder_says_so(folder, tmp_path, monkeypatch):
+    for place in (tmp_path / "absent", folder / "config.json", Path("one/two/three")):
+        with pytest.raises(FileNotFoundError, match=f"there is no folder {place}; give one that save_pretrained"):
+            PretrainedClassifier.from_pretrained(place)
+    with pytest.raises(FileNotFoundError, match="there is no folder someone/absent, and no repository of this name"):
+        PretrainedClassifier.from_pretrained("someone/absent", local_files_only=True, cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize("other", [None, LGrIN(3, 5, 2)], ids=["none", "model"])
+def test_what_is_no_classifier_is_named(other):
+    with pytest.raises(TypeError, match=rf"classifier is a {type(other).__name__}; it may be a SequenceClassifier"):
+        PretrainedClassifier.of(other)
+
+
+def test_more_names_than_classes_are_refused(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "classes": ["calm"]}))
+    with pytest.raises(ValueError, match=r"describes no classifier of lgrin .*classes is \['calm'\]"):
+        PretrainedClassifier.from_pretrained(folder)
+
+
+def test_the_classifier_of_an_estimator_can_be_published(tmp_path):
+    X = torch.randn(12, 3, 20).numpy()
+    fitted = LGrINClassifier(branch_channels=(4,), epochs=1, random_state=0).fit(X, ["calm", "glad"] * 6)
+    PretrainedClassifier.of(fitted.classifier_).save_pretrained(tmp_path)
+    again = PretrainedClassifier.from_pretrained(tmp_path)
+    assert again.hparams["classes"] == ["calm", "glad"]
+    assert torch.equal(again.model.adjacency(), torch.from_numpy(fitted.adjacency_))
 
 
 @pytest.mark.parametrize(
