@@ -10,7 +10,7 @@ from torch.nn import Module, ModuleDict, Sequential
 
 from lgrin.models.head import make_head, reset_head
 from lgrin.models.lgrin import LGrIN
-from lgrin.options import check_whole
+from lgrin.options import check_number, check_whole
 
 
 class MultimodalLGrIN(Module):
@@ -45,8 +45,9 @@ class MultimodalLGrIN(Module):
         - **output:** logits ``[B, C]``
 
     Raises:
-        TypeError: If a modality is neither an LGrIN nor keywords.
-        ValueError: If there is no modality, an input is not known, or the modalities hold unequally many sequences.
+        TypeError: If a modality is neither an LGrIN nor keywords, or inputs or present are no dictionaries.
+        ValueError: If there is no modality, its name or keywords cannot be used, an input is not known or lacks its x,
+            or the modalities hold unequally many sequences.
 
     Source:
         Named as future work in Sec. V of Shirian, Tripathi and Guha, 2021, which does not say how.
@@ -70,9 +71,11 @@ class MultimodalLGrIN(Module):
         modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if not isinstance(modalities, Mapping):
+            raise TypeError(f"modalities is a {type(modalities).__name__}; it may be a dictionary, name to model")
         if not modalities:
             raise ValueError("modalities is empty; give at least one, such as {'face': {'in_channels': 136, ...}}")
-        if not 0 <= modality_dropout < 1:
+        if check_number("modality_dropout", modality_dropout, maximum=1) == 1:
             raise ValueError(f"modality_dropout is {modality_dropout}; it lies between 0 (off) and 1, which is nothing")
         self.num_classes, self.modality_dropout = check_whole("num_classes", num_classes), float(modality_dropout)
         head_channels = None if head_channels is None else check_whole("head_channels", head_channels)
@@ -111,25 +114,32 @@ class MultimodalLGrIN(Module):
         self, inputs: Mapping[str, Tensor | Mapping[str, Any]], present: Mapping[str, Tensor] | None = None
     ) -> Tensor:
         """Computes what the head sees of each sequence, ``[B, F]``, modality after modality; see the class."""
-        present = present or {}
+        present = {} if present is None else present
+        for kind, given in (("inputs", inputs), ("present", present)):
+            if not isinstance(given, Mapping):
+                raise TypeError(
+                    f"{kind} is a {type(given).__name__}; it may be a dictionary with some of "
+                    f"{', '.join(map(repr, self.modalities))}"
+                )
         for kind, names in (("inputs", inputs), ("present", present)):
             if unknown := [name for name in names if name not in self.modalities]:
                 raise ValueError(f"{kind} has {unknown[0]!r}; this model knows {', '.join(map(repr, self.modalities))}")
         if not inputs:
             raise ValueError(f"inputs is empty; give one of {', '.join(map(repr, self.modalities))} at least")
-        given = {
+        embedded = {
             name: self.modalities[name].embed(**_arguments(name, one, present.get(name)))
             for name, one in inputs.items()
         }
-        counts = {name: embedding.size(0) for name, embedding in given.items()}
+        counts = {name: embedding.size(0) for name, embedding in embedded.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(
                 f"inputs hold unequally many sequences, {counts}; give each modality all of them, masking those that "
                 f"lack it, and beside batch the same batch_size"
             )
-        some = next(iter(given.values()))
+        some = next(iter(embedded.values()))
         embeddings = [
-            given[name] if name in given else some.new_zeros(some.size(0), width) for name, width in self.widths.items()
+            embedded[name] if name in embedded else some.new_zeros(some.size(0), width)
+            for name, width in self.widths.items()
         ]
         if self.training and self.modality_dropout:
             embeddings = self._withhold(embeddings)
@@ -143,12 +153,19 @@ class MultimodalLGrIN(Module):
         return [embedding.masked_fill(lost[:, [k]], 0) for k, embedding in enumerate(embeddings)]
 
 
-def _network(name: str, given: Any, num_classes: int) -> LGrIN:
+def _network(name: Any, given: Any, num_classes: int) -> LGrIN:
+    if not isinstance(name, str) or not name or "." in name or hasattr(ModuleDict(), name):
+        raise ValueError(
+            f"modalities has the name {name!r}; a name is text without dots that torch does not use itself"
+        )
     if isinstance(given, LGrIN):
         return deepcopy(given)
     if not isinstance(given, Mapping):
         raise TypeError(f"modalities[{name!r}] is a {type(given).__name__}; it may be an LGrIN or its keywords")
-    return LGrIN(**given, num_classes=num_classes)
+    try:
+        return LGrIN(**{**given, "num_classes": num_classes})
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"modalities[{name!r}]: {error}") from error
 
 
 def _keywords_of(part: Any) -> dict[str, Any]:
@@ -158,10 +175,16 @@ def _keywords_of(part: Any) -> dict[str, Any]:
 def _arguments(name: str, given: Any, present: Tensor | None) -> dict[str, Any]:
     """The arguments of one modality, the frames of sequences that lack it marked as absent."""
     keywords = dict(given) if isinstance(given, Mapping) else {"x": given}
+    if "x" not in keywords:
+        raise ValueError(f"inputs[{name!r}] has no x, but {', '.join(map(repr, keywords))}; give its features")
     if present is None:
         return keywords
+    if not isinstance(present, Tensor):
+        raise TypeError(f"present[{name!r}] is a {type(present).__name__}; it has to be a tensor, torch.bool [B]")
     x, batch, mask = keywords["x"], keywords.get("batch"), keywords.get("mask")
-    if present.dtype != torch.bool or present.dim() != 1 or (batch is None and present.shape != x.shape[:1]):
+    known = x.size(0) if batch is None else keywords.get("batch_size")
+    count = len(present) if known is None else known
+    if present.dtype != torch.bool or present.dim() != 1 or len(present) != count or (batch is None and x.dim() < 3):
         raise ValueError(
             f"present[{name!r}] is {present.dtype} {list(present.shape)}; it has to be torch.bool [B], one entry a "
             f"sequence"

@@ -176,6 +176,38 @@ ERRORS = {
         r"present\['voice'\] is torch.bool \[3\]; it has to be torch.bool \[B\]",
     ),
     "presence dtype": (lambda: MODEL(inputs(), {"voice": torch.ones(4)}), ValueError, "is torch.float32"),
+    "no dictionary": (lambda: MultimodalLGrIN([FACE], 2), TypeError, "modalities is a list; it may be a dictionary"),
+    "dots": (lambda: MultimodalLGrIN({"a.b": FACE}, 2), ValueError, "modalities has the name 'a.b'; a name is text"),
+    "no text": (lambda: MultimodalLGrIN({1: FACE}, 2), ValueError, "modalities has the name 1"),
+    "taken": (lambda: MultimodalLGrIN({"keys": FACE}, 2), ValueError, "modalities has the name 'keys'"),
+    "keyword": (
+        lambda: MultimodalLGrIN({"face": {**FACE, "nodes": 3}}, 2),
+        TypeError,
+        r"modalities\['face'\]: .*unexpected keyword argument 'nodes'",
+    ),
+    "keyword value": (
+        lambda: MultimodalLGrIN({"face": {**FACE, "num_nodes": 0}}, 2),
+        ValueError,
+        r"modalities\['face'\]: num_nodes is 0",
+    ),
+    "dropout kind": (lambda: network(modality_dropout="a"), ValueError, "modality_dropout is 'a'; it has to be a num"),
+    "head dropout": (lambda: network(dropout=2), ValueError, "dropout is 2; it has to be a number from 0 to 1"),
+    "tensor": (lambda: MODEL(X), TypeError, "inputs is a Tensor; it may be a dictionary with some of 'face', 'voice'"),
+    "present tensor": (lambda: MODEL(inputs(), torch.ones(4).bool()), TypeError, "present is a Tensor; it may be"),
+    "present list": (
+        lambda: MODEL(inputs(), {"face": [True] * 4}),
+        TypeError,
+        r"present\['face'\] is a list; it has to be a tensor, torch.bool \[B\]",
+    ),
+    "no x": (lambda: MODEL({"face": {"mask": X[..., 0] > 0}}), ValueError, r"inputs\['face'\] has no x, but 'mask'"),
+    "presence beside batch": (
+        lambda: MODEL(
+            {"face": {"x": torch.ones(5, 3), "batch": torch.tensor([0, 0, 1, 1, 1]), "batch_size": 2}},
+            {"face": torch.ones(1).bool()},
+        ),
+        ValueError,
+        r"present\['face'\] is torch.bool \[1\]; it has to be torch.bool \[B\]",
+    ),
     "channels": (lambda: MODEL({"face": X}), ValueError, "x has 2 channels, but this model .* in_channels=3"),
 }
 MODEL, X = network().eval(), torch.randn(4, 5, 2)
