@@ -165,7 +165,7 @@ def plot_timeline(adjacency: Any, ax: Any = None, num_edges: int = 100) -> Any:
     frames = torch.arange(len(matrix)).numpy()
     ax.scatter(frames, 0 * frames, s=(4 + 40 * matrix.diag() / largest).numpy(), color="black", zorder=3)
     reach = float((target - source).abs().max()) / 2 if len(kept) else 1.0
-    ax.set(xlabel="frame", xlim=(-1, len(matrix)), ylim=(-1.1 * reach, 1.4 * reach), yticks=[])
+    ax.set(xlabel="frame", xlim=(-1, len(matrix)), ylim=(-1.1 * reach, 1.8 * reach), yticks=[])
     ax.locator_params(axis="x", integer=True)
     ax.legend(handles=directions, loc="upper right", frameon=False)
     return ax
