@@ -14,6 +14,21 @@ huggingface_hub = require("huggingface_hub", extra="hub")
 safetensors, safetensors_torch = require("safetensors", extra="hub"), require("safetensors.torch", extra="hub")
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CARD = """---
+{{ card_data }}
+---
+
+A classifier of sequences, trained with lgrin: an L-GrIN (Shirian, Tripathi and Guha, IEEE Transactions on Multimedia
+2021). `config.json` says how its features are made, how many frames it takes, and which classes it knows.
+
+```python
+from lgrin.hub import PretrainedClassifier
+from lgrin.training import predict
+
+classifier = PretrainedClassifier.from_pretrained("OWNER/NAME")  # or this folder
+predict(classifier, "clip.wav")  # where config.json says how features are made
+```
+"""
 DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 
@@ -22,6 +37,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
     huggingface_hub.PyTorchModelHubMixin,  # type: ignore[name-defined]
     library_name="lgrin",
     tags=["graph-learning", "pytorch_geometric"],
+    model_card_template=CARD,
 ):
     """A :class:`lgrin.training.SequenceClassifier` that can be saved to a folder, pushed to the Hub, and fetched again.
 

@@ -72,6 +72,10 @@ def test_a_folder_holds_safetensors_a_config_and_a_card_and_nothing_else(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     config = json.loads((folder / "config.json").read_text())
     assert config["library_name"] == "lgrin"
+    card = (folder / "README.md").read_text()
+    assert 'PretrainedClassifier.from_pretrained("OWNER/NAME")' in card
+    assert "library_name: lgrin" in card
+    assert "Needed" not in card, "no blanks to fill in"
     assert config["classes"] == ["calm", "glad"]
     assert config["transform"] == {"name": "Resample", "num_nodes": 5}
 
