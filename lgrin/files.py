@@ -15,6 +15,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
 
     Raises:
         IsADirectoryError: If the place is a folder.
+        OSError: If it cannot be written to.
         ValueError: If it is anything else but a file, such as a device, which a rename would replace.
 
     Example:
@@ -28,8 +29,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
         raise IsADirectoryError(f"path is {str(path)!r}, a folder; give the name of a file in it")
     if path.exists() and not path.is_file():
         raise ValueError(f"path is {str(path)!r}, which is no file; give the name of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}")
+    except OSError as error:  # which names the folder or the temporary name
+        raise type(error)(error.errno, f"this place cannot be written to: {error.strerror}", str(path)) from error
     os.close(handle)
     try:
         write(temporary)

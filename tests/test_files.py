@@ -33,3 +33,11 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
         write(tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()
     assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(OSError, match="this place cannot be written to: ") as caught:
+        write(tmp_path / "file" / "new.txt")
+    assert caught.value.filename == str((tmp_path / "file" / "new.txt").resolve())
+    assert os.listdir(tmp_path) == ["file"]

@@ -43,6 +43,7 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
         >>> read_sequences(LGrINClassifier(n_channels=2), matrix)[0].tolist()
         [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     """
+    check_whole("n_channels", estimator.n_channels)
     X = _array(X)
     several = _holds_sequences(X)
     if several:
@@ -117,13 +118,12 @@ def _rows_of_matrix(estimator: Any, X: Any, reset: bool) -> list[np.ndarray]:
 def _channels_first(index: int, row: np.ndarray, n_channels: int) -> np.ndarray:
     """Folds a row of a matrix, and takes any other sequence as it is."""
     if row.ndim == 1:
-        channels = check_whole("n_channels", n_channels)
-        if row.size % channels:
+        if row.size % n_channels:
             raise ValueError(
-                f"X[{index}] has {row.size} values, which n_channels={channels} channels cannot share evenly; set "
+                f"X[{index}] has {row.size} values, which n_channels={n_channels} channels cannot share evenly; set "
                 f"n_channels, or pass an array [n, channels, time]"
             )
-        row = row.reshape(channels, -1)
+        row = row.reshape(n_channels, -1)
     if row.ndim != 2 or row.size == 0:
         raise ValueError(
             f"X[{index}] has shape {list(row.shape)}; a sequence is [channels, time], with one frame at least"

@@ -408,6 +408,7 @@ def test_labels_that_cannot_be_sorted_are_named(name, labels, kinds):
         ({"groups": [np.nan] * 12}, "Input groups contains NaN"),
         ({"X": np.zeros((12, 7)), "n_channels": 2}, r"X\[0\] has 7 values, which n_channels=2 channels cannot share"),
         ({"n_channels": 0, "X": np.zeros((12, 7))}, "n_channels is 0"),
+        ({"n_channels": -3}, "n_channels is -3; it has to be a whole number, 1 or larger"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"num_nodes": 0}, "num_nodes is 0"),
