@@ -21,6 +21,7 @@ import soundfile
 
 FORMAT = 1
 ENTRIES = ("classes", "features", "in_channels", "num_nodes", "opensmile", "transform")
+OPEN = 0x7FFFF000  # bytes: writers into a pipe leave 0 or at least this as the length
 LOUDEST = 8.0  # times full scale; what is beyond full scale is clipped
 STEP_OF_16_BITS = 2.0**-15
 
@@ -60,10 +61,29 @@ def open_smile(settings, folder):
     return opensmile.Smile(str(path), feature_level="features")
 
 
+def check_whole(path):
+    """Raises if a wav file is shorter than it says; libsndfile would take what is there."""
+    with open(path, "rb") as file:
+        file.seek(0, 2)
+        size, at = file.tell(), 12
+        file.seek(0)
+        start = file.read(12)
+        while start[:4] + start[8:] == b"RIFFWAVE":
+            file.seek(at)
+            header = file.read(8)
+            length = int.from_bytes(header[4:], "little")
+            at += 8 + length + length % 2
+            if len(header) < 8 or header[:4] == b"data":
+                if header[:4] == b"data" and 0 < length < OPEN and at - length % 2 > size:
+                    raise Unusable(f"{path} is cut short: its samples should end at byte {at}, and it has {size}")
+                return
+
+
 def read_audio(path, sampling_rate):
     """Reads a file as one channel in steps of 16 bits."""
     if not Path(path).is_file():
         raise Unusable(f"there is no recording {path}")
+    check_whole(path)
     try:
         channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:

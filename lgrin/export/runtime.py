@@ -109,6 +109,12 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
             f"onnxruntime"
         ) from error
     description = Description.from_properties(str(path), session.get_modelmeta().custom_metadata_map)
+    taken, given = (one[0].shape[1:] for one in (session.get_inputs(), session.get_outputs()))
+    if [*taken, *given] != [description.num_nodes, description.in_channels, len(description.classes)]:
+        raise ValueError(
+            f"{path} is damaged: it takes {taken} and gives {given}, but says that it has {description.num_nodes} "
+            f"frames, {description.in_channels} features and {len(description.classes)} classes; export it again"
+        )
     return ExportedModel(session, description)
 
 

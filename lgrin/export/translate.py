@@ -20,6 +20,7 @@ from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.models import fold
 from lgrin.ops import decompositions
+from lgrin.transforms import from_settings as transform_from
 
 TOLERANCE = 1e-4  # of the largest logit, between the network and the file
 WHOLE = 2**31  # bytes: whatever is constant is computed now, not on the device
@@ -56,7 +57,8 @@ def to_onnx(
         ImportError: If a library is not installed (extra ``export``).
         TypeError: If the model is neither, has an encoder or several modalities, or settings are none.
         RuntimeError: If the file does not compute what the network does; nothing is written.
-        ValueError: If the path does not end in ``.onnx``, or classes are not C different names.
+        ValueError: If the path does not end in ``.onnx``, classes are not C different names, or there is no such
+            extractor or transform.
 
     Example:
         >>> import tempfile
@@ -74,6 +76,9 @@ def to_onnx(
     check_suffix("path", path)
     onnx = require("onnx", extra="export")
     known = getattr(model, "hparams", {})
+    transform = known.get("transform") if transform is None else _settings("transform", transform)
+    if transform is not None:
+        transform_from(transform)
     network = _network(model)
     description = Description(
         network=type(network).__name__,
@@ -82,7 +87,7 @@ def to_onnx(
         in_channels=network.in_channels,
         num_nodes=network.num_nodes,
         classes=_names(network.num_classes, known.get("classes") if classes is None else classes),
-        transform=known.get("transform") if transform is None else _settings("transform", transform),
+        transform=transform,
         **describe_features(known.get("features") if features is None else _settings("features", features)),
     )
     program = deepcopy(_Program(network, getattr(model, "normalize", Identity()))).cpu().float().eval()
@@ -128,14 +133,14 @@ def _network(model: Module) -> Any:
     network = getattr(model, "model", model)
     if not all(hasattr(network, name) for name in ("in_channels", "num_nodes", "num_classes")):
         raise TypeError(
-            f"model is a {type(model).__name__}; it may be a SequenceClassifier, or a model with in_channels, "
-            f"num_nodes and num_classes that is called like LGrIN"
+            f"model is a {type(model).__name__}; it may be a SequenceClassifier, such as the classifier_ of a fitted "
+            f"LGrINClassifier, or a model with in_channels, num_nodes and num_classes that is called like LGrIN"
         )
     if not isinstance(network.num_nodes, int) or getattr(network, "encoder", None) is not None:
         reason = "has an encoder" if isinstance(network.num_nodes, int) else "looks at several modalities"
         raise TypeError(
-            f"model is a {type(network).__name__} that {reason}, and an exported file takes the features [B, M, P] of "
-            f"one modality; export an LGrIN without encoder"
+            f"model is a {type(network).__name__} that {reason}, and an exported file takes features [B, M, P]; export "
+            f"an LGrIN of one modality without encoder"
         )
     return network
 

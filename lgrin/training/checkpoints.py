@@ -71,7 +71,7 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
             FileNotFoundError: If it is not there.
             ValueError: If it is damaged or of something else.
         """
-        checkpoint: dict[str, Any] = load_tensors(path, "checkpoint", "delete it and train again")
+        checkpoint: dict[str, Any] = load_tensors(path, "checkpoint", "give another, or train again")
         if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
             raise ValueError(f"{path} is no checkpoint of lgrin.training.fit; give its checkpoints/best.ckpt")
         return checkpoint

@@ -130,6 +130,7 @@ def test_recordings_that_cannot_be_read_are_named_and_the_others_classified(mode
         "text.wav": "cannot be read as audio",
         "nothing.wav": "cannot be read as audio",
         "empty.wav": "holds no sample",
+        "cut.wav": "is cut short",
         "broken.wav": "holds samples that are not finite",
         "loud.wav": "far beyond -1 and 1",
     }
@@ -138,6 +139,7 @@ def test_recordings_that_cannot_be_read_are_named_and_the_others_classified(mode
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     soundfile.write(tmp_path / "broken.wav", samples, 16_000, subtype="FLOAT")
     soundfile.write(tmp_path / "loud.wav", np.full(16_000, 3e4), 16_000, subtype="FLOAT")
+    (tmp_path / "cut.wav").write_bytes(recording(16_000, 0.5, 1).read_bytes()[:-1000])
     good = str(recording(8_000, 0.5, 2))
     assert classify.main([str(model[1]), *(str(tmp_path / name) for name in bad), good]) == 1
     out, err = capsys.readouterr()

@@ -194,6 +194,11 @@ def test_what_a_file_says_of_itself_has_to_be_readable(exported, tmp_path):
         onnx.save(model, tmp_path / "other.onnx")
         with pytest.raises(ValueError, match=r"other\.onnx is damaged: what it says about itself cannot be read"):
             load(tmp_path / "other.onnx")
+    for name, value in (("classes", '["calm"]'), ("num_nodes", "20"), ("in_channels", "35")):
+        onnx.helper.set_model_props(model, {**said, f"lgrin.{name}": value})
+        onnx.save(model, tmp_path / "other.onnx")
+        with pytest.raises(ValueError, match=r"is damaged: it takes \[21, 34\] and gives \[3\], but says that it has"):
+            load(tmp_path / "other.onnx")
     with pytest.raises(ValueError, match="threads is 0; it has to be a whole number"):
         load(exported("recommended")[1], threads=0)
 
@@ -240,17 +245,17 @@ def test_models_that_cannot_be_named_are_refused(tmp_path):
     for classes in (["calm"], ["calm", "calm"], []):
         with pytest.raises(ValueError, match="the model has num_classes=2: give as many different names"):
             to_onnx(model, tmp_path / "a.onnx", classes=classes)
-    with pytest.raises(TypeError, match="model is a Linear; it may be a SequenceClassifier, or a model"):
+    with pytest.raises(TypeError, match=r"model is a Linear; it may be a SequenceClassifier, .* or a model"):
         to_onnx(torch.nn.Linear(3, 2), tmp_path / "a.onnx")
-    with pytest.raises(
-        TypeError, match="model is a LGrIN that has an encoder, and an exported file takes the features"
-    ):
+    with pytest.raises(TypeError, match="model is a LGrIN that has an encoder, and an exported file takes features"):
         to_onnx(LGrIN(3, 5, 2, encoder=torch.nn.Linear(7, 3)), tmp_path / "a.onnx")
     with pytest.raises(TypeError, match="model is a MultimodalLGrIN that looks at several modalities"):
         to_onnx(MultimodalLGrIN({"face": {"in_channels": 3, "num_nodes": 5}}, 2), tmp_path / "a.onnx")
     for name in ("features", "transform"):
         with pytest.raises(TypeError, match=rf"{name} is a Resample; it may be settings, such as {name}\.settings, or"):
             to_onnx(model, tmp_path / "a.onnx", **{name: Resample(5)})
+        with pytest.raises(ValueError, match="name is 'Stretch'; it may be"):
+            to_onnx(model, tmp_path / "a.onnx", **{name: {"name": "Stretch"}})
     with pytest.raises(ValueError, match=r"path is '.*model'; it has to end in \.onnx"):
         to_onnx(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())

@@ -118,7 +118,7 @@ def test_a_damaged_checkpoint_is_named_and_never_loaded(uninterrupted, tmp_path)
     broken = tmp_path / "checkpoints" / "last.ckpt"
     broken.parent.mkdir()
     broken.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"last.ckpt is damaged .* delete it and train again"):
+    with pytest.raises(ValueError, match=r"last.ckpt is damaged .* give another, or train again"):
         WholeCheckpoints().load_checkpoint(str(broken))
     with pytest.raises(ValueError, match="is damaged"):
         train(tmp_path, resume=True)  # noqa: F821
