@@ -10,6 +10,7 @@ from lgrin import LGrIN
 from lgrin.nn import GraphInception, GraphReadout, GStarConv, LearnableAdjacency, LearnablePool
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+INPUT_NORMS = st.sampled_from([True, "both"])
 MODES = st.sampled_from([True, False])
 NORMS = st.sampled_from(["batch_norm", "layer_norm", None])
 
@@ -99,18 +100,16 @@ def test_readouts_agree_in_every_layout(data):
 
 
 @settings(deadline=None, max_examples=40)
-@given(data=sequences(), training=MODES, dtype=st.sampled_from([torch.float64, torch.float32]))
-def test_the_model_agrees_in_every_layout(data, training, dtype):
+@given(data=sequences(), training=MODES, norm=INPUT_NORMS, dtype=st.sampled_from([torch.float64, torch.float32]))
+def test_the_model_agrees_in_every_layout(data, training, norm, dtype):
     data.x, data.weight = data.x.to(dtype), data.weight.to(dtype)
     if dtype == torch.float32 and training and int(data.mask.sum()) < 8:
         return  # the variance of a handful of frames amplifies rounding without bound
     results = []
     for kind in KINDS:
         torch.manual_seed(0)
-        model = LGrIN(3, data.num_nodes, 2, branch_channels=(4, 2), dropout=0.0, adjacency=data.adjacency(kind)).to(
-            dtype
-        )
-        model.train(training)
+        options = {"branch_channels": (4, 2), "dropout": 0.0, "input_norm": norm}
+        model = LGrIN(3, data.num_nodes, 2, adjacency=data.adjacency(kind), **options).to(dtype).train(training)
         x, graph, place = data.inputs(kind, model.adjacency)
         if "edges" in kind:
             graph = graph[:2]
@@ -126,11 +125,17 @@ def test_the_model_agrees_in_every_layout(data, training, dtype):
 
 
 @settings(deadline=None, max_examples=40)
-@given(data=sequences(), training=MODES, junk=st.sampled_from([torch.nan, torch.inf, -torch.inf, 1e30]))
-def test_absent_frames_reach_no_value_and_no_gradient(data, training, junk):
+@given(
+    data=sequences(),
+    training=MODES,
+    norm=INPUT_NORMS,
+    junk=st.sampled_from([torch.nan, torch.inf, -torch.inf, 1e30]),
+)
+def test_absent_frames_reach_no_value_and_no_gradient(data, training, norm, junk):
     def run(x):
         torch.manual_seed(0)
-        model = LGrIN(3, data.num_nodes, 2, branch_channels=(4, 2), dropout=0.0).double().train(training)
+        options = {"branch_channels": (4, 2), "dropout": 0.0, "input_norm": norm}
+        model = LGrIN(3, data.num_nodes, 2, **options).double().train(training)
         x = x.clone().requires_grad_()
         out = model(x, mask=data.mask)
         out.square().sum().backward()
@@ -162,11 +167,12 @@ def test_in_eval_mode_a_sequence_does_not_depend_on_its_batch(data):
 
 
 @settings(deadline=None, max_examples=30)
-@given(data=sequences(), training=MODES, seed=st.integers(0, 1000))
-def test_permuting_nodes_with_their_frames_changes_nothing(data, training, seed):
+@given(data=sequences(), training=MODES, norm=INPUT_NORMS, seed=st.integers(0, 1000))
+def test_permuting_nodes_with_their_frames_changes_nothing(data, training, norm, seed):
     torch.manual_seed(seed)
     order = torch.randperm(data.num_nodes)
-    model = LGrIN(3, data.num_nodes, 2, branch_channels=(4, 2), dropout=0.0).double().train(training)
+    options = {"branch_channels": (4, 2), "dropout": 0.0, "input_norm": norm}
+    model = LGrIN(3, data.num_nodes, 2, **options).double().train(training)
     expected = model(data.x, mask=data.mask)
     assert_close(model(data.x[:, order], mask=data.mask[:, order], frame=order), expected)
     batch, frame = data.mask.nonzero(as_tuple=True)

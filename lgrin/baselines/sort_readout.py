@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.aggr import SortAggregation
 
-from lgrin.nn.pool import Sequences
+from lgrin.nn.sequences import Sequences
 from lgrin.options import check_whole
 
 

@@ -9,12 +9,12 @@ from torch.nn import Module, ModuleList
 from torch_geometric.nn.inits import reset
 
 from lgrin.arguments import check_nodes, stand_in
-from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
+from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, hide
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
-from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm
-from lgrin.nn.pool import Sequences
-from lgrin.options import check_whole
+from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm, MaskedInstanceNorm
+from lgrin.nn.sequences import Sequences
+from lgrin.options import check_option, check_whole
 
 PAPER: dict[str, Any] = {
     "norm": None,
@@ -30,6 +30,7 @@ RELEASED: dict[str, Any] = {
     "readout": {"init": "ones"},
     "head_channels": 512,
 }
+INPUT_NORMS = (False, True, "both")
 RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "temporal", "normalize": "row"}
 
 
@@ -53,7 +54,9 @@ class LGrIN(Module):
         readout: A :class:`lgrin.nn.GraphReadout` or its keywords; ``None`` means Eq. (6) with p started at 1/M.
         head_channels: ``None`` makes the head dropout and Linear; h makes it Linear, dropout, PReLU(h), Linear.
         dropout: Probability of dropping a channel in the head.
-        input_norm: Whether a batch norm without parameters scales the input of the first inception layer.
+        input_norm: What the first inception layer sees: ``False`` the features as they are, ``True`` scaled by a
+            batch norm without parameters, ``"both"`` these beside the same of each sequence standardised by itself
+            (:class:`lgrin.nn.MaskedInstanceNorm`), 2 P channels.
         encoder: A module ``[K, ...] -> [K, P]`` that makes the features of each frame and is trained with the rest;
             it sees the frames that are present, all sequences' side by side. ``None`` takes frames as features.
 
@@ -105,13 +108,14 @@ class LGrIN(Module):
         readout: GraphReadout | Mapping[str, Any] | None = None,
         head_channels: int | None = None,
         dropout: float = 0.5,
-        input_norm: bool = True,
+        input_norm: bool | str = True,
         encoder: Module | None = None,
     ) -> None:
         super().__init__()
         in_channels, num_nodes = check_whole("in_channels", in_channels), check_whole("num_nodes", num_nodes)
         num_classes, num_layers = check_whole("num_classes", num_classes), check_whole("num_layers", num_layers)
         head_channels = None if head_channels is None else check_whole("head_channels", head_channels)
+        check_option("input_norm", input_norm, INPUT_NORMS)
         if not isinstance(encoder, Module | None):
             raise TypeError(f"encoder is a {type(encoder).__name__}; it may be a module or None")
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__", "encoder")}
@@ -124,8 +128,9 @@ class LGrIN(Module):
         )
         self.readout = _module(GraphReadout, num_nodes, "readout", {} if readout is None else readout)
         self.input_norm = MaskedBatchNorm(in_channels, affine=False) if input_norm else None
+        self.instance_norm = MaskedInstanceNorm(in_channels) if input_norm == "both" else None
         self.layers = ModuleList()
-        channels = in_channels
+        channels = in_channels if self.instance_norm is None else 2 * in_channels
         for _ in range(num_layers):
             layer = GraphInception(channels, branch_channels, neighborhood, hidden_channels=hidden_channels, norm=norm)
             self.layers.append(layer)
@@ -292,6 +297,8 @@ class LGrIN(Module):
             x = encode(self.encoder, frames, graph.mask, leading, self.in_channels)
         if self.input_norm is not None:
             x = self.input_norm(x, graph.mask)
+        if self.instance_norm is not None:
+            x = torch.cat([hide(x, graph.mask), self.instance_norm(x, batch, graph.mask, batch_size)], dim=-1)
         for layer in self.layers:
             x = layer(x, graph)
         return x, frame, batch, graph.mask, batch_size

@@ -3,6 +3,7 @@
 from lgrin.nn.adjacency import LearnableAdjacency
 from lgrin.nn.gstar_conv import GStarConv
 from lgrin.nn.inception import GraphInception
+from lgrin.nn.instance_norm import MaskedInstanceNorm
 from lgrin.nn.loss import LGrINLoss, StructureLoss, structure_loss
 from lgrin.nn.norm import MaskedBatchNorm
 from lgrin.nn.pool import GraphReadout, LearnablePool
@@ -15,6 +16,7 @@ __all__ = [
     "LearnableAdjacency",
     "LearnablePool",
     "MaskedBatchNorm",
+    "MaskedInstanceNorm",
     "StructureLoss",
     "structure_loss",
 ]

@@ -1,5 +1,6 @@
 """Training with Lightning: the module, its data, runs that resume exactly, and results."""
 
+from lgrin.training.augment import Augment
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
 from lgrin.training.experiment import train_and_test
@@ -13,6 +14,7 @@ from lgrin.training.splits import group_split, hold_out, stratified_split
 __all__ = [
     "PROTOCOLS",
     "AdjacencyHistory",
+    "Augment",
     "Candidate",
     "Fold",
     "Prediction",

@@ -1,5 +1,6 @@
 """The model, its loss and its optimiser as one Lightning module."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from lgrin.extras import require
 from lgrin.models import from_config
 from lgrin.nn import LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_number, check_whole
+from lgrin.training.augment import Augment
 from lgrin.training.checkpoints import WholeCheckpoints
 from lgrin.transforms import Standardize
 
@@ -35,7 +37,9 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             ``{"reduction": "mean"}`` the released code's.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay; 0 makes it plain Adam.
-        halve_every: The learning rate is halved after each so many epochs.
+        halve_every: The learning rate is halved after each so many epochs; ``None`` lets it rise over the first
+            twentieth of the steps and fall along half a cosine to 0 over the rest.
+        augment: Keywords of :class:`Augment`, which changes training sequences after they were standardised.
         classes: Names of the classes.
         features: The settings of the extractor that made the features, see :class:`lgrin.features.Extractor`.
         transform: The settings of the transform to a fixed length, see :func:`lgrin.transforms.from_settings`. The
@@ -68,7 +72,8 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         loss: Mapping[str, Any] | None = None,
         lr: float = 0.01,
         weight_decay: float = 0.0,
-        halve_every: int = 50,
+        halve_every: int | None = 50,
+        augment: Mapping[str, Any] | None = None,
         classes: Sequence[str] | None = None,
         features: Mapping[str, Any] | None = None,
         transform: Mapping[str, Any] | None = None,
@@ -92,7 +97,8 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
                 "loss": dict(loss or {}),
                 "lr": check_number("lr", lr),
                 "weight_decay": check_number("weight_decay", weight_decay),
-                "halve_every": check_whole("halve_every", halve_every),
+                "halve_every": None if halve_every is None else check_whole("halve_every", halve_every),
+                "augment": dict(augment or {}),
                 "classes": classes,
                 "features": None if features is None else dict(features),
                 "transform": None if transform is None else dict(transform),
@@ -100,6 +106,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         )
         self.model = network
         self.normalize = _scaling(self.frame_channels)
+        self.augment = Augment(**(augment or {}))
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
         num_classes = network.num_classes
         self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")
@@ -163,8 +170,13 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
 
     def _logits(self, inputs: dict[str, Any]) -> Tensor:
         if not isinstance(self.normalize, ModuleDict):
-            return self.model(**_scaled(self.normalize, inputs))
-        return self.model({name: _scaled(self.normalize[name], one) for name, one in inputs.items()})
+            return self.model(**self._prepared(self.normalize, inputs))
+        return self.model({name: self._prepared(self.normalize[name], one) for name, one in inputs.items()})
+
+    def _prepared(self, scaling: Module, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Scales the features and, in training, changes the sequences."""
+        x, mask = self.augment(scaling(inputs["x"]), inputs["batch"], inputs["mask"], inputs["batch_size"])
+        return {**inputs, "x": x, "mask": mask}
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
         """Measures cross-entropy, accuracy and unweighted average recall of one batch."""
@@ -182,11 +194,21 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         return self(batch).softmax(dim=-1)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Builds Adam and its halving learning rate."""
+        """Builds Adam and the schedule of its learning rate."""
         settings = self.hparams
         optimizer = torch.optim.AdamW(self.parameters(), settings["lr"], weight_decay=settings["weight_decay"])
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings["halve_every"], gamma=0.5)
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        if settings["halve_every"] is not None:
+            schedule: Any = torch.optim.lr_scheduler.StepLR(optimizer, settings["halve_every"], gamma=0.5)
+            return {"optimizer": optimizer, "lr_scheduler": schedule}
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rise_and_fall(step, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _rise_and_fall(step: int, steps: int) -> float:
+    """The part of the learning rate at a step: up to 1 in a twentieth of all, then down to 0 along half a cosine."""
+    rising = (step + 1) / max(1, steps // 20)
+    return min(rising, 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def _inputs(batch: Data | HeteroData) -> dict[str, Any]:
@@ -213,7 +235,3 @@ def _fit_scaling(scaling: Module, sequences: Iterable[Any]) -> None:
             _fit_scaling(one, (data[name] for data in sequences))
     elif isinstance(scaling, Standardize):
         scaling.fit(sequences)
-
-
-def _scaled(scaling: Module, inputs: dict[str, Any]) -> dict[str, Any]:
-    return {**inputs, "x": scaling(inputs["x"])}

@@ -67,6 +67,8 @@ class Training(NamedTuple):
         patience: Epochs without a lower validation loss after which to stop.
         batch_size: Sequences per step.
         budget: Settings that are tried of each candidate; the one with the lowest validation loss is tested.
+        refit: Whether to train anew on training and validation sequences together, for all epochs, once a setting has
+            been chosen; a single setting is trained like this at once.
     """
 
     num_nodes: int
@@ -75,6 +77,7 @@ class Training(NamedTuple):
     patience: int = 50
     batch_size: int = 32
     budget: int = 1
+    refit: bool = False
 
 
 def cross_validate(
@@ -222,10 +225,14 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
         torch.set_num_threads(threads)
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     train, validation, test = ([job.sequences[i] for i in part] for part in job.fold[1:])
-    trials = [
-        _train(job, setting, train, validation) for setting in job.candidate.settings(job.training.budget, job.seed)
-    ]
-    best = min(trials, key=lambda trial: trial["validation_loss"])
+    settings = job.candidate.settings(job.training.budget, job.seed)
+    if job.training.refit and len(settings) == 1:
+        best = _train(job, settings[0], train + validation, [])
+    else:
+        trials = [_train(job, setting, train, validation) for setting in settings]
+        best = min(trials, key=lambda trial: trial["validation_loss"])
+        if job.training.refit:
+            best = {**_train(job, best["setting"], train + validation, []), "validation_loss": best["validation_loss"]}
     classifier = best.pop("classifier")
     result = {
         "fold": job.fold.name,
@@ -271,7 +278,9 @@ def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: li
         "classifier": classifier,
         "setting": setting,
         "epoch": checkpoint["epoch"],
-        "validation_loss": next(float(state["best_model_score"]) for state in states if state["monitor"]),
+        "validation_loss": next(
+            (float(state["best_model_score"]) for state in states if state["monitor"] == "val_loss"), None
+        ),
     }
 
 

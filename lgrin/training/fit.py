@@ -47,11 +47,11 @@ def fit(
     progress: bool = True,
     callbacks: Sequence[Any] = (),
 ) -> Path:
-    """Trains until the validation loss stops falling, and keeps the best epoch and the last one.
+    """Trains until the validation loss stops falling, or for all epochs, and keeps the best epoch and the last one.
 
-    In ``out/checkpoints`` lie ``best.ckpt`` (lowest validation loss) and ``last.ckpt`` (what ``resume`` goes on
-    from), in ``out/logs`` the losses as CSV and for TensorBoard. On a CPU, a run that was killed at any moment and
-    resumed ends with the same bits as one that was not.
+    In ``out/checkpoints`` lie ``best.ckpt`` (the lowest validation loss, or the last epoch where there is no
+    validation) and ``last.ckpt`` (what ``resume`` goes on from), in ``out/logs`` the losses as CSV and for
+    TensorBoard. On a CPU, a run that was killed at any moment and resumed ends with the same bits as one that was not.
 
     With several devices or hosts each has a process of its own (DistributedDataParallel), which takes its part of
     every batch; batch norms share their statistics, so the processes together take the step that one would.
@@ -60,7 +60,7 @@ def fit(
     Args:
         classifier: The classifier; its normalisation is fitted here, on ``train``.
         train: Training sequences.
-        validation: Sequences to stop by; never the test set.
+        validation: Sequences to stop by; never the test set. Without any, training goes through all epochs.
         out: Folder of the run.
         epochs: Passes over the training sequences at the most.
         batch_size: Sequences per step, of all processes together.
@@ -108,7 +108,7 @@ def fit(
     if precision.endswith("16-true"):
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     model = classifier.model
-    for sequences in (train, validation):
+    for sequences in (train, validation) if len(validation) else (train,):
         validate.dataset(sequences, model.num_nodes, model.num_classes, classifier.frame_channels)
     last = Path(out) / "checkpoints" / "last.ckpt"
     if last.exists() and not resume:
@@ -123,6 +123,7 @@ def fit(
             "buckets": buckets,
             "train": digest(train),
             "validation": digest(validation),
+            "epochs": epochs if classifier.hparams["halve_every"] is None else None,
             **{name: value for name, value in classifier.hparams.items() if name != "model"},
         }
     )
@@ -141,13 +142,14 @@ def fit(
         "strategy": "ddp" if processes > 1 else "auto",
         "precision": precision,
     }
-    trainer = _trainer(Path(out), epochs, patience, progress, callbacks, hardware)
+    callbacks += _keepers(Path(out), patience if len(validation) else None)
+    trainer = _trainer(Path(out), epochs, progress, callbacks, hardware)
     batches = _batches(train, batch_size // processes, buckets, seed, trainer)
     with _compiled(classifier, compile):
         trainer.fit(
             classifier,
             DataLoader(train, batch_sampler=batches),
-            DataLoader(validation, batch_size),
+            DataLoader(validation, batch_size) if len(validation) else None,
             ckpt_path=str(last) if last.exists() else None,
         )
     return last.with_name("best.ckpt")
@@ -199,18 +201,19 @@ def bytes_of(tensor: Tensor) -> bytes:
     return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
 
 
-def _trainer(
-    out: Path, epochs: int, patience: int, progress: bool, callbacks: list[Any], hardware: dict[str, Any]
-) -> Any:
+def _keepers(out: Path, patience: int | None) -> list[Any]:
+    """What writes ``best.ckpt`` and ``last.ckpt`` and, where there is validation, stops."""
+    keep = {"dirpath": out / "checkpoints", "enable_version_counter": False, "save_on_train_epoch_end": True}
+    last = callbacks_of.ModelCheckpoint(filename="last", **keep)
+    if patience is None:
+        return [callbacks_of.ModelCheckpoint(filename="best", monitor="epoch", mode="max", **keep), last]
+    stop = callbacks_of.EarlyStopping("val_loss", patience=patience, check_on_train_epoch_end=True)
+    return [stop, callbacks_of.ModelCheckpoint(filename="best", monitor="val_loss", **keep), last]
+
+
+def _trainer(out: Path, epochs: int, progress: bool, callbacks: list[Any], hardware: dict[str, Any]) -> Any:
     logs = loggers.CSVLogger(str(out), name="logs")
     board = loggers.TensorBoardLogger(str(out), name="logs", version=logs.version)
-    keep = {"dirpath": out / "checkpoints", "enable_version_counter": False, "save_on_train_epoch_end": True}
-    callbacks = [
-        *callbacks,
-        callbacks_of.EarlyStopping("val_loss", patience=patience, check_on_train_epoch_end=True),
-        callbacks_of.ModelCheckpoint(filename="best", monitor="val_loss", **keep),
-        callbacks_of.ModelCheckpoint(filename="last", **keep),
-    ]
     return lightning.Trainer(
         **hardware,
         use_distributed_sampler=False,

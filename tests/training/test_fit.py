@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from lgrin import LGrIN
 from lgrin.training import SequenceClassifier, evaluate, fit, stratified_split
@@ -19,7 +19,7 @@ from lgrin.training.checkpoints import WholeCheckpoints
 TOY = """
 import os, signal, sys, torch
 from lightning.pytorch import Callback
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from lgrin import LGrIN
 from lgrin.training import SequenceClassifier, fit
 
@@ -393,3 +393,61 @@ def test_pure_16_bit_training_is_refused(tmp_path):
     classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), num_sequences=20)
     with pytest.raises(ValueError, match="precision is 'bf16-true'"):
         fit(classifier, toy(20, 0), toy(10, 1), tmp_path, precision="bf16-true")  # noqa: F821
+
+
+def steady(count=20, **options):
+    torch.manual_seed(0)
+    settings = {"halve_every": None, "augment": {"crop": 0.3, "shift": 0.2}, **options}
+    return SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(8, 4)), num_sequences=count, **settings)
+
+
+def test_without_validation_all_epochs_are_gone_through_and_the_last_is_kept(tmp_path):
+    fit(steady(), toy(20, 0), [], tmp_path, epochs=4, patience=1, batch_size=6, progress=False)  # noqa: F821
+    best, last = (torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["epoch"] == last["epoch"] == 3
+    for name, value in last["state_dict"].items():
+        assert torch.equal(best["state_dict"][name], value)
+
+
+def test_a_falling_rate_reaches_0_and_resumes_to_the_same_bits(tmp_path):
+    class Rates(Callback):  # noqa: F821
+        seen = ()
+
+        def on_train_batch_end(self, trainer, *others):
+            self.seen = (*self.seen, trainer.optimizers[0].param_groups[0]["lr"])
+
+    class Stop(Callback):  # noqa: F821
+        def on_train_epoch_end(self, trainer, module):
+            trainer.should_stop = trainer.current_epoch == 2
+
+    def go(name, resume=False, callbacks=()):
+        options = {"epochs": 6, "batch_size": 6, "progress": False, "averaging": 0.9, "resume": resume}
+        fit(steady(), toy(20, 0), [], tmp_path / name, callbacks=callbacks, **options)  # noqa: F821
+        return torch.load(tmp_path / name / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+
+    rates = Rates()
+    whole = go("whole", callbacks=[rates])
+    assert len(rates.seen) == 24
+    assert max(rates.seen) == rates.seen[0] == 0.01 * (1 + np.cos(np.pi / 24)) / 2
+    assert (np.diff(rates.seen) < 0).all()
+    assert rates.seen[-1] == 0
+    go("cut", callbacks=[Stop()])
+    for name, value in go("cut", resume=True).items():
+        assert torch.equal(whole[name], value), name
+
+
+def test_a_falling_rate_is_not_resumed_with_other_epochs(tmp_path):
+    fit(steady(), toy(20, 0), [], tmp_path, epochs=1, progress=False)  # noqa: F821
+    with pytest.raises(ValueError, match="epochs is 2, but the run to resume was started with 1"):
+        fit(steady(), toy(20, 0), [], tmp_path, epochs=2, resume=True, progress=False)  # noqa: F821
+
+
+def test_sequences_change_in_training_alone(tmp_path):
+    classifier = steady()
+    data = toy(20, 0)  # noqa: F821
+    fit(classifier, data, [], tmp_path, epochs=1, progress=False)
+    assert evaluate(classifier, data).probabilities.equal(evaluate(classifier, data).probabilities)
+    classifier.train()
+    batch = Batch.from_data_list(data)
+    classifier.model.eval()
+    assert not torch.equal(classifier(batch), classifier(batch))
