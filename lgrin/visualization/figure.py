@@ -81,12 +81,12 @@ def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
     """Writes the figure of some axes to a file, whole or not at all.
 
     Args:
-        ax: Matplotlib axes.
+        ax: Matplotlib axes, or anything else that stands in a figure.
         path: The file; its ending chooses the format.
         dpi: Dots per inch of a raster format.
 
     Raises:
-        TypeError: If ax is something else.
+        TypeError: If ax stands in no figure.
         ValueError: If no format has this ending, or dpi is not a positive whole number.
 
     Example:
@@ -94,9 +94,9 @@ def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
         >>> from lgrin.visualization import plot_adjacency
         >>> save_figure(plot_adjacency(torch.eye(3)), f"{tempfile.mkdtemp()}/adjacency.png")
     """
-    if ax is None:
-        raise TypeError("ax is None; pass what a plot function has returned")
-    figure, dpi = axes(ax).figure, check_whole("dpi", dpi)
+    figure, dpi = getattr(ax, "figure", None), check_whole("dpi", dpi)
+    if figure is None:
+        raise TypeError(f"ax is a {type(ax).__name__} in no figure; pass what a plot function has returned")
     formats = figure.canvas.get_supported_filetypes()
     if Path(path).suffix.lower().removeprefix(".") not in formats:
         raise ValueError(f"path is {str(path)!r}; it may end in {', '.join(f'.{one}' for one in formats)}")

@@ -121,7 +121,7 @@ def test_weights_that_are_not_finite_are_named(draw, value):
         draw(matrix)
 
 
-@pytest.mark.parametrize("kind", [np.array, torch.Tensor.tolist, torch.Tensor.to_sparse, torch.Tensor.double])
+@pytest.mark.parametrize("kind", [torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.to_sparse, torch.Tensor.double])
 def test_a_matrix_may_be_of_any_kind(kind):
     assert np.array_equal(plot_adjacency(kind(CHAIN)).images[0].get_array(), CHAIN)
 
@@ -165,7 +165,7 @@ def test_a_picture_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
             save_figure(plot_adjacency(CHAIN), tmp_path / name)
     with pytest.raises(ValueError, match="dpi is 0; it has to be a whole number"):
         save_figure(plot_adjacency(CHAIN), tmp_path / "a.png", dpi=0)
-    with pytest.raises(TypeError, match="ax is None; pass what a plot function has returned"):
+    with pytest.raises(TypeError, match="ax is a NoneType in no figure; pass what a plot function has returned"):
         save_figure(None, tmp_path / "a.png")
     with pytest.raises(TypeError, match="animation is a NoneType; pass what animate_adjacency has returned"):
         save_animation(None, tmp_path / "a.gif")
