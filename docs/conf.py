@@ -12,7 +12,7 @@ author = "the lgrin authors"
 copyright = author
 version = release = lgrin.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb"]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "tables", "**.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = f"lgrin {lgrin.__version__}"
 html_static_path: list[str] = []
