@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import Module
 from torch_geometric.data import Data
 from tqdm import tqdm
@@ -110,8 +111,9 @@ def cross_validate(
 
     Returns:
         What the files hold, fold by fold for the first seed, then for the next: ``fold``, ``seed``, ``target``,
-        ``predicted``, ``variants`` (what was predicted of each), ``group``, ``epoch``, ``setting``,
-        ``validation_loss``, ``parameters`` (those that are trained), ``weights`` (a digest), ``versions``.
+        ``predicted``, ``cross_entropy``, ``variants`` (what was predicted of each), ``group``, ``epoch``, ``setting``,
+        ``validation_loss`` (``None`` without validation), ``parameters`` (those that are trained), ``weights`` (a
+        digest), ``versions``.
 
     Raises:
         ValueError: If a sequence cannot be trained on, with its index and the reason.
@@ -234,14 +236,17 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
         if job.training.refit:
             best = {**_train(job, best["setting"], train + validation, []), "validation_loss": best["validation_loss"]}
     classifier = best.pop("classifier")
+    found = evaluate(classifier, test)
     result = {
         "fold": job.fold.name,
         "seed": job.seed,
         "test": list(job.fold.test),
         "target": [int(data.y) for data in test],
-        "predicted": _predict(classifier, test),
+        "predicted": found.probabilities.argmax(1).tolist(),
+        "cross_entropy": _surprise(found.probabilities, test),
         "variants": {
-            name: _predict(classifier, [change(data.clone()) for data in test]) for name, change in job.variants.items()
+            name: evaluate(classifier, [change(data.clone()) for data in test]).probabilities.argmax(1).tolist()
+            for name, change in job.variants.items()
         },
         "group": [None if data.get("group") is None else int(data.group) for data in test],
         "parameters": sum(weight.numel() for weight in classifier.model.parameters() if weight.requires_grad),
@@ -251,8 +256,10 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
     return index, write_results(job.path, **result)
 
 
-def _predict(classifier: SequenceClassifier, sequences: list[Data]) -> list[int]:
-    return evaluate(classifier, sequences).probabilities.argmax(1).tolist()
+def _surprise(probabilities: Tensor, sequences: list[Data]) -> float:
+    """The mean cross-entropy of the true classes."""
+    target = torch.cat([data.y for data in sequences])
+    return float(torch.nn.functional.nll_loss(probabilities.double().clamp(min=1e-12).log(), target))
 
 
 def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: list[Data]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From sequences to a score: split, train, take the best epoch, test."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,24 @@ from lgrin.training.splits import hold_out
 
 RECIPE = {"lr": 0.003, "weight_decay": 0.05}
 AVERAGING = 0.98
+ENOUGH_STEPS, FEWEST_EPOCHS = 600, 30
+
+
+def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
+    """Says how long to train where nothing is held out to stop by: 600 steps, and 30 epochs at the least.
+
+    Args:
+        num_sequences: Training sequences.
+        batch_size: Sequences per step.
+
+    Returns:
+        Epochs.
+
+    Example:
+        >>> enough_epochs(40), enough_epochs(3_000)
+        (300, 30)
+    """
+    return max(FEWEST_EPOCHS, ceil(ENOUGH_STEPS / ceil(num_sequences / batch_size)))
 
 
 def train_and_test(

@@ -237,3 +237,31 @@ def test_missing_frames_take_no_part_in_scaling_by_group():
 
 def test_a_fold_is_plain_data():
     assert Fold("a", [0], [1], [2])._asdict() == {"name": "a", "train": [0], "validation": [1], "test": [2]}
+
+
+@pytest.mark.parametrize("budget", [1, 2])
+def test_refitted_models_learn_from_the_validation_sequences_too_and_still_not_from_the_test_fold(tmp_path, budget):
+    data, training = corpus(), SMALL._replace(budget=budget, refit=True)
+    candidate = SMALL_MODEL._replace(space={"lr": [0.01, 0.003]})
+    fold = folds("group", data)[0]
+
+    def weights(name, changed):
+        changed = noisy(data, changed) if changed else data
+        (run,) = cross_validate(candidate, changed, [fold], training, tmp_path / name, workers=1, progress=False)
+        assert run["epoch"] == training.epochs - 1
+        assert (run["validation_loss"] is None) == (budget == 1)
+        return run["weights"]
+
+    whole = weights("whole", [])
+    assert weights("test", fold.test) == whole
+    assert weights("validation", fold.validation) != whole
+
+
+def test_the_cross_entropy_of_a_run_is_that_of_its_true_classes(tmp_path):
+    data = corpus()
+    fold = folds("group", data)[0]
+    (run,) = cross_validate(SMALL_MODEL, data, [fold], SMALL, tmp_path, workers=1, progress=False)
+    certain = -np.log(0.5)
+    right = np.array(run["target"]) == np.array(run["predicted"])
+    assert 0 < run["cross_entropy"] < np.inf
+    assert run["cross_entropy"] >= (~right).mean() * certain  # of two classes, a wrong one had less than one half
