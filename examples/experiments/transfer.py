@@ -122,12 +122,12 @@ def fine_tune(classifier, learn, stop_by, training, seed=0):
         The copy, in evaluation mode.
     """
     torch.manual_seed(seed)
-    model, classes = copy.deepcopy(classifier.model), training.classes
-    moved = SequenceClassifier(model, len(learn), classes=classes).eval().requires_grad_(False)
+    model, classes = copy.deepcopy(classifier.model).requires_grad_(False), training.classes
+    model.head, model.num_classes = Sequential(Dropout(), Linear(model.embed_channels, len(classes))), len(classes)
+    moved = SequenceClassifier(model, len(learn), classes=classes).eval()
     moved.normalize.load_state_dict(classifier.normalize.state_dict())
     embedded = [over_batches(lambda batch: embed(moved, batch), part) for part in (learn, stop_by)]
     labels = [torch.cat([data.y for data in part]) for part in (learn, stop_by)]
-    model.head, model.num_classes = Sequential(Dropout(), Linear(embedded[0].size(1), len(classes))), len(classes)
     train_head(model.head, *zip(embedded, labels, strict=True), training)
     return moved.eval()
 

@@ -126,7 +126,7 @@ def cross_validate(
         >>> out = tempfile.mkdtemp()
         >>> runs = cross_validate(Candidate("L-GrIN", LGrIN), data, folds("paper", data), training, out, progress=False)
         >>> len(runs), sorted(runs[0])[:4]
-        (5, ['epoch', 'fold', 'group', 'parameters'])
+        (5, ['cross_entropy', 'epoch', 'fold', 'group'])
     """
     if workers is not None:
         check_whole("workers", workers)
