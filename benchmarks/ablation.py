@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
 
+from benchmarks.graphs import fixed, line
 from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.datasets import UEA, EmoDB
-from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate, Fold, Training, cross_validate, write_results
 from lgrin.training.experiment import enough_epochs
 from lgrin.training.statistics import scores
@@ -33,19 +33,12 @@ CHANGED = {**FALLING, "augment": {"crop": 0.3, "shift": 0.3}}
 
 def given(make, in_channels, num_nodes, num_classes, **options):
     """An L-GrIN on a graph that nothing trains."""
-    graph = LearnableAdjacency.from_dense(make(num_nodes)).requires_grad_(False)
-    return LGrIN(in_channels, num_nodes, num_classes, adjacency=graph, **options)
-
-
-def line(num_nodes):
-    """Each frame hears the one before and the one after."""
-    index = torch.arange(num_nodes)
-    return ((index - index.unsqueeze(-1)).abs() == 1).float()
+    return LGrIN(in_channels, num_nodes, num_classes, adjacency=fixed(make(num_nodes)), **options)
 
 
 BOTH = {**SMALL, "input_norm": "both"}
 ROWS = {
-    "widths 128 and 64": (functools.partial(LGrIN), FALLING),
+    "widths 128 and 64": (LGrIN, FALLING),
     "widths 64 and 32": (functools.partial(LGrIN, **SMALL), FALLING),
     "the same, changed in training": (functools.partial(LGrIN, **SMALL), CHANGED),
     "the same, each sequence by itself, too": (functools.partial(LGrIN, **BOTH), CHANGED),
@@ -86,9 +79,7 @@ def score(title, name, opened, options):
     """One row of the table: what models that have not seen a sequence say of it, averaged over seeds."""
     sequences, dataset, made = opened
     build, settings = ROWS[title]
-    training = Training(
-        dataset.num_frames, dataset.classes, epochs=enough_epochs(len(made[0].train)), patience=1, refit=True
-    )
+    training = Training(dataset.num_frames, dataset.classes, epochs=enough_epochs(len(made[0].train)), refit=True)
     out = Path(options.out) / "ablation" / name
     runs = cross_validate(Candidate(title, build, settings), sequences, made, training, out, seeds=range(options.seeds))
     by_seed = []

@@ -87,7 +87,7 @@ def fit(
         TypeError: If a label is no whole number.
         ValueError: If a sequence cannot be trained on, with its index and the reason, the batch cannot be shared
             evenly, there is no such device, or the run to resume was started with other data or settings (``epochs``
-            may grow).
+            may grow, unless the learning rate falls along a cosine to the last of them).
 
     Example:
         >>> import tempfile
