@@ -1,8 +1,8 @@
 """Figure 6: the three weights of Eq. (8), varied one at a time around the paper's choice."""
 
 from experiments.compare import run, show, summarize
+from experiments.recipe import network
 from experiments.tables import SPACE
-from lgrin import LGrIN
 from lgrin.extras import require
 from lgrin.training import Candidate
 from lgrin.visualization import plot_sweep, save_figure
@@ -41,7 +41,7 @@ def fig6(plan):
 def candidate(weights):
     """L-GrIN with these weights; its name tells them all, so the paper's choice is trained once for all sweeps."""
     name = "L-GrIN, lambda " + ", ".join(f"{value:g}" for value in weights.values())
-    return Candidate(name, LGrIN, options={"loss": weights}, space=SPACE)
+    return Candidate(name, network, options={"loss": weights}, space=SPACE)
 
 
 def draw(found):

@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
+from experiments.recipe import network
 from experiments.salient import Moment, draw
 from experiments.single import train_on_first_fold
-from lgrin import LGrIN
 from lgrin.extras import require
 from lgrin.training import evaluate
 from lgrin.transforms.resample import evenly_spread
@@ -18,7 +18,7 @@ ABREAST = 4
 def fig7(plan):
     """One row a class; a picture of all of the frames."""
     setting, recordings = plan.setting(), plan.recordings()
-    classifier, _, test = train_on_first_fold(LGrIN, setting)
+    classifier, _, test = train_on_first_fold(network, setting)
     probabilities = evaluate(classifier, test).probabilities
     tested, rows, moments = setting.folds()[0].test, [], {}
     for label, name in enumerate(setting.training.classes):

@@ -10,8 +10,8 @@ import functools
 import torch
 
 from experiments import compare
+from experiments.recipe import network
 from experiments.tables import SPACE, line
-from lgrin import LGrIN
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate
@@ -48,7 +48,7 @@ GRAPHS = {
 
 def build(graph, num_features, num_nodes, num_classes):
     """L-GrIN on a graph by its name."""
-    return LGrIN(num_features, num_nodes, num_classes, adjacency=GRAPHS[graph](num_nodes))
+    return network(num_features, num_nodes, num_classes, adjacency=GRAPHS[graph](num_nodes))
 
 
 def graphs(plan):

@@ -5,6 +5,7 @@ from pathlib import Path
 from sources import BothSplits
 
 from experiments.compare import Setting
+from experiments.recipe import RECIPE
 from lgrin.files import write_atomically
 from lgrin.training import Training, write_results
 from lgrin.transforms import MaskTail, Resample
@@ -50,7 +51,7 @@ class Plan:
         """How every model is trained."""
         chosen = {name: getattr(self.options, name) for name in ("epochs", "patience", "batch_size", "budget")}
         sizes = {} if self.dataset is None else {"num_nodes": self.dataset.num_frames, "classes": self.dataset.classes}
-        return Training(**{**sizes, **chosen, **other})
+        return Training(**{"recipe": RECIPE, **sizes, **chosen, **other})
 
     def setting(self, sequences=None):
         """What all candidates of a table share."""

@@ -6,11 +6,11 @@ import torch
 
 from lgrin.training import SequenceClassifier, fit
 from lgrin.training.checkpoints import restore
-from lgrin.training.experiment import AVERAGING, RECIPE
+from lgrin.training.experiment import AVERAGING
 
 
 def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, keep="best", **options):
-    """Trains by the recommended recipe.
+    """Trains by the recipe of a comparison.
 
     Args:
         build: Called with features P, frames M and classes C after the random numbers were seeded.
@@ -27,7 +27,7 @@ def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, k
     """
     torch.manual_seed(seed)
     model = build(learn[0].x.size(1), training.num_nodes, len(training.classes))
-    classifier = kind(model, len(learn), classes=training.classes, **{**RECIPE, **options})
+    classifier = kind(model, len(learn), classes=training.classes, **{**training.recipe, **options})
     lengths = {name: getattr(training, name) for name in ("epochs", "batch_size", "patience")}
     with TemporaryDirectory() as folder:
         best = fit(classifier, learn, stop_by, folder, averaging=AVERAGING, seed=seed, progress=False, **lengths)

@@ -5,6 +5,7 @@ import functools
 import torch
 
 from experiments.ablation import Ablation
+from experiments.recipe import WIDTHS, network
 from lgrin import LGrIN
 from lgrin.baselines import (
     BLSTM,
@@ -50,7 +51,7 @@ TABLE_VI = (  # G*, inception, learned A, learned p
 
 def lgrin(name="L-GrIN", **keywords):
     """L-GrIN with some arguments of its own."""
-    return Candidate(name, functools.partial(LGrIN, **keywords), space={**SPACE, **LOSSES})
+    return Candidate(name, functools.partial(network, **keywords), space={**SPACE, **LOSSES})
 
 
 def presets():
@@ -90,7 +91,7 @@ def on_line(name, readout):
 
     def build(num_features, num_nodes, num_classes):
         pool = SortReadout(num_nodes) if readout == "sort" else {"parts": readout}
-        return LGrIN(num_features, num_nodes, num_classes, adjacency=line(num_nodes), readout=pool)
+        return network(num_features, num_nodes, num_classes, adjacency=line(num_nodes), readout=pool)
 
     return Candidate(name, build, space=SPACE)
 
@@ -99,7 +100,7 @@ def on_graph(name, graph):
     """L-GrIN with the maximum readout on a fixed or the learned graph."""
 
     def build(num_features, num_nodes, num_classes):
-        kind = DistanceGraph if graph == "distance" else LGrIN
+        kind = functools.partial(DistanceGraph, **WIDTHS) if graph == "distance" else network
         adjacency = None if graph == "learned" else line(num_nodes)
         return kind(num_features, num_nodes, num_classes, adjacency=adjacency, readout={"parts": ("max",)})
 

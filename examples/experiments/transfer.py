@@ -16,11 +16,10 @@ from torch_geometric.loader import DataLoader
 
 from experiments.compare import show, summarize
 from experiments.plan import Plan
+from experiments.recipe import RECIPE, network
 from experiments.single import train
-from lgrin import LGrIN
 from lgrin.baselines import PAPER
 from lgrin.training import SequenceClassifier, evaluate, hold_out
-from lgrin.training.experiment import RECIPE
 
 NAMES = {"ravdess": "RAVDESS", "rml": "RML", "enterface05": "eNTERFACE"}
 PAPER_RECALL = {("RML", "RAVDESS"): {"neutral": 67.2, "calm": 73.4}}  # Sec. IV-D, of classes that RML lacks
@@ -43,7 +42,7 @@ def table8(plan):
     shared = shared_classes(plan.dataset.classes, target.dataset.classes)
     tuned, unchanged = [], []
     for seed in source.seeds:
-        classifier, _ = train(LGrIN, source.training, *hold_out(source.data(), seed=seed), seed=seed)
+        classifier, _ = train(network, source.training, *hold_out(source.data(), seed=seed), seed=seed)
         tuned += new_heads(classifier, setting, seed)
         unchanged += zero_shots(classifier, setting, shared, seed)
     pair = tuple(NAMES.get(name, name) for name in (plan.options.dataset, plan.options.target))

@@ -32,7 +32,7 @@ class Candidate(NamedTuple):
     Attributes:
         name: What tables call it.
         build: Called with features P, frames M and classes C after the random numbers were seeded.
-        options: Arguments of :class:`SequenceClassifier` that differ from the recommended recipe.
+        options: Arguments of :class:`SequenceClassifier` that differ from the recipe of the comparison.
         space: For arguments of :class:`SequenceClassifier` the values to choose from.
 
     Example:
@@ -70,6 +70,7 @@ class Training(NamedTuple):
         budget: Settings that are tried of each candidate; the one with the lowest validation loss is tested.
         refit: Whether to train anew on training and validation sequences together, for all epochs, once a setting has
             been chosen; a single setting is trained like this at once.
+        recipe: Arguments of :class:`SequenceClassifier` for all; by default the recommended ones.
     """
 
     num_nodes: int
@@ -79,6 +80,7 @@ class Training(NamedTuple):
     batch_size: int = 32
     budget: int = 1
     refit: bool = False
+    recipe: Mapping[str, Any] = RECIPE
 
 
 def cross_validate(
@@ -196,7 +198,7 @@ class _Job(NamedTuple):
         """The same with the file of its result, named after the sequences' content and all else that it depends on."""
         model = self.build()
         shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-        options = {**RECIPE, **self.candidate.options}
+        options = {**self.training.recipe, **self.candidate.options}
         network = [str(model), getattr(model, "config", None), shapes, AVERAGING]
         candidate = [self.candidate.name, options, dict(self.candidate.space), network]
         data = [self.fold, *content, list(self.variants)]
@@ -264,7 +266,7 @@ def _surprise(probabilities: Tensor, sequences: list[Data]) -> float:
 
 def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: list[Data]) -> dict[str, Any]:
     training = job.training
-    options = {**RECIPE, **job.candidate.options, **setting}
+    options = {**training.recipe, **job.candidate.options, **setting}
     classifier = SequenceClassifier(job.build(), len(train), classes=training.classes, **options)
     with tempfile.TemporaryDirectory() as folder:
         path = fit(

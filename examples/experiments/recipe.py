@@ -1,0 +1,13 @@
+"""The network and the training that the paper's experiments share.
+
+They keep the paper's widths and stop by a validation split, which every competitor can do alike. What lgrin recommends
+for a classifier of one's own is :class:`lgrin.LGrIN` with no argument and :func:`lgrin.training.train_and_test`.
+"""
+
+import functools
+
+from lgrin import LGrIN
+
+WIDTHS = {"branch_channels": (128, 64), "input_norm": True}
+RECIPE = {"lr": 0.003, "weight_decay": 0.05}
+network = functools.partial(LGrIN, **WIDTHS)
