@@ -1,4 +1,4 @@
-"""Weighs parts of a recipe inside training data: every row is trained on a part of it and scored on another part.
+"""Weighs parts of the recipe inside training data: every row is trained on a part of it and scored on another part.
 
     python -m benchmarks.ablation [--emodb DIR] [--seeds 1] [--rows TITLE ...]
 
@@ -15,107 +15,117 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
 
+from benchmarks.accuracy import outcome
+from benchmarks.corpora import ARCHIVE, archive, emodb
 from benchmarks.graphs import fixed, line
 from benchmarks.table import print_table
 from lgrin import LGrIN
-from lgrin.datasets import UEA, EmoDB
 from lgrin.training import Candidate, Fold, Training, cross_validate, write_results
 from lgrin.training.experiment import enough_epochs
-from lgrin.training.statistics import scores
-from lgrin.transforms import MaskTail, Resample
+from lgrin.training.statistics import interval_over_groups
 
 PAIRS = [("03", "08"), ("11", "09"), ("10", "13"), ("12", "14"), ("15", "16")]  # a man and a woman, nearly
-ARCHIVE = ("JapaneseVowels", "BasicMotions")
-FALLING = {"halve_every": None}
-SMALL = {"branch_channels": (64, 32)}
-CHANGED = {**FALLING, "augment": {"crop": 0.3, "shift": 0.3}}
+BOTH = {"input_norm": "both"}
 
 
-def given(make, in_channels, num_nodes, num_classes, **options):
-    """An L-GrIN on a graph that nothing trains."""
-    return LGrIN(in_channels, num_nodes, num_classes, adjacency=fixed(make(num_nodes)), **options)
+def given(make, in_channels, num_nodes, num_classes):
+    """Every sequence by itself, too, on a graph that nothing trains."""
+    return LGrIN(in_channels, num_nodes, num_classes, adjacency=fixed(make(num_nodes)), **BOTH)
 
 
-BOTH = {**SMALL, "input_norm": "both"}
+both = functools.partial(LGrIN, **BOTH)
 ROWS = {
-    "widths 128 and 64": (LGrIN, FALLING),
-    "widths 64 and 32": (functools.partial(LGrIN, **SMALL), FALLING),
-    "the same, changed in training": (functools.partial(LGrIN, **SMALL), CHANGED),
-    "the same, each sequence by itself, too": (functools.partial(LGrIN, **BOTH), CHANGED),
-    "the last, A from N(0, 1), not normalised (the paper's)": (
-        functools.partial(LGrIN, **BOTH, adjacency={"init": "normal"}),
-        CHANGED,
+    "widths 128 and 64, sequences unchanged": (
+        functools.partial(LGrIN, branch_channels=(128, 64)),
+        {"augment": {}},
     ),
-    "the last, on the line": (functools.partial(given, line, **BOTH), CHANGED),
-    "the last, on the identity": (functools.partial(given, torch.eye, **BOTH), CHANGED),
-    "the last, without edges": (functools.partial(given, lambda size: torch.zeros(size, size), **BOTH), CHANGED),
+    "widths 64 and 32, sequences unchanged": (LGrIN, {"augment": {}}),
+    "widths 64 and 32, windows and levels change: recommended without groups": (LGrIN, {}),
+    "each sequence by itself, too: recommended with groups": (both, {}),
+    "that, windows alone change": (both, {"augment": {"crop": 0.3}}),
+    "that, levels alone change": (both, {"augment": {"shift": 0.3}}),
+    "that, rate halved every 50 epochs": (both, {"halve_every": 50}),
+    "that, weight decay 0.3": (both, {"weight_decay": 0.3}),
+    "that, no structure loss": (both, {"loss": {"lambda_distance": 0.0, "lambda_frobenius": 0.0}}),
+    "that, A from N(0, 1), not normalised (the paper's)": (
+        functools.partial(LGrIN, **BOTH, adjacency={"init": "normal"}),
+        {},
+    ),
+    "that, on the line": (functools.partial(given, line), {}),
+    "that, on the identity": (functools.partial(given, torch.eye), {}),
+    "that, without edges": (functools.partial(given, lambda size: torch.zeros(size, size)), {}),
 }
 
 
-def archive(name, options):
-    """The training split of a set and its folds."""
-    train = UEA(options.root, name, "train")
-    resample, labels = Resample(train.num_frames), np.array([int(data.y) for data in train])
+def inside_training(name, options):
+    """A corpus with folds inside its training data."""
+    if name == "emodb":
+        return inside_speakers(emodb(options.emodb, options.cache))
+    corpus = archive(name, options.root)
+    train = corpus.folds[0].train
+    labels = np.array([int(corpus.sequences[index].y) for index in train])
     parts = StratifiedKFold(options.folds, shuffle=True, random_state=0).split(labels, labels)
     made = [Fold(f"part {number}", seen.tolist(), [], unseen.tolist()) for number, (seen, unseen) in enumerate(parts)]
-    return [resample(train.get(index)) for index in train.indices()], train, made
+    return corpus._replace(folds=made, sequences=[corpus.sequences[index] for index in train])
 
 
-def emodb(name, options):
-    """The clips, and folds that leave two speakers out altogether and score two others."""
-    corpus = EmoDB(options.emodb, cache=Path(options.cache) / "emodb")
-    mask, resample = MaskTail(), Resample(corpus.num_frames)
-    speakers = [corpus.groups[int(corpus.get(index).group)] for index in corpus.indices()]
+def inside_speakers(corpus):
+    """Folds that leave two speakers out altogether and score two others."""
+    speakers = [Path(one.name).stem[:2] for one in corpus.sequences]
     made = []
     for number, unread in enumerate(PAIRS):
         scored = PAIRS[(number + 1) % len(PAIRS)]
         seen = [index for index, one in enumerate(speakers) if one not in (*unread, *scored)]
         unseen = [index for index, one in enumerate(speakers) if one in scored]
         made.append(Fold(" and ".join(scored), seen, [], unseen))
-    return [resample(mask(corpus.get(index))) for index in corpus.indices()], corpus, made
+    return corpus._replace(folds=made)
 
 
-def score(title, name, opened, options):
+def score(title, corpus, options):
     """One row of the table: what models that have not seen a sequence say of it, averaged over seeds."""
-    sequences, dataset, made = opened
     build, settings = ROWS[title]
-    training = Training(dataset.num_frames, dataset.classes, epochs=enough_epochs(len(made[0].train)), refit=True)
-    out = Path(options.out) / "ablation" / name
-    runs = cross_validate(Candidate(title, build, settings), sequences, made, training, out, seeds=range(options.seeds))
-    by_seed = []
-    for seed in range(options.seeds):
-        mine = [one for one in runs if one["seed"] == seed]
-        target, predicted = (np.concatenate([one[key] for one in mine]) for key in ("target", "predicted"))
-        found = scores(target, predicted, len(dataset.classes))
-        surprise = np.average([one["cross_entropy"] for one in mine], weights=[len(one["target"]) for one in mine])
-        by_seed.append([found["accuracy"], found["uar"], surprise])
-    accuracy, uar, surprise = np.mean(by_seed, axis=0).tolist()
+    epochs = enough_epochs(len(corpus.folds[0].train))
+    training = Training(corpus.sequences[0].num_nodes, corpus.classes, epochs=epochs, refit=True)
+    runs = cross_validate(
+        Candidate(title, build, settings),
+        corpus.sequences,
+        corpus.folds,
+        training,
+        Path(options.out) / "ablation" / corpus.name,
+        seeds=range(options.seeds),
+        workers=options.workers,
+    )
+    pooled, by_group = outcome(runs, len(corpus.classes))
+    surprise = np.average([one["cross_entropy"] for one in runs], weights=[len(one["target"]) for one in runs])
+    interval = interval_over_groups(by_group) if len(by_group) else None
     return {
-        "data": name,
+        "data": corpus.name,
         "recipe": title,
-        "accuracy": accuracy,
-        "UAR": uar,
-        "cross-entropy": surprise,
+        "accuracy": float(np.mean([one["accuracy"] for one in pooled])),
+        "over speakers": "-" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}",
+        "UAR": float(np.mean([one["uar"] for one in pooled])),
+        "cross-entropy": float(surprise),
         "parameters": runs[0]["parameters"],
     }
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--datasets", nargs="+", default=list(ARCHIVE), metavar="NAME")
+    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME")
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="TITLE")
     parser.add_argument("--folds", type=int, default=5, metavar="N")
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--workers", type=int, metavar="N", help="runs at a time (default: one a core)")
     parser.add_argument("--root", default="data", metavar="DIR")
     parser.add_argument("--cache", default="data/processed", metavar="DIR")
     parser.add_argument("--out", default="runs/benchmarks", metavar="DIR")
     options = parser.parse_args()
     rows = []
     for name in [*options.datasets, *(["emodb"] if options.emodb else [])]:
-        opened = (emodb if name == "emodb" else archive)(name, options)
+        corpus = inside_training(name, options)
         for title in options.rows:
-            rows.append(score(title, name, opened, options))
+            rows.append(score(title, corpus, options))
             print(rows[-1], flush=True)
             write_results(Path(options.out) / "ablation.json", rows=rows, folds=options.folds, seeds=options.seeds)
     print_table("inside the training data", rows)

@@ -3,10 +3,10 @@
 import torch
 
 from benchmarks import neighbor_max
-from benchmarks.composed import ComposedLGrIN
+from benchmarks.composed import ComposedLGrIN, wide
 from benchmarks.measure import row, times
 from benchmarks.step import SIZES, step
-from lgrin import LGrIN, ops
+from lgrin import ops
 
 
 def measure() -> list[dict]:
@@ -21,7 +21,7 @@ def rows_on(device: str, batch_size: int = 128) -> list[dict]:
         rows += [{**one, "what": f"{device}: {one['what']}"} for one in neighbor_max.compare(density, device)]
     rows += _roofline(device)
     size = SIZES["RML"]
-    ours, theirs = step(LGrIN(*size), batch_size, size, device), step(ComposedLGrIN(*size), batch_size, size, device)
+    ours, theirs = step(wide(*size), batch_size, size, device), step(ComposedLGrIN(*size), batch_size, size, device)
     taken = times({"ours": ours, "theirs": theirs}, repeats=5)
     title = f"{device}: training step, RML, B={batch_size}: PyG parts, masked broadcast"
     ratio, ms = taken["theirs"] / taken["ours"], {name: 1e3 * seconds for name, seconds in taken.items()}

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import LSTM, Linear, Module
 
+from benchmarks.composed import wide
 from benchmarks.measure import row, times
 from benchmarks.step import SIZES
-from lgrin import LGrIN
 from lgrin.models import fold
 
 
@@ -27,7 +27,7 @@ def measure() -> list[dict]:
     torch.set_num_threads(1)
     features, frames, classes = SIZES["IEMOCAP"]
     model, lstm, x = (
-        LGrIN(features, frames, classes).eval(),
+        wide(features, frames, classes).eval(),
         BiLSTM(features, classes).eval(),
         torch.randn(1, frames, features),
     )

@@ -32,12 +32,12 @@ def steps(length: int) -> dict[str, float]:
     """Trains a few steps on one sequence; seconds of a step and bytes that the process grew by."""
     import torch
 
+    from benchmarks.composed import wide
     from benchmarks.step import step
-    from lgrin import LGrIN
 
     torch.set_num_threads(2)
     size = (35, length, 4)
-    run = step(LGrIN(*size, adjacency={"init": "temporal", "normalize": "row", "bandwidth": 16}), 1, size)
+    run = step(wide(*size, adjacency={"init": "temporal", "normalize": "row", "bandwidth": 16}), 1, size)
     before, seconds = resident(), []
     for _ in range(6):
         start = time.perf_counter()

@@ -6,7 +6,7 @@ import sys
 from benchmarks.measure import in_process, peak, resident, row
 
 SIZES = {"RML, B=128": (128, 90, 136, 6), "IEMOCAP, B=32": (32, 120, 35, 4), "MPI, B=32": (32, 120, 72, 11)}
-PRESETS = ("paper", "released", "default")
+PRESETS = ("paper", "released", "wide")
 
 
 def measure() -> list[dict]:
@@ -23,12 +23,18 @@ def steps(preset: str, batch_size: int, num_nodes: int, in_channels: int, num_cl
     """Runs three steps in this process and returns what they add, in MB; ``loaded`` has the machine code in before."""
     import torch
 
-    from benchmarks.composed import ComposedLGrIN
+    from benchmarks.composed import ComposedLGrIN, wide
     from benchmarks.step import step
     from lgrin import LGrIN, ops
 
     torch.set_num_threads(1 if batch_size == 32 else 2)
-    models = {"paper": LGrIN.paper, "released": LGrIN.released, "default": LGrIN, "composed": ComposedLGrIN}
+    models = {
+        "paper": LGrIN.paper,
+        "released": LGrIN.released,
+        "default": LGrIN,
+        "wide": wide,
+        "composed": ComposedLGrIN,
+    }
     size = (in_channels, num_nodes, num_classes)
     run = step(models[preset](*size), batch_size, size)
     if loaded:

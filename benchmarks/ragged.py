@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from benchmarks.composed import wide
 from benchmarks.measure import row, times
 from benchmarks.step import SIZES
 from lgrin import LGrIN
@@ -22,7 +23,7 @@ def measure() -> list[dict]:
     x, target = torch.randn(BATCH_SIZE, frames, features), torch.randint(classes, (BATCH_SIZE,))
     batch, frame = mask.nonzero(as_tuple=True)
     place, flat = {"frame": frame, "batch": batch, "batch_size": BATCH_SIZE}, x[mask]
-    model = LGrIN(features, frames, classes)
+    model = wide(features, frames, classes)
     calls = {
         "padded": _step(model, target, lambda: model(x)),
         "masked": _step(model, target, lambda: model(x, mask=mask)),
@@ -56,7 +57,7 @@ def _edges(model: LGrIN, target: Tensor, flat: Tensor, place: dict, density: flo
     """The same step with the edges listed one by one."""
     threshold = float(torch.quantile(torch.rand(model.num_nodes, model.num_nodes), 1 - density))
     chosen = torch.rand(model.num_nodes, model.num_nodes) > threshold
-    listed = LGrIN(model.in_channels, model.num_nodes, model.num_classes, adjacency={"init": chosen.float()})
+    listed = wide(model.in_channels, model.num_nodes, model.num_classes, adjacency={"init": chosen.float()})
 
     def logits() -> Tensor:
         return listed(flat, *listed.adjacency.edges(place["frame"], place["batch"]), **place)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.composed import ComposedLGrIN, broadcast_max, loop_max, tuned_loop_max
+from benchmarks.composed import ComposedLGrIN, broadcast_max, loop_max, tuned_loop_max, wide
 from benchmarks.measure import in_process, row, times
-from lgrin import LGrIN
 from lgrin.nn import LGrINLoss
 
 SIZES = {"RML": (136, 90, 6), "IEMOCAP": (35, 120, 4), "MPI": (72, 120, 11)}  # features, frames, classes
@@ -45,7 +44,7 @@ def step(
 
 
 def _against_composed(name: str, size: tuple[int, int, int]) -> list[dict]:
-    ours, title = step(LGrIN(*size), 32, size), f"training step, {name}, B=32, one thread"
+    ours, title = step(wide(*size), 32, size), f"training step, {name}, B=32, one thread"
     loops = {loop: step(ComposedLGrIN(*size, maximum), 32, size) for loop, maximum in LOOPS.items()}
     taken = times({"ours": ours, **loops}, repeats=7)
     slow = times({"ours": ours, "broadcast": step(ComposedLGrIN(*size, broadcast_max), 32, size)}, repeats=3)
@@ -65,20 +64,20 @@ def _memory(name: str, size: tuple[int, int, int]) -> list[dict]:
     theirs = in_process("benchmarks.memory", "composed", *numbers)
     rows, title = [], f"memory of a step, {name}, B=32, one thread"
     for loaded, more in ((0, ""), (1, ", machine code loaded before")):
-        ours = in_process("benchmarks.memory", "default", *numbers, loaded)
+        ours = in_process("benchmarks.memory", "wide", *numbers, loaded)
         rows.append(row(title + more, ours / theirs, "of the broadcast's", 0.1, MB=ours, theirs=theirs))
     return rows
 
 
 def _against_products() -> list[dict]:
     size = SIZES["RML"]
-    model = LGrIN(*size)
+    model = wide(*size)
     calls = {
         "step": step(model, 128, size),
         "products": products(128, size),
         "fewest": products(128, size, fewest=True),
     }
-    compiled = torch.compile(LGrIN(*size))
+    compiled = torch.compile(wide(*size))
     taken = times({**calls, "compiled": step(compiled, 128, size)}, repeats=9)
     rows, title = [], "training step, RML, B=128, two threads: its matrix products alone"
     for name, key in ((title, "step"), (f"{title}, compiled model", "compiled")):

@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from sources import add_arguments, is_corpus, open_archive, open_corpus
 
 from lgrin import LGrIN
-from lgrin.training import hold_out, train_and_test, write_results
+from lgrin.training import hold_out, recommended, train_and_test, write_results
 from lgrin.training.experiment import RECIPE
 from lgrin.visualization import plot_adjacency, plot_confusion, save_figure
 
@@ -34,9 +34,8 @@ def parse_arguments(arguments=None):
     parser.add_argument(
         "--epochs",
         type=int,
-        default=150,
         metavar="N",
-        help="passes over the training set at the most (default: %(default)s)",
+        help="passes over the training set (default: as many as make 600 steps, and 60 at the least)",
     )
     parser.add_argument(
         "--seed",
@@ -77,8 +76,9 @@ def main(arguments=None, callbacks=()):
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
     train, test, dataset, signal = load(options)
+    chosen = recommended(train)
     classifier, evaluation = train_and_test(
-        LGrIN(dataset.num_features, dataset.num_frames, dataset.num_classes),
+        LGrIN(dataset.num_features, dataset.num_frames, dataset.num_classes, **chosen),
         train,
         test,
         out,

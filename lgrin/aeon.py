@@ -20,11 +20,14 @@ class LGrINAeonClassifier(classification.BaseClassifier):  # type: ignore[name-d
     Args:
         num_nodes: Frames of the graph, M; ``None`` as for :class:`lgrin.sklearn.LGrINClassifier`, like all that follow.
         branch_channels: Widths of the inception layers.
+        input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` is ``True``, as aeon knows no groups.
         dropout: Probability of dropping a channel in the head.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay.
-        epochs: Passes over the training series at the most.
-        patience: Epochs without a lower validation loss after which to stop.
+        crop: The largest part of a training series that is left out at random.
+        shift: Standard deviation of the random level of each channel of a training series.
+        epochs: Passes over the training series; ``None`` takes as many as make 600 steps, and 60 at the least.
+        patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out.
         batch_size: Series per step.
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``.
         verbose: Whether to show a progress bar.
@@ -58,12 +61,15 @@ class LGrINAeonClassifier(classification.BaseClassifier):  # type: ignore[name-d
         self,
         *,
         num_nodes: int | None = None,
-        branch_channels: Sequence[int] = (128, 64),
+        branch_channels: Sequence[int] = (64, 32),
+        input_norm: bool | str = "auto",
         dropout: float = 0.5,
         lr: float = RECIPE["lr"],
         weight_decay: float = RECIPE["weight_decay"],
-        epochs: int = 150,
-        patience: int = 50,
+        crop: float = RECIPE["augment"]["crop"],
+        shift: float = RECIPE["augment"]["shift"],
+        epochs: int | None = None,
+        patience: int | None = None,
         batch_size: int = 32,
         device: str = "auto",
         verbose: bool = False,
@@ -71,9 +77,12 @@ class LGrINAeonClassifier(classification.BaseClassifier):  # type: ignore[name-d
     ) -> None:
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
+        self.input_norm = input_norm
         self.dropout = dropout
         self.lr = lr
         self.weight_decay = weight_decay
+        self.crop = crop
+        self.shift = shift
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size

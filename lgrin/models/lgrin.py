@@ -18,12 +18,15 @@ from lgrin.options import check_option, check_whole
 
 PAPER: dict[str, Any] = {
     "norm": None,
+    "branch_channels": (128, 64),
     "input_norm": False,
     "dropout": 0.0,
     "adjacency": {"init": "normal"},
     "readout": {"init": "xavier"},
 }
 RELEASED: dict[str, Any] = {
+    "branch_channels": (128, 64),
+    "input_norm": True,
     "hidden_channels": "bottleneck",
     "neighborhood": "line",
     "adjacency": {"init": "uniform"},
@@ -99,7 +102,7 @@ class LGrIN(Module):
         in_channels: int,
         num_nodes: int,
         num_classes: int,
-        branch_channels: Sequence[int] = (128, 64),
+        branch_channels: Sequence[int] = (64, 32),
         num_layers: int = 2,
         hidden_channels: int | str | None = None,
         norm: str | None = "batch_norm",

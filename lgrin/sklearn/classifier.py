@@ -20,11 +20,12 @@ import lgrin
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.models import LGrIN
-from lgrin.options import check_whole
+from lgrin.models.lgrin import INPUT_NORMS
+from lgrin.options import check_option, check_whole
 from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
 from lgrin.training.checkpoints import load_tensors, restore
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.experiment import AVERAGING, RECIPE
+from lgrin.training.experiment import AVERAGING, RECIPE, enough_epochs, recommended
 from lgrin.training.fit import fit
 from lgrin.training.splits import hold_out
 from lgrin.transforms import Resample, from_settings
@@ -36,6 +37,7 @@ validation = require("sklearn.utils.validation", extra="train")
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 1"
 MOST_PARAMETERS = 120_000
 ENOUGH_NODES = 32  # frames that are kept whatever the parameters
+MOST_NODES = 200
 FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 VALIDATION = 0.2
 BATCH = 128
@@ -45,22 +47,29 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
     r"""Classifies sequences of any length with an :class:`lgrin.LGrIN` and learns the graph over their frames.
 
     Every sequence is stretched to M frames (:class:`lgrin.transforms.Resample`), standardised by the training
-    sequences and classified by a network that is trained by the recipe of :func:`lgrin.training.train_and_test`: a
-    fifth of the training sequences is held out, and the epoch with the lowest loss on it is kept. A class with a single
-    sequence stays in training; where nothing can be held out, the training loss decides.
+    sequences and classified by a network that is trained by the recipe of :func:`lgrin.training.train_and_test`: on all
+    sequences, to the last epoch. With ``patience`` a fifth of them is held out instead, and the epoch with the lowest
+    loss on it is kept; a class with a single sequence stays in training, and where nothing can be held out, the
+    training loss decides.
 
     Args:
         n_channels: Channels of a matrix X ``[n, channels * time]``, one after the other in each row; other kinds of X
             say it themselves.
-        num_nodes: Frames of the graph, M. ``None`` takes the length of the longest training sequence, or fewer where
-            the network would have more than 120,000 parameters, though not below 32: with the default widths that is up
-            to 192 frames for 1 channel and 2 classes, 156 for 12 channels and 9 classes, 46 for 60 and 11.
+        num_nodes: Frames of the graph, M. ``None`` takes the length of the longest training sequence, 200 at the most,
+            or fewer where the network would have more than 120,000 parameters, though not below 32: with the default
+            widths and ``input_norm=True`` that is 172 frames for 300 channels and 8 classes, 108 for 400 and 6.
         branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`.
+        input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
+            itself, too, where groups are given and do not tell the class.
         dropout: Probability of dropping a channel in the head.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay.
-        epochs: Passes over the training sequences at the most.
-        patience: Epochs without a lower validation loss after which to stop.
+        crop: The largest part of a training sequence that is left out at random, see :class:`lgrin.training.Augment`.
+        shift: Standard deviation of the random level of each channel of a training sequence, standardised ones having
+            1; see there.
+        epochs: Passes over the training sequences; ``None`` takes as many as make 600 steps, and 60 at the least.
+        patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out and does not
+            stop.
         batch_size: Sequences per step.
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``; predictions are made on the CPU.
         verbose: Whether to show a progress bar.
@@ -94,12 +103,15 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         n_channels: int = 1,
         *,
         num_nodes: int | None = None,
-        branch_channels: Sequence[int] = (128, 64),
+        branch_channels: Sequence[int] = (64, 32),
+        input_norm: bool | str = "auto",
         dropout: float = 0.5,
         lr: float = RECIPE["lr"],
         weight_decay: float = RECIPE["weight_decay"],
-        epochs: int = 150,
-        patience: int = 50,
+        crop: float = RECIPE["augment"]["crop"],
+        shift: float = RECIPE["augment"]["shift"],
+        epochs: int | None = None,
+        patience: int | None = None,
         batch_size: int = 32,
         device: str = "auto",
         verbose: bool = False,
@@ -108,9 +120,12 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.n_channels = n_channels
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
+        self.input_norm = input_norm
         self.dropout = dropout
         self.lr = lr
         self.weight_decay = weight_decay
+        self.crop = crop
+        self.shift = shift
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size
@@ -124,7 +139,8 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         Args:
             X: Training sequences; see the class.
             y: Their classes ``[n]``.
-            groups: ``[n]``, the speaker, subject or recording of each; validation holds whole groups out.
+            groups: ``[n]``, the speaker, subject or recording of each: see ``input_norm``; with ``patience``, whole
+                groups are held out.
 
         Returns:
             Itself.
@@ -144,14 +160,17 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         generators = range(torch.cuda.device_count())
         with torch.random.fork_rng(generators), _quiet(), TemporaryDirectory() as folder:
             torch.manual_seed(seed)
-            model = self._model(sequences, len(classes))
+            model = self._model(sequences, len(classes), self._input_norm(labels, members))
             resample = Resample(model.num_nodes)
-            learn, held_out = _hold_out(to_graphs(sequences, resample, labels, members), seed)
+            learn, held_out = self._parts(to_graphs(sequences, resample, labels, members), seed)
+            batch_size = _batch_size(self.batch_size, len(learn))
             classifier = SequenceClassifier(
                 model,
                 num_sequences=len(learn),
                 lr=self.lr,
                 weight_decay=self.weight_decay,
+                halve_every=RECIPE["halve_every"],
+                augment={"crop": self.crop, "shift": self.shift},
                 classes=classes.tolist(),
                 transform=resample.settings,
             )
@@ -160,9 +179,9 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 learn,
                 held_out,
                 folder,
-                epochs=self.epochs,
-                batch_size=_batch_size(self.batch_size, len(learn)),
-                patience=self.patience,
+                epochs=enough_epochs(len(learn), batch_size) if self.epochs is None else self.epochs,
+                batch_size=batch_size,
+                patience=1 if self.patience is None else self.patience,
                 averaging=AVERAGING,
                 seed=seed,
                 device=self.device,
@@ -273,10 +292,25 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             return int(self.random_state)
         return int(generator.randint(np.iinfo(np.int32).max))
 
-    def _model(self, sequences: list[np.ndarray], num_classes: int) -> LGrIN:
+    def _parts(self, data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
+        """What to train on, and what to stop by."""
+        return (data, []) if self.patience is None else _hold_out(data, seed)
+
+    def _input_norm(self, labels: np.ndarray, members: np.ndarray | None) -> bool | str:
+        """What is asked for, or recommended for these classes and groups."""
+        check_option("input_norm", self.input_norm, ("auto", *INPUT_NORMS))
+        if self.input_norm != "auto":
+            return self.input_norm
+        groups = [None] * len(labels) if members is None else members
+        return recommended([Data(y=label, group=group) for label, group in zip(labels, groups, strict=True)])[
+            "input_norm"
+        ]
+
+    def _model(self, sequences: list[np.ndarray], num_classes: int, input_norm: bool | str) -> LGrIN:
         """Draws the weights of a network that is as long as the sequences, or as long as it may be."""
         in_channels = len(sequences[0])
         options: dict[str, Any] = {name: _plain(name, getattr(self, name)) for name in ("branch_channels", "dropout")}
+        options["input_norm"] = input_norm
         if self.num_nodes is not None:
             return LGrIN(in_channels, self.num_nodes, num_classes, **options)
         longest = max(FEWEST_NODES, *(sequence.shape[1] for sequence in sequences))
@@ -284,7 +318,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             smallest = LGrIN(in_channels, 1, num_classes, **options)
         spare = MOST_PARAMETERS - sum(weight.numel() for weight in smallest.parameters()) + 2  # for M * M + M
         affordable = (isqrt(1 + 4 * spare) - 1) // 2 if spare > 0 else 0
-        return LGrIN(in_channels, min(longest, max(affordable, ENOUGH_NODES)), num_classes, **options)
+        return LGrIN(in_channels, min(longest, max(affordable, ENOUGH_NODES), MOST_NODES), num_classes, **options)
 
     @torch.no_grad()
     def _run(self, method: str, X: Any) -> Tensor:

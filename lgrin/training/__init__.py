@@ -3,7 +3,7 @@
 from lgrin.training.augment import Augment
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
-from lgrin.training.experiment import train_and_test
+from lgrin.training.experiment import recommended, train_and_test
 from lgrin.training.fit import fit
 from lgrin.training.history import AdjacencyHistory
 from lgrin.training.predict import Prediction, predict
@@ -28,6 +28,7 @@ __all__ = [
     "hold_out",
     "normalize_groups",
     "predict",
+    "recommended",
     "stratified_split",
     "train_and_test",
     "write_results",

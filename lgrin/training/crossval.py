@@ -6,6 +6,7 @@ import json
 import logging
 import random
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from lgrin.training.experiment import AVERAGING, RECIPE
 from lgrin.training.fit import bytes_of, digest, fit
 from lgrin.training.protocols import Fold
 from lgrin.training.results import evaluate, write_results
+from lgrin.training.splits import groups_share_classes
 
 
 class Candidate(NamedTuple):
@@ -115,7 +117,7 @@ def cross_validate(
         What the files hold, fold by fold for the first seed, then for the next: ``fold``, ``seed``, ``target``,
         ``predicted``, ``cross_entropy``, ``variants`` (what was predicted of each), ``group``, ``epoch``, ``setting``,
         ``validation_loss`` (``None`` without validation), ``parameters`` (those that are trained), ``weights`` (a
-        digest), ``versions``.
+        digest), ``seconds`` (of its training), ``versions``.
 
     Raises:
         ValueError: If a sequence cannot be trained on, with its index and the reason.
@@ -172,8 +174,7 @@ def normalize_groups(sequences: Sequence[Data]) -> list[Data]:
     if any(data.get("group") is None for data in sequences):
         raise ValueError("normalize is 'group', but sequences have no group; take normalize='train'")
     groups = torch.cat([data.group for data in sequences])
-    labels = torch.cat([data.y for data in sequences])
-    if all(len(labels[groups == group].unique()) == 1 for group in groups.unique()):
+    if not groups_share_classes(sequences):
         raise ValueError("normalize is 'group', but each group has a single class, which scaling by group would tell")
     scaled = [data.clone() for data in sequences]
     for group in groups.unique():
@@ -265,7 +266,7 @@ def _surprise(probabilities: Tensor, sequences: list[Data]) -> float:
 
 
 def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: list[Data]) -> dict[str, Any]:
-    training = job.training
+    training, start = job.training, time.perf_counter()
     options = {**training.recipe, **job.candidate.options, **setting}
     classifier = SequenceClassifier(job.build(), len(train), classes=training.classes, **options)
     with tempfile.TemporaryDirectory() as folder:
@@ -286,6 +287,7 @@ def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: li
     return {
         "classifier": classifier,
         "setting": setting,
+        "seconds": time.perf_counter() - start,
         "epoch": checkpoint["epoch"],
         "validation_loss": next(
             (float(state["best_model_score"]) for state in states if state["monitor"] == "val_loss"), None

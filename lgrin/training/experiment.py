@@ -1,4 +1,4 @@
-"""From sequences to a score: split, train, take the best epoch, test."""
+"""From sequences to a score: train, test."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -12,15 +12,20 @@ from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
 from lgrin.training.results import Evaluation, evaluate
-from lgrin.training.splits import hold_out
+from lgrin.training.splits import groups_share_classes
 
-RECIPE = {"lr": 0.003, "weight_decay": 0.05}
+RECIPE: dict[str, Any] = {
+    "lr": 0.003,
+    "weight_decay": 0.05,
+    "halve_every": None,
+    "augment": {"crop": 0.3, "shift": 0.3},
+}
 AVERAGING = 0.98
-ENOUGH_STEPS, FEWEST_EPOCHS = 600, 30
+ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
 
 
 def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
-    """Says how long to train where nothing is held out to stop by: 600 steps, and 30 epochs at the least.
+    """Says how long to train where nothing is held out to stop by: 600 steps, and 60 epochs at the least.
 
     Args:
         num_sequences: Training sequences.
@@ -31,9 +36,31 @@ def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
 
     Example:
         >>> enough_epochs(40), enough_epochs(3_000)
-        (300, 30)
+        (300, 60)
     """
     return max(FEWEST_EPOCHS, ceil(ENOUGH_STEPS / ceil(num_sequences / batch_size)))
+
+
+def recommended(train: Sequence[Data]) -> dict[str, Any]:
+    """Reads off training sequences which network is recommended for them.
+
+    Where groups (speakers, subjects) are known and do not tell the class, what is peculiar to a group is a nuisance:
+    every sequence is then seen standardised by itself, too (``input_norm="both"`` of :class:`lgrin.LGrIN`). Where
+    they are not known, the level of a sequence may be what tells its class, and stays as it is.
+
+    Args:
+        train: Training sequences with ``y [1]`` and perhaps ``group [1]``.
+
+    Returns:
+        Arguments of :class:`lgrin.LGrIN`.
+
+    Example:
+        >>> import torch
+        >>> data = [Data(y=torch.tensor([i % 2]), group=torch.tensor([i // 2])) for i in range(6)]
+        >>> recommended(data), recommended([Data(y=torch.tensor([0]))])
+        ({'input_norm': 'both'}, {'input_norm': True})
+    """
+    return {"input_norm": "both" if groups_share_classes(train) else True}
 
 
 def train_and_test(
@@ -46,25 +73,31 @@ def train_and_test(
     classes: Sequence[str] | None = None,
     options: Mapping[str, Any] = RECIPE,
     averaging: float = AVERAGING,
+    epochs: int | None = None,
+    batch_size: int = 32,
     **fit_options: Any,
 ) -> tuple[SequenceClassifier, Evaluation]:
-    """Trains a model by the recommended recipe, stopping by a fifth of the training sequences, and tests it once.
+    """Trains a model by the recommended recipe on all training sequences, to the last epoch, and tests it once.
 
-    The defaults were chosen by cross-validation inside training sets; ``docs/results.md`` has the table.
+    Nothing is held out and nothing is chosen on the way. The recipe was chosen inside training sets;
+    ``docs/results.md`` has the table.
 
     Args:
         model: The model, its weights drawn already.
-        train: Training sequences; a fifth is held out for validation, whole groups where there are groups.
+        train: Training sequences.
         test: Test sequences, which nothing but the evaluation sees.
         out: Folder of the run.
-        seed: Draws the validation split, batches and dropout.
+        seed: Draws batches, dropout and changes.
         classes: Names of the classes.
-        options: Further arguments of :class:`SequenceClassifier`; by default learning rate 0.003 and weight decay 0.05.
+        options: Further arguments of :class:`SequenceClassifier`; by default learning rate 0.003, falling along a
+            cosine, weight decay 0.05, and windows and levels that change (:class:`Augment`).
         averaging: As for :func:`fit`; by default 0.98.
+        epochs: Passes over the training sequences; ``None`` takes :func:`enough_epochs`.
+        batch_size: Sequences per step.
         **fit_options: Further arguments of :func:`fit`.
 
     Returns:
-        The classifier at its best epoch, and what it does on the test sequences.
+        The classifier after its last epoch, and what it does on the test sequences.
 
     Raises:
         FileExistsError: If ``out`` holds a run already that is not to be resumed.
@@ -79,8 +112,10 @@ def train_and_test(
         >>> found.confusion.shape
         torch.Size([2, 2])
     """
-    learn, held_out = hold_out(train, seed=seed)
-    classifier = SequenceClassifier(model, num_sequences=len(learn), classes=classes, **options)
-    best = fit(classifier, learn, held_out, out, seed=seed, averaging=averaging, **fit_options)
-    restore(classifier, best)
+    classifier = SequenceClassifier(model, num_sequences=len(train), classes=classes, **options)
+    epochs = enough_epochs(len(train), batch_size) if epochs is None else epochs
+    last = fit(
+        classifier, train, [], out, seed=seed, averaging=averaging, epochs=epochs, batch_size=batch_size, **fit_options
+    )
+    restore(classifier, last)
     return classifier, evaluate(classifier, test)

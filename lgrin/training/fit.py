@@ -1,6 +1,7 @@
 """One training run."""
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,7 +146,8 @@ def fit(
     callbacks += _keepers(Path(out), patience if len(validation) else None)
     trainer = _trainer(Path(out), epochs, progress, callbacks, hardware)
     batches = _batches(train, batch_size // processes, buckets, seed, trainer)
-    with _compiled(classifier, compile):
+    with _compiled(classifier, compile), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant
         trainer.fit(
             classifier,
             DataLoader(train, batch_sampler=batches),

@@ -97,6 +97,31 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
     return [sequences[int(i)] for i in train], [sequences[int(i)] for i in held_out]
 
 
+def groups_share_classes(sequences: Sequence[Data]) -> bool:
+    """Says whether sequences are those of groups (speakers, subjects) of which some show several classes.
+
+    Then who it is does not tell the class, and what is peculiar to a group hinders more than it helps.
+
+    Args:
+        sequences: Sequences with ``y [1]`` and perhaps ``group [1]``.
+
+    Returns:
+        ``False`` where some sequence has no group, or each group has a class of its own.
+
+    Example:
+        >>> import torch
+        >>> data = [Data(y=torch.tensor([i % 2]), group=torch.tensor([i // 2])) for i in range(6)]
+        >>> groups_share_classes(data), groups_share_classes(data[::2])
+        (True, False)
+    """
+    classes: dict[int, set[int]] = {}
+    for data in sequences:
+        if data.get("group") is None:
+            return False
+        classes.setdefault(int(data.group), set()).add(int(data.y))
+    return any(len(seen) > 1 for seen in classes.values())
+
+
 def _whole(fraction: float, folds: int) -> int:
     """How many of so many folds come nearest to a fraction, leaving one at least on either side."""
     return min(max(1, round(fraction * folds)), folds - 1)

@@ -1,0 +1,215 @@
+"""The default classifier beside what one would take instead: the same folds, frames and scaling.
+
+    python -m benchmarks.accuracy [--emodb DIR] [--datasets JapaneseVowels BasicMotions] [--rows TITLE ...] [--seeds 5]
+
+EmoDB: one speaker is left out at a time, features are scaled by the training speakers. With ``--transductive`` those of
+each speaker are scaled by the speaker's own clips, which reads unlabelled clips of the speaker that is tested: all of
+them, or 1, 5, 10 or all but the clip that is scored. The archive's sets have splits of their own. Every row trains on
+all training sequences to the end, nothing is chosen on the way, and a run that is done is not repeated.
+"""
+
+import argparse
+import functools
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import opensmile
+import torch
+from aeon.classification.convolution_based import MiniRocketClassifier, MultiRocketHydraClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from benchmarks.corpora import ARCHIVE, archive, emodb
+from benchmarks.graphs import fixed, line
+from benchmarks.table import print_table
+from lgrin import LGrIN
+from lgrin.baselines import BLSTM, CNN, GCN
+from lgrin.features.speech import SAMPLING_RATE, read_audio
+from lgrin.training import Candidate, Training, cross_validate, normalize_groups, recommended, write_results
+from lgrin.training.experiment import enough_epochs
+from lgrin.training.statistics import compare_over_groups, interval_over_groups, scores, scores_by_group
+
+ENROLMENT = (1, 5, 10, None)  # clips of the tested speaker that scale another clip of the same; None: all others
+GRAPHS = {
+    "on the line": line,
+    "on the identity": torch.eye,
+    "without edges": lambda size: torch.zeros(size, size),
+}
+DEFAULT = "L-GrIN, the default"
+NETWORKS = (DEFAULT, *(f"L-GrIN {graph}" for graph in GRAPHS), "GCN", "CNN", "BLSTM")
+ROCKETS = {"MiniRocket": MiniRocketClassifier, "MultiRocket-Hydra": MultiRocketHydraClassifier}
+SVM = "SVM on IS09 functionals of whole clips"
+
+
+def builder(title, train):
+    """What builds a network by its title."""
+    if title in ("GCN", "CNN", "BLSTM"):
+        return {"GCN": GCN, "CNN": CNN, "BLSTM": BLSTM}[title]
+    chosen = recommended(train)
+    if title == DEFAULT:
+        return functools.partial(LGrIN, **chosen)
+    make = GRAPHS[title.removeprefix("L-GrIN ")]
+    return lambda *size: LGrIN(*size, adjacency=fixed(make(size[1])), **chosen)
+
+
+def enrol(sequences, count, data):
+    """A clip, scaled by so many other clips of its speaker."""
+    others = [one for one in sequences if one.group == data.group and one.number != data.number]
+    if count is not None:
+        drawn = np.random.default_rng(data.number).choice(len(others), count, replace=False)
+        others = [others[index] for index in drawn]
+    frames = torch.cat([one.x if one.get("mask") is None else one.x[one.mask] for one in others]).double()
+    deviation = frames.std(0, correction=0)
+    scaled = (sequences[data.number].x - frames.mean(0)) / deviation.masked_fill(deviation == 0, 1)
+    data.x = scaled.float()
+    return data
+
+
+def run_network(title, corpus, options, out):
+    """Trains a network on every fold with every seed by the recommended recipe."""
+    variants = {}
+    if options.transductive:
+        names = [f"{'all other' if count is None else count}" for count in ENROLMENT]
+        counts = zip(names, ENROLMENT, strict=True)
+        variants = {name: functools.partial(enrol, corpus.sequences, count) for name, count in counts}
+    train = [corpus.sequences[index] for index in corpus.folds[0].train]
+    return cross_validate(
+        Candidate(title, builder(title, train)),
+        as_asked(corpus.sequences, options),
+        corpus.folds,
+        Training(train[0].num_nodes, corpus.classes, epochs=enough_epochs(len(train)), refit=True),
+        out,
+        seeds=range(options.seeds),
+        variants=variants,
+        workers=options.workers,
+    )
+
+
+def as_asked(sequences, options):
+    """The sequences, scaled by speaker in the transductive track."""
+    return normalize_groups(sequences) if options.transductive else sequences
+
+
+def run_rocket(title, corpus, options, out):
+    """Fits an estimator of aeon's on the same frames."""
+    X = torch.stack([data.x.T for data in as_asked(corpus.sequences, options)]).numpy()
+    return fit_all(lambda seed: ROCKETS[title](random_state=seed), X, corpus, options, out)
+
+
+def run_svm(title, corpus, options, out):
+    """Fits an SVM on functionals of whole clips."""
+    smile = opensmile.Smile(opensmile.FeatureSet.IS09, opensmile.FeatureLevel.Functionals)
+    whole = []
+    for path, data in zip(tqdm(corpus.files, desc="functionals"), corpus.sequences, strict=True):
+        found = smile(read_audio(path)[None], SAMPLING_RATE).reshape(1, -1)
+        whole.append(Data(x=torch.from_numpy(found), y=data.y, group=data.group))
+    X = torch.cat([data.x for data in as_asked(whole, options)]).numpy()
+    return fit_all(lambda seed: make_pipeline(StandardScaler(), SVC(C=3)), X, corpus, options, out)
+
+
+def fit_all(make, X, corpus, options, out):
+    """What an estimator predicts on every fold with every seed, kept like the runs of networks."""
+    labels, runs = np.array([int(data.y) for data in corpus.sequences]), []
+    groups = [int(data.group) if corpus.grouped else None for data in corpus.sequences]
+    for seed, fold in tqdm([(seed, fold) for seed in range(options.seeds) for fold in corpus.folds], desc=out.name):
+        path = out / f"{fold.name}-seed{seed}.json"
+        if not path.exists():
+            mean, deviation = over_frames(X[fold.train])
+            start, estimator = time.perf_counter(), make(seed)
+            estimator.fit((X[fold.train] - mean) / deviation, labels[fold.train])
+            seconds = time.perf_counter() - start
+            predicted = estimator.predict((X[fold.test] - mean) / deviation).tolist()
+            told = {"target": labels[fold.test].tolist(), "group": [groups[index] for index in fold.test]}
+            write_results(path, seed=seed, seconds=seconds, predicted=predicted, parameters=None, variants={}, **told)
+        runs.append(json.loads(path.read_text()))
+    return runs
+
+
+def over_frames(X):
+    """Mean and deviation of each channel of ``[n, channels, time]``, or of each column of a matrix."""
+    axes = (0, *range(2, X.ndim))
+    deviation = X.std(axes, keepdims=True)
+    return X.mean(axes, keepdims=True), np.where(deviation == 0, 1, deviation)
+
+
+def outcome(runs, num_classes, variant=None):
+    """Accuracy and recall of all sequences, mean over seeds, and accuracy by group ``[seeds, groups]``."""
+    seeds, pooled, by_group = sorted({one["seed"] for one in runs}), [], []
+    for seed in seeds:
+        mine = [one for one in runs if one["seed"] == seed]
+        answers = [one["predicted"] if variant is None else one["variants"][variant] for one in mine]
+        target, predicted = np.concatenate([one["target"] for one in mine]), np.concatenate(answers)
+        pooled.append(scores(target, predicted, num_classes))
+        group = np.concatenate([one["group"] for one in mine])
+        if group[0] is not None:
+            by_group.append(scores_by_group(target, predicted, group, num_classes)["accuracy"])
+    return pooled, np.array(by_group)
+
+
+def row(title, runs, num_classes, first=None, variant=None):
+    """One line of the table, and its accuracy by group."""
+    pooled, by_group = outcome(runs, num_classes, variant)
+    accuracy, recall = ([one[key] for one in pooled] for key in ("accuracy", "uar"))
+    line = {"method": title, "accuracy": float(np.mean(accuracy)), "UAR": float(np.mean(recall))}
+    line["seeds, lowest to highest"] = f"{min(accuracy):.3f} to {max(accuracy):.3f}" if len(pooled) > 1 else "one seed"
+    if len(by_group):
+        found = interval_over_groups(by_group)
+        line["mean over speakers"] = f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
+        line["against the default"] = "-" if first is None else versus(by_group, first)
+    line["parameters"] = f"{runs[0]['parameters']:,}" if runs[0]["parameters"] else "-"
+    line["training, s"] = f"{np.median([one['seconds'] for one in runs]):.1f}"
+    return line, by_group
+
+
+def versus(values, first):
+    """A difference of means over groups, its interval and p-value, not corrected."""
+    found = compare_over_groups(values, first)
+    return f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f}), p {found.p_value:.3f}"
+
+
+def tables(corpus, options):
+    """All rows on one corpus, the default first, then what enrolment does to it."""
+    rows, track = [], "transductive" if options.transductive else "inductive"
+    first = None
+    for title in options.rows:
+        if title == SVM and not corpus.files:
+            continue
+        run = run_svm if title == SVM else run_rocket if title in ROCKETS else run_network
+        name = "".join(letter if letter.isalnum() else "-" for letter in title)
+        runs = run(title, corpus, options, Path(options.out) / "accuracy" / f"{corpus.name}-{track}" / name)
+        line, by_group = row(title, runs, len(corpus.classes), first)
+        print(line, flush=True)
+        rows.append(line)
+        first = by_group if title == DEFAULT and len(by_group) else first
+        for variant in runs[0]["variants"]:
+            rows.append(row(f"{title}, scaled by {variant} clips", runs, len(corpus.classes), first, variant)[0])
+    write_results(Path(options.out) / "accuracy" / f"{corpus.name}-{track}.json", rows=rows, options=vars(options))
+    print_table(f"{corpus.name}, {track}, {options.seeds} seeds", rows)
+
+
+def main():
+    titles = (*NETWORKS, *ROCKETS, SVM)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME")
+    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
+    parser.add_argument("--transductive", action="store_true", help="scale features by speaker (EmoDB alone)")
+    parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N")
+    parser.add_argument("--workers", type=int, metavar="N", help="runs of networks at a time (default: one a core)")
+    parser.add_argument("--root", default="data", metavar="DIR")
+    parser.add_argument("--cache", default="data/processed", metavar="DIR")
+    parser.add_argument("--out", default="runs/benchmarks", metavar="DIR")
+    options = parser.parse_args()
+    for name in () if options.transductive else options.datasets:
+        tables(archive(name, options.root), options)
+    if options.emodb:
+        tables(emodb(options.emodb, options.cache), options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The data that accuracy is measured on: EmoDB, and sets of the UEA archive."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from torch_geometric.data import Data
+
+from lgrin.datasets import UEA, EmoDB
+from lgrin.training import Fold, folds
+from lgrin.transforms import MaskTail, Resample
+
+ARCHIVE = ("JapaneseVowels", "BasicMotions")
+
+
+class Corpus(NamedTuple):
+    """Sequences of one length, and how they are split.
+
+    Attributes:
+        name: Its name.
+        classes: Names of the classes.
+        sequences: The sequences.
+        folds: What is trained on and what is tested; nothing is held out to stop by.
+        files: Of recordings, the path of each.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    sequences: list[Data]
+    folds: list[Fold]
+    files: tuple[Path, ...] = ()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether sequences are those of speakers or subjects."""
+        return self.sequences[0].get("group") is not None
+
+
+def archive(name: str, root: str) -> Corpus:
+    """Both splits of a set, stretched to the longest sequence of the training split, which is trained on."""
+    train, test = (UEA(root, name, split) for split in ("train", "test"))
+    resample = Resample(train.num_frames)
+    data = [resample(part.get(index)) for part in (train, test) for index in part.indices()]
+    fold = Fold("test split", list(range(len(train))), [], list(range(len(train), len(data))))
+    return Corpus(name, tuple(train.classes), data, [fold])
+
+
+def emodb(root: str, cache: str) -> Corpus:
+    """EmoDB, one speaker left out at a time; frames that are repeated up to the end of a clip are masked."""
+    corpus = EmoDB(root, cache=Path(cache) / "emodb")
+    mask, resample = MaskTail(), Resample(corpus.num_frames)
+    data = [resample(mask(corpus.get(index))) for index in corpus.indices()]
+    for number, one in enumerate(data):
+        one.number = number
+    paths = {path.stem: path for path in corpus.paths()}
+    made = [Fold(one.name, [*one.train, *one.validation], [], one.test) for one in folds("group", data)]
+    return Corpus("EmoDB", tuple(corpus.classes), data, made, tuple(paths[Path(one.name).stem] for one in data))
