@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
 
-from benchmarks.accuracy import outcome
+from benchmarks.accuracy import fixed, line, outcome, without_edges
 from benchmarks.corpora import ARCHIVE, archive, emodb
-from benchmarks.graphs import fixed, line
 from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.training import Candidate, Fold, Training, cross_validate, write_results
@@ -53,7 +52,7 @@ ROWS = {
     ),
     "that, on the line": (functools.partial(given, line), {}),
     "that, on the identity": (functools.partial(given, torch.eye), {}),
-    "that, without edges": (functools.partial(given, lambda size: torch.zeros(size, size)), {}),
+    "that, without edges": (functools.partial(given, without_edges), {}),
 }
 
 

@@ -1,12 +1,15 @@
 """The data that accuracy is measured on: EmoDB, and sets of the UEA archive."""
 
+import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from torch_geometric.data import Data
 
 from lgrin.datasets import UEA, EmoDB
-from lgrin.training import Fold, folds
+from lgrin.training import Fold, affordable_nodes, folds
 from lgrin.transforms import MaskTail, Resample
 
 ARCHIVE = ("JapaneseVowels", "BasicMotions")
@@ -36,12 +39,34 @@ class Corpus(NamedTuple):
 
 
 def archive(name: str, root: str) -> Corpus:
-    """Both splits of a set, stretched to the longest sequence of the training split, which is trained on."""
+    """Both splits of a set, stretched as :class:`lgrin.sklearn.LGrINClassifier` does."""
     train, test = (UEA(root, name, split) for split in ("train", "test"))
-    resample = Resample(train.num_frames)
+    resample = Resample(affordable_nodes(train.num_frames, train.num_features, train.num_classes))
     data = [resample(part.get(index)) for part in (train, test) for index in part.indices()]
     fold = Fold("test split", list(range(len(train))), [], list(range(len(train), len(data))))
     return Corpus(name, tuple(train.classes), data, [fold])
+
+
+def watch() -> Corpus:
+    """Seven exercises of the shoulder by 20 people with a watch, which seglearn ships; a fold tests four people.
+
+    Burns and others, "Shoulder physiotherapy exercise recognition", Physiological Measurement 2018.
+    """
+    seglearn = importlib.util.find_spec("seglearn")
+    if seglearn is None or seglearn.origin is None:
+        raise ImportError("watch needs the data that seglearn ships: pip install --no-deps seglearn")
+    path = Path(seglearn.origin).parent / "data" / "watch_dataset.npy"
+    content = np.load(path, allow_pickle=True).item()
+    classes = tuple(content["y_labels"])
+    frames = [torch.from_numpy(np.asarray(one, np.float32)) for one in content["X"]]
+    resample = Resample(affordable_nodes(max(map(len, frames)), frames[0].size(1), len(classes), input_norm="both"))
+    labels, people = (torch.as_tensor(np.asarray(content[name], int)) for name in ("y", "subject"))
+    data = [
+        resample(Data(x=x, y=y, group=group))
+        for x, y, group in zip(frames, labels[:, None], people[:, None], strict=True)
+    ]
+    made = [Fold(one.name, [*one.train, *one.validation], [], one.test) for one in folds("group-kfold", data)]
+    return Corpus("watch", classes, data, made)
 
 
 def emodb(root: str, cache: str) -> Corpus:

@@ -15,6 +15,7 @@ from lgrin.datasets import (
     VideoFolder,
 )
 from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
+from lgrin.training import affordable_nodes
 from lgrin.transforms import Resample
 
 CORPORA = {
@@ -66,7 +67,7 @@ def is_corpus(name):
 
 
 def open_corpus(options, progress=True):
-    """Opens a corpus of recordings, every sequence stretched to its number of frames."""
+    """Opens a corpus of recordings, every sequence stretched to one number of frames."""
     dataset = CORPORA[options.dataset](
         options.root,
         FEATURES.get(options.features),
@@ -74,15 +75,21 @@ def open_corpus(options, progress=True):
         on_error="skip" if options.skip_broken else "raise",
         progress=progress,
     )
-    dataset.transform = Resample(dataset.num_frames)
+    dataset.transform = stretch(dataset)
     return dataset
 
 
 def open_archive(options):
-    """Opens both splits of a set of the archive, every sequence stretched to the longest of the training split."""
+    """Opens both splits of a set of the archive, every sequence stretched to one number of frames."""
     train = UEA(options.root, options.dataset, "train")
-    train.transform = Resample(train.num_frames)
+    train.transform = stretch(train)
     return train, UEA(options.root, options.dataset, "test", transform=train.transform)
+
+
+def stretch(dataset):
+    """To the number of frames that the dataset names, or fewer where the network would be too large."""
+    sizes = dataset.num_features, dataset.num_classes
+    return Resample(affordable_nodes(dataset.num_frames, *sizes, input_norm="both"))
 
 
 def open_dataset(options, progress=True):

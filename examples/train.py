@@ -78,7 +78,7 @@ def main(arguments=None, callbacks=()):
     train, test, dataset, signal = load(options)
     chosen = recommended(train)
     classifier, evaluation = train_and_test(
-        LGrIN(dataset.num_features, dataset.num_frames, dataset.num_classes, **chosen),
+        LGrIN(dataset.num_features, dataset.transform.num_nodes, dataset.num_classes, **chosen),
         train,
         test,
         out,

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from math import isqrt
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +24,7 @@ from lgrin.options import check_option, check_whole
 from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
 from lgrin.training.checkpoints import load_tensors, restore
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.experiment import AVERAGING, RECIPE, enough_epochs, recommended
+from lgrin.training.experiment import AVERAGING, RECIPE, affordable_nodes, enough_epochs, recommended
 from lgrin.training.fit import fit
 from lgrin.training.splits import hold_out
 from lgrin.transforms import Resample, from_settings
@@ -35,10 +34,6 @@ multiclass = require("sklearn.utils.multiclass", extra="train")
 validation = require("sklearn.utils.validation", extra="train")
 
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 1"
-MOST_PARAMETERS = 120_000
-ENOUGH_NODES = 32  # frames that are kept whatever the parameters
-MOST_NODES = 200
-FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 VALIDATION = 0.2
 BATCH = 128
 
@@ -311,14 +306,11 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         in_channels = len(sequences[0])
         options: dict[str, Any] = {name: _plain(name, getattr(self, name)) for name in ("branch_channels", "dropout")}
         options["input_norm"] = input_norm
-        if self.num_nodes is not None:
-            return LGrIN(in_channels, self.num_nodes, num_classes, **options)
-        longest = max(FEWEST_NODES, *(sequence.shape[1] for sequence in sequences))
-        with torch.device("meta"):
-            smallest = LGrIN(in_channels, 1, num_classes, **options)
-        spare = MOST_PARAMETERS - sum(weight.numel() for weight in smallest.parameters()) + 2  # for M * M + M
-        affordable = (isqrt(1 + 4 * spare) - 1) // 2 if spare > 0 else 0
-        return LGrIN(in_channels, min(longest, max(affordable, ENOUGH_NODES), MOST_NODES), num_classes, **options)
+        longest = max(sequence.shape[1] for sequence in sequences)
+        num_nodes = self.num_nodes
+        if num_nodes is None:
+            num_nodes = affordable_nodes(longest, in_channels, num_classes, **options)
+        return LGrIN(in_channels, num_nodes, num_classes, **options)
 
     @torch.no_grad()
     def _run(self, method: str, X: Any) -> Tensor:

@@ -3,7 +3,7 @@
 from lgrin.training.augment import Augment
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
-from lgrin.training.experiment import recommended, train_and_test
+from lgrin.training.experiment import affordable_nodes, recommended, train_and_test
 from lgrin.training.fit import fit
 from lgrin.training.history import AdjacencyHistory
 from lgrin.training.predict import Prediction, predict
@@ -20,6 +20,7 @@ __all__ = [
     "Prediction",
     "SequenceClassifier",
     "Training",
+    "affordable_nodes",
     "cross_validate",
     "evaluate",
     "fit",

@@ -1,13 +1,15 @@
 """From sequences to a score: train, test."""
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, isqrt
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.nn import Module
 from torch_geometric.data import Data
 
+from lgrin.models import LGrIN
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
@@ -21,6 +23,9 @@ RECIPE: dict[str, Any] = {
     "augment": {"crop": 0.3, "shift": 0.3},
 }
 AVERAGING = 0.98
+MOST_PARAMETERS, MOST_NODES = 120_000, 200
+ENOUGH_NODES = 32  # frames that are kept whatever the parameters
+FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
 
 
@@ -39,6 +44,32 @@ def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
         (300, 60)
     """
     return max(FEWEST_EPOCHS, ceil(ENOUGH_STEPS / ceil(num_sequences / batch_size)))
+
+
+def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options: Any) -> int:
+    """Says how many frames the graph of an :class:`lgrin.LGrIN` may have for sequences of at most this length.
+
+    It is their length, 200 at the most, or fewer where the network would have more than 120,000 parameters, though not
+    below 32.
+
+    Args:
+        longest: Frames of the longest training sequence.
+        in_channels: Features per frame, P.
+        num_classes: Classes, C.
+        **options: Further arguments of :class:`lgrin.LGrIN`.
+
+    Returns:
+        Frames, M, 2 at the least.
+
+    Example:
+        >>> affordable_nodes(29, 12, 9), affordable_nodes(2_300, 6, 7), affordable_nodes(2_300, 400, 6)
+        (29, 200, 108)
+    """
+    with torch.device("meta"):
+        smallest = LGrIN(in_channels, 1, num_classes, **options)
+    spare = MOST_PARAMETERS - sum(weight.numel() for weight in smallest.parameters()) + 2  # for M * M + M
+    affordable = (isqrt(1 + 4 * spare) - 1) // 2 if spare > 0 else 0
+    return max(FEWEST_NODES, min(longest, max(affordable, ENOUGH_NODES), MOST_NODES))
 
 
 def recommended(train: Sequence[Data]) -> dict[str, Any]:
