@@ -57,7 +57,7 @@ def plot_confusion(confusion: Any, classes: Sequence[Any] | None = None, ax: Any
 
 
 def plot_learning_curves(out: str | Path, ax: Any = None) -> Any:
-    """Draws the training and validation loss of every epoch, and marks the epoch that was kept.
+    """Draws the training loss of every epoch, and where there was validation its loss and the epoch that was kept.
 
     Args:
         out: Folder of a run of :func:`lgrin.training.fit`; one that was resumed is drawn as a whole.
@@ -97,7 +97,8 @@ def plot_learning_curves(out: str | Path, ax: Any = None) -> Any:
     ax = axes(ax)
     looks = {"train_loss": ("training", ORANGE, "--"), "val_loss": ("validation", BLUE, "-")}
     for name, (title, color, style) in looks.items():
-        ax.plot(list(losses[name]), list(losses[name].values()), label=title, color=color, linestyle=style)
+        if losses[name]:
+            ax.plot(list(losses[name]), list(losses[name].values()), label=title, color=color, linestyle=style)
     known = {epoch: loss for epoch, loss in losses["val_loss"].items() if loss == loss}  # NaN is no minimum
     best = min(known, key=known.__getitem__, default=None)
     if best is not None:

@@ -130,8 +130,9 @@ def test_an_epoch_without_a_loss_is_not_the_one_that_was_kept(tmp_path):
         (tmp_path / "logs" / f"version_{version}").mkdir(parents=True)
         (tmp_path / "logs" / f"version_{version}" / "metrics.csv").write_text("epoch,train_loss,val_loss\n" + rows)
     ax = plot_learning_curves(tmp_path)
-    assert ax.lines[1].get_xdata().tolist() == [0, 1, 2]
-    assert ax.lines[2].get_xdata().tolist() == [2]
+    assert [line.get_label() for line in ax.lines] == ["validation", "kept: epoch 2"]
+    assert ax.lines[0].get_xdata().tolist() == [0, 1, 2]
+    assert ax.lines[1].get_xdata().tolist() == [2]
 
 
 @pytest.mark.parametrize("interval", [0.5, (0.5, 0.4), (0.5, 0.6, 0.4), (float("nan"),) * 3, "abc", None])
