@@ -29,6 +29,7 @@ from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.baselines import BLSTM, CNN, GCN
 from lgrin.features.speech import SAMPLING_RATE, read_audio
+from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate, Training, cross_validate, normalize_groups, recommended, write_results
 from lgrin.training.experiment import enough_epochs
@@ -53,7 +54,13 @@ def fixed(matrix):
     return LearnableAdjacency(len(matrix), init=matrix).requires_grad_(False)
 
 
+def band(num_nodes):
+    """What the default starts from."""
+    return LearnableAdjacency(num_nodes, **RECOMMENDED_ADJACENCY)().detach()
+
+
 GRAPHS = {
+    "on the band it starts from": band,
     "on the line": line,
     "on the identity": torch.eye,
     "without edges": without_edges,

@@ -21,6 +21,7 @@ from lgrin.transforms import Resample
 FRAMES, CLASSES = 21, ["calm", "glad", "sad"]  # no multiple of the four nodes that a lookup takes at a time
 NETWORKS = {
     "recommended": lambda: LGrIN(34, FRAMES, 3),
+    "recommended with groups": lambda: LGrIN(34, FRAMES, 3, input_norm="both"),
     "paper": lambda: LGrIN.paper(34, FRAMES, 3),
     "released": lambda: LGrIN.released(34, FRAMES, 3),
     "banded": lambda: LGrIN(34, FRAMES, 3, adjacency={"bandwidth": 2, "normalize": "row"}),

@@ -10,13 +10,20 @@ from lgrin.nn import GStarConv, LearnableAdjacency, MaskedBatchNorm
 
 
 @settings(deadline=None, max_examples=30)
-@given(data=sequences(), kind=st.sampled_from(KINDS), normalize=st.sampled_from([None, "row"]), symmetric=st.booleans())
-def test_a_folded_model_gives_what_the_model_gives_in_every_layout(data, kind, normalize, symmetric):
+@given(
+    data=sequences(),
+    kind=st.sampled_from(KINDS),
+    normalize=st.sampled_from([None, "row"]),
+    symmetric=st.booleans(),
+    input_norm=st.sampled_from([True, "both"]),
+)
+def test_a_folded_model_gives_what_the_model_gives_in_every_layout(data, kind, normalize, symmetric, input_norm):
     weight = (data.weight + data.weight.T) / 2 if symmetric else data.weight
     adjacency = LearnableAdjacency.from_dense(
         weight, bandwidth=data.bandwidth if "banded" in kind else None, normalize=normalize, symmetric=symmetric
     )
-    model = LGrIN(3, data.num_nodes, 2, branch_channels=(4, 2), adjacency=adjacency).double()
+    options = {"branch_channels": (4, 2), "input_norm": input_norm}
+    model = LGrIN(3, data.num_nodes, 2, adjacency=adjacency, **options).double()
     for _ in range(3):
         model(torch.randn(8, data.num_nodes, 3).double() * 2 + 1)
     model.eval()
