@@ -20,19 +20,24 @@ from lgrin.baselines import BLSTM
 from lgrin.datasets import EmoDB
 from lgrin.export import load, quantize, to_onnx
 from lgrin.files import write_atomically
-from lgrin.training import SequenceClassifier, hold_out, train_and_test, write_results
+from lgrin.training import SequenceClassifier, hold_out, recommended, train_and_test, write_results
 from lgrin.training.checkpoints import restore
 from lgrin.training.experiment import RECIPE
 from lgrin.transforms import Resample
 
-NETWORKS = {"L-GrIN": LGrIN, "BLSTM": BLSTM}
+NETWORKS = {
+    "L-GrIN": lambda learn, *size: LGrIN(*size, **recommended(learn)),
+    "BLSTM": lambda learn, *size: BLSTM(*size),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.edge", description=__doc__.split("\n\n")[0])
     parser.add_argument("--root", required=True, metavar="DIR", help="folder of EmoDB")
     parser.add_argument("--cache", metavar="DIR", help="for its features (default: the folder itself)")
-    parser.add_argument("--epochs", type=int, default=150, metavar="N", help="at the most (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="passes over the training set (default: 600 steps, 60 at the least)"
+    )
     parser.add_argument("--out", default="runs/edge", metavar="DIR", help="folder of the runs (default: %(default)s)")
     options = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -59,7 +64,7 @@ def main() -> None:
 def train(network, dataset, learn, test, out, epochs) -> SequenceClassifier:
     """Trains a network, or takes the checkpoint of the run that is there."""
     seed_everything(0, verbose=False)
-    model = network(dataset.num_features, dataset.num_frames, dataset.num_classes)
+    model = network(learn, dataset.num_features, dataset.num_frames, dataset.num_classes)
     signal = {"features": dataset.features.settings, "transform": dataset.transform.settings}
     options = {**RECIPE, **signal}
     best = out / "run" / "checkpoints" / "best.ckpt"

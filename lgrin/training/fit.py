@@ -1,6 +1,7 @@
 """One training run."""
 
 import hashlib
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from torch_geometric.loader import DataLoader
 
 from lgrin import validate
 from lgrin.extras import require
+from lgrin.files import write_atomically
 from lgrin.loader import BucketSampler
 from lgrin.options import check_option, check_whole
 from lgrin.training.averaging import MovingAverage
@@ -50,8 +52,8 @@ def fit(
 ) -> Path:
     """Trains until the validation loss stops falling, or for all epochs, and keeps the best epoch and the last one.
 
-    In ``out/checkpoints`` lie ``best.ckpt`` (the lowest validation loss, or the last epoch where there is no
-    validation) and ``last.ckpt`` (what ``resume`` goes on from), in ``out/logs`` the losses as CSV and for
+    In ``out/checkpoints`` lie ``best.ckpt`` (the lowest validation loss; without validation the last epoch, once it has
+    ended) and ``last.ckpt`` (what ``resume`` goes on from), in ``out/logs`` the losses as CSV and for
     TensorBoard. On a CPU, a run that was killed at any moment and resumed ends with the same bits as one that was not.
 
     With several devices or hosts each has a process of its own (DistributedDataParallel), which takes its part of
@@ -154,7 +156,12 @@ def fit(
             DataLoader(validation, batch_size) if len(validation) else None,
             ckpt_path=str(last) if last.exists() else None,
         )
-    return last.with_name("best.ckpt")
+    best = last.with_name("best.ckpt")
+    if not len(validation):
+        if trainer.is_global_zero:
+            write_atomically(best, lambda name: shutil.copyfile(last, name))
+        trainer.strategy.barrier()  # no process reads it before it is there
+    return best
 
 
 def _check_device(device: str) -> None:
@@ -204,11 +211,11 @@ def bytes_of(tensor: Tensor) -> bytes:
 
 
 def _keepers(out: Path, patience: int | None) -> list[Any]:
-    """What writes ``best.ckpt`` and ``last.ckpt`` and, where there is validation, stops."""
+    """What writes ``last.ckpt`` and, where there is validation, writes ``best.ckpt`` and stops."""
     keep = {"dirpath": out / "checkpoints", "enable_version_counter": False, "save_on_train_epoch_end": True}
     last = callbacks_of.ModelCheckpoint(filename="last", **keep)
     if patience is None:
-        return [callbacks_of.ModelCheckpoint(filename="best", monitor="epoch", mode="max", **keep), last]
+        return [last]
     stop = callbacks_of.EarlyStopping("val_loss", patience=patience, check_on_train_epoch_end=True)
     return [stop, callbacks_of.ModelCheckpoint(filename="best", monitor="val_loss", **keep), last]
 
