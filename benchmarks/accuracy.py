@@ -10,14 +10,13 @@ all training sequences to the end, nothing is chosen on the way, and a run that 
 
 import argparse
 import functools
+import hashlib
 import json
 import time
 from pathlib import Path
 
 import numpy as np
-import opensmile
 import torch
-from aeon.classification.convolution_based import MiniRocketClassifier, MultiRocketHydraClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -67,7 +66,7 @@ GRAPHS = {
 }
 DEFAULT = "L-GrIN, the default"
 NETWORKS = (DEFAULT, *(f"L-GrIN {graph}" for graph in GRAPHS), "GCN", "CNN", "BLSTM")
-ROCKETS = {"MiniRocket": MiniRocketClassifier, "MultiRocket-Hydra": MultiRocketHydraClassifier}
+ROCKETS = ("MiniRocket", "MultiRocket-Hydra")
 SVM = "SVM on IS09 functionals of whole clips"
 
 
@@ -122,12 +121,17 @@ def as_asked(sequences, options):
 
 def run_rocket(title, corpus, options, out):
     """Fits an estimator of aeon's on the same frames."""
+    from aeon.classification import convolution_based
+
+    kind = getattr(convolution_based, f"{title.replace('-', '')}Classifier")
     X = torch.stack([data.x.T for data in as_asked(corpus.sequences, options)]).numpy()
-    return fit_all(lambda seed: ROCKETS[title](random_state=seed), X, corpus, options, out)
+    return fit_all(lambda seed: kind(random_state=seed), X, corpus, options, out)
 
 
 def run_svm(title, corpus, options, out):
     """Fits an SVM on functionals of whole clips."""
+    import opensmile
+
     smile = opensmile.Smile(opensmile.FeatureSet.IS09, opensmile.FeatureLevel.Functionals)
     whole = []
     for path, data in zip(tqdm(corpus.files, desc="functionals"), corpus.sequences, strict=True):
@@ -141,8 +145,9 @@ def fit_all(make, X, corpus, options, out):
     """What an estimator predicts on every fold with every seed, kept like the runs of networks."""
     labels, runs = np.array([int(data.y) for data in corpus.sequences]), []
     groups = [int(data.group) if corpus.grouped else None for data in corpus.sequences]
+    content = hashlib.sha256(np.ascontiguousarray(X).tobytes() + labels.tobytes()).hexdigest()[:12]
     for seed, fold in tqdm([(seed, fold) for seed in range(options.seeds) for fold in corpus.folds], desc=out.name):
-        path = out / f"{fold.name}-seed{seed}.json"
+        path = out / f"{fold.name}-seed{seed}-{content}.json"
         if not path.exists():
             mean, deviation = over_frames(X[fold.train])
             start, estimator = time.perf_counter(), make(seed)
@@ -220,9 +225,9 @@ def tables(corpus, options):
 def main():
     titles = (*NETWORKS, *ROCKETS, SVM)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME")
+    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="of the archive, or watch")
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
-    parser.add_argument("--transductive", action="store_true", help="scale features by speaker (EmoDB alone)")
+    parser.add_argument("--transductive", action="store_true", help="scale features by speaker (needs --emodb)")
     parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--workers", type=int, metavar="N", help="runs of networks at a time (default: one a core)")
@@ -230,6 +235,8 @@ def main():
     parser.add_argument("--cache", default="data/processed", metavar="DIR")
     parser.add_argument("--out", default="runs/benchmarks", metavar="DIR")
     options = parser.parse_args()
+    if options.transductive and not options.emodb:
+        parser.error("--transductive needs speakers: give --emodb DIR")
     for name in () if options.transductive else options.datasets:
         tables(watch() if name == "watch" else archive(name, options.root), options)
     if options.emodb:

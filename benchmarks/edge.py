@@ -73,7 +73,15 @@ def train(network, dataset, learn, test, out, epochs) -> SequenceClassifier:
         restore(classifier, best)
         return classifier.eval()
     classifier, _ = train_and_test(
-        model, learn, test, out / "run", classes=dataset.classes, options=options, epochs=epochs, device="cpu"
+        model,
+        learn,
+        test,
+        out / "run",
+        classes=dataset.classes,
+        options=options,
+        epochs=epochs,
+        device="cpu",
+        resume=True,
     )
     return classifier.eval()
 

@@ -18,7 +18,7 @@ from torch.nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, MaxPool2d,
 from lgrin import LGrIN
 from lgrin.datasets import EmoDB
 from lgrin.features import LogMel
-from lgrin.training import hold_out, train_and_test, write_results
+from lgrin.training import hold_out, recommended, train_and_test, write_results
 from lgrin.training.experiment import RECIPE
 from lgrin.transforms import Patches
 from lgrin.visualization import plot_adjacency, save_figure
@@ -35,7 +35,9 @@ def parse_arguments(arguments=None):
     parser.add_argument("--cache", default="data/processed/emodb-mel", metavar="DIR", help="for the spectrograms")
     parser.add_argument("--frames", type=int, default=60, metavar="M", help="nodes a clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=16, metavar="W", help="spectra a node, 10 ms each (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=20, metavar="N", help="at the most (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=int, default=20, metavar="N", help="passes over the training set (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws all (default: %(default)s)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/end-to-end-seed<seed>)")
@@ -62,10 +64,12 @@ def main(arguments=None):
     dataset = EmoDB(options.root, LogMel(), cache=options.cache, progress=not options.no_progress)
     dataset.transform = Patches(options.frames, options.width)
     print(dataset)
+    train, test = hold_out(dataset, seed=options.seed)
     encoder = small_cnn(options.width)
     classifier, evaluation = train_and_test(
-        LGrIN(CHANNELS[-1], options.frames, dataset.num_classes, encoder=encoder),
-        *hold_out(dataset, seed=options.seed),
+        LGrIN(CHANNELS[-1], options.frames, dataset.num_classes, encoder=encoder, **recommended(train)),
+        train,
+        test,
         out,
         seed=options.seed,
         classes=dataset.classes,

@@ -88,8 +88,8 @@ def open_archive(options):
 
 def stretch(dataset):
     """To the number of frames that the dataset names, or fewer where the network would be too large."""
-    sizes = dataset.num_features, dataset.num_classes
-    return Resample(affordable_nodes(dataset.num_frames, *sizes, input_norm="both"))
+    sizes = dataset.num_frames, dataset.num_features, dataset.num_classes
+    return Resample(affordable_nodes(*sizes, input_norm="both" if dataset.groups else True))
 
 
 def open_dataset(options, progress=True):

@@ -31,7 +31,7 @@ class LGrINAeonClassifier(classification.BaseClassifier):  # type: ignore[name-d
         batch_size: Series per step.
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``.
         verbose: Whether to show a progress bar.
-        random_state: Draws weights, validation split, batches and dropout.
+        random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one.
 
     Attributes:
         estimator_: The fitted :class:`lgrin.sklearn.LGrINClassifier`, which has the graph and saves itself.

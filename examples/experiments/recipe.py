@@ -1,7 +1,8 @@
 """The network and the training that the paper's experiments share.
 
 They keep the paper's widths and stop by a validation split, which every competitor can do alike. What lgrin recommends
-for a classifier of one's own is :class:`lgrin.LGrIN` with no argument and :func:`lgrin.training.train_and_test`.
+for a classifier of one's own is :class:`lgrin.LGrIN` with what :func:`lgrin.training.recommended` says, trained by
+:func:`lgrin.training.train_and_test`.
 """
 
 import functools

@@ -107,8 +107,8 @@ def run_of(sequences, predicted, seed):
 def fine_tune(classifier, learn, stop_by, training, seed=0):
     """Copies a classifier and gives it a new fully-connected layer, the only one that is trained.
 
-    What that layer sees is computed once, in evaluation mode. It is trained by the recommended recipe, with dropout
-    before it, and kept as it was when the validation loss was lowest.
+    What that layer sees is computed once, in evaluation mode. It is trained by the recipe of the experiments, with
+    dropout before it, and kept as it was when the validation loss was lowest.
 
     Args:
         classifier: The classifier; stays as it is.

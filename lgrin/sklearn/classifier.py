@@ -33,7 +33,7 @@ base = require("sklearn.base", extra="train")
 multiclass = require("sklearn.utils.multiclass", extra="train")
 validation = require("sklearn.utils.validation", extra="train")
 
-FORMAT = "lgrin.sklearn.LGrINClassifier, version 1"
+FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
 BATCH = 128
 
@@ -55,7 +55,9 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             widths and ``input_norm=True`` that is 172 frames for 300 channels and 8 classes, 108 for 400 and 6.
         branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`.
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
-            itself, too, where groups are given and do not tell the class.
+            itself, too, where :meth:`fit` is given groups that do not tell the class. ``cross_validate`` and
+            ``GridSearchCV`` hand groups to the splitter alone: say ``"both"`` there, or call
+            ``set_fit_request(groups=True)`` with metadata routing enabled.
         dropout: Probability of dropping a channel in the head.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay.
@@ -64,12 +66,13 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             1; see there.
         epochs: Passes over the training sequences; ``None`` takes as many as make 600 steps, and 60 at the least.
         patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out and does not
-            stop.
+            stop. The learning rate falls to 0 at the last of ``epochs`` either way.
         batch_size: Sequences per step.
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``; predictions are made on the CPU.
         verbose: Whether to show a progress bar.
-        random_state: Draws weights, validation split, batches and dropout. A whole number makes fits repeat on a CPU;
-            ``None`` draws it from NumPy's generator. PyTorch's generator is left as it was.
+        random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one. A
+            whole number makes fits repeat on a CPU; ``None`` draws it from NumPy's generator. PyTorch's generator is
+            left as it was.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -293,9 +296,10 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     def _input_norm(self, labels: np.ndarray, members: np.ndarray | None) -> bool | str:
         """What is asked for, or recommended for these classes and groups."""
-        check_option("input_norm", self.input_norm, ("auto", *INPUT_NORMS))
-        if self.input_norm != "auto":
-            return self.input_norm
+        wanted: Any = _plain("input_norm", self.input_norm)
+        check_option("input_norm", wanted, ("auto", *INPUT_NORMS))
+        if wanted != "auto":
+            return bool(wanted) if wanted in (0, 1) else str(wanted)
         groups = [None] * len(labels) if members is None else members
         return recommended([Data(y=label, group=group) for label, group in zip(labels, groups, strict=True)])[
             "input_norm"

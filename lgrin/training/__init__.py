@@ -3,7 +3,7 @@
 from lgrin.training.augment import Augment
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
-from lgrin.training.experiment import affordable_nodes, recommended, train_and_test
+from lgrin.training.experiment import affordable_nodes, enough_epochs, recommended, train_and_test
 from lgrin.training.fit import fit
 from lgrin.training.history import AdjacencyHistory
 from lgrin.training.predict import Prediction, predict
@@ -22,6 +22,7 @@ __all__ = [
     "Training",
     "affordable_nodes",
     "cross_validate",
+    "enough_epochs",
     "evaluate",
     "fit",
     "folds",

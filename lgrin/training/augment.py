@@ -12,7 +12,8 @@ class Augment(Module):
     r"""Changes sequences at random while training: a part of each stands for the whole, and its level moves.
 
     A window with a share :math:`w \sim U[1 - \text{crop}, 1]` of a sequence, anywhere in it, is stretched to the number
-    of frames that the sequence has; frames are picked or repeated, never mixed. Then each channel moves by one number:
+    of frames that the sequence has; frames are picked or repeated, never mixed. A window without a present frame is not
+    taken. Then each channel moves by one number:
 
     .. math:: n'_i = n_{\mathrm{round}(a + w i)} + s, \qquad s_p \sim N(0, \text{shift}^2)
 
@@ -55,6 +56,9 @@ class Augment(Module):
         size = count_sequences(batch, batch_size)
         if self.training and self.crop:
             take = self._windows(batch, size)
+            if mask is not None:
+                left = batch.new_zeros(size).index_add(0, batch, mask[take].long())
+                take = torch.where((left > 0)[batch], take, torch.arange(len(batch), device=batch.device))
             x, mask = x[take], None if mask is None else mask[take]
         if self.training and self.shift and x.dim() == 2:
             x = x + self.shift * torch.randn(size, x.size(1), device=x.device, dtype=x.dtype)[batch]

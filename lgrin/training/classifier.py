@@ -90,6 +90,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             raise ValueError(
                 f"classes is {classes}; the model has num_classes={network.num_classes}: name each of them"
             )
+        changes = Augment(**(augment or {}))
         self.save_hyperparameters(
             {
                 "model": getattr(network, "config", None),
@@ -98,7 +99,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
                 "lr": check_number("lr", lr),
                 "weight_decay": check_number("weight_decay", weight_decay),
                 "halve_every": None if halve_every is None else check_whole("halve_every", halve_every),
-                "augment": dict(augment or {}),
+                "augment": {name: getattr(changes, name) for name in augment or {}},
                 "classes": classes,
                 "features": None if features is None else dict(features),
                 "transform": None if transform is None else dict(transform),
@@ -106,7 +107,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         )
         self.model = network
         self.normalize = _scaling(self.frame_channels)
-        self.augment = Augment(**(augment or {}))
+        self.augment = changes
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
         num_classes = network.num_classes
         self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")

@@ -72,7 +72,8 @@ class Training(NamedTuple):
         budget: Settings that are tried of each candidate; the one with the lowest validation loss is tested.
         refit: Whether to train anew on training and validation sequences together, for all epochs, once a setting has
             been chosen; a single setting is trained like this at once.
-        recipe: Arguments of :class:`SequenceClassifier` for all; by default the recommended ones.
+        recipe: Arguments of :class:`SequenceClassifier` for all; by default the recommended ones, which
+            belong with ``refit=True`` and as many epochs as :func:`lgrin.training.enough_epochs` says.
     """
 
     num_nodes: int

@@ -10,6 +10,7 @@ from torch.nn import Module
 from torch_geometric.data import Data
 
 from lgrin.models import LGrIN
+from lgrin.options import check_whole
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
@@ -56,7 +57,7 @@ def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options
         longest: Frames of the longest training sequence.
         in_channels: Features per frame, P.
         num_classes: Classes, C.
-        **options: Further arguments of :class:`lgrin.LGrIN`.
+        **options: Further arguments of :class:`lgrin.LGrIN` that leave A and p as they are.
 
     Returns:
         Frames, M, 2 at the least.
@@ -65,6 +66,7 @@ def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options
         >>> affordable_nodes(29, 12, 9), affordable_nodes(2_300, 6, 7), affordable_nodes(2_300, 400, 6)
         (29, 200, 108)
     """
+    longest = check_whole("longest", longest)
     with torch.device("meta"):
         smallest = LGrIN(in_channels, 1, num_classes, **options)
     spare = MOST_PARAMETERS - sum(weight.numel() for weight in smallest.parameters()) + 2  # for M * M + M
@@ -111,7 +113,7 @@ def train_and_test(
     """Trains a model by the recommended recipe on all training sequences, to the last epoch, and tests it once.
 
     Nothing is held out and nothing is chosen on the way. The recipe was chosen inside training sets;
-    ``docs/results.md`` has the table.
+    ``docs/results.md`` has the table. Which network belongs to it, :func:`recommended` says.
 
     Args:
         model: The model, its weights drawn already.
@@ -132,6 +134,7 @@ def train_and_test(
 
     Raises:
         FileExistsError: If ``out`` holds a run already that is not to be resumed.
+        TypeError: If ``patience`` is given.
         ValueError: If a sequence cannot be trained on, with its index and the reason.
 
     Example:
@@ -143,6 +146,10 @@ def train_and_test(
         >>> found.confusion.shape
         torch.Size([2, 2])
     """
+    if "patience" in fit_options:
+        raise TypeError(
+            "patience has nothing to go by, since train_and_test holds nothing out; split by hold_out and call fit"
+        )
     classifier = SequenceClassifier(model, num_sequences=len(train), classes=classes, **options)
     epochs = enough_epochs(len(train), batch_size) if epochs is None else epochs
     last = fit(

@@ -137,6 +137,15 @@ def test_validation_holds_whole_groups_out_and_keeps_every_class(splits, groups)
         assert len(train) + len(validation) == 12
 
 
+def test_numbers_of_numpy_are_taken_for_every_parameter(tmp_path):
+    X, y = toy()
+    options = {"crop": np.float64(0.2), "shift": np.float32(0.1), "input_norm": np.str_("both"), "lr": np.float64(0.01)}
+    fitted = LGrINClassifier(**SMALL, **options).fit(X, y)
+    assert LGrINClassifier(**SMALL, input_norm=np.bool_(True)).fit(X, y).classifier_.model.config["input_norm"] is True
+    fitted.save(tmp_path / "fitted.pt")
+    assert np.array_equal(LGrINClassifier.load(tmp_path / "fitted.pt").predict_proba(X), fitted.predict_proba(X))
+
+
 def test_all_sequences_are_trained_on_unless_there_is_patience(splits):
     LGrINClassifier(**SMALL).fit(*toy(), groups=list("abcdefabcdef"))
     assert [len(part) for part in splits[0]] == [12, 0]
@@ -271,7 +280,7 @@ def test_a_file_of_which_any_byte_has_changed_is_refused(fitted, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "lgrin.sklearn.LGrINClassifier, version 9"}, r"has format .*version 9'.* reads .*version 1'; load"),
+        ({"format": "lgrin.sklearn.LGrINClassifier, version 9"}, r"has format .*version 9'.* reads .*version 2'; load"),
         ({"weights": {}}, r"damaged or was not written [\s\S]*Missing key"),
         ({"parameters": {"width": 3}}, "damaged or was not written .*width"),
         ({"fitted": None}, "damaged or was not written"),

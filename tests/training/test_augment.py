@@ -56,3 +56,17 @@ def test_frames_for_an_encoder_are_cut_but_do_not_move():
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} is"):
         Augment(**options)
+
+
+def test_a_window_without_a_present_frame_is_not_taken():
+    torch.manual_seed(0)
+    x, batch = torch.arange(40.0).unsqueeze(-1), torch.arange(40) // 20
+    mask = torch.arange(40) % 20 == 0  # one frame of each, the first
+    changes = Augment(crop=0.9)
+    for _ in range(50):
+        changed, left = changes(x, batch, mask)
+        assert left[:20].any()
+        assert left[20:].any()
+        assert (changed[left] % 20 == 0).all()
+    changed, left = changes(x, batch, torch.zeros(40, dtype=torch.bool))  # an absent modality
+    assert not left.any()

@@ -3,7 +3,7 @@ import torch
 from torch_geometric.data import Data
 
 from lgrin import LGrIN
-from lgrin.training import recommended, train_and_test
+from lgrin.training import affordable_nodes, recommended, train_and_test
 from lgrin.training.experiment import RECIPE, enough_epochs
 
 SIZES = {"RML": (136, 90, 6), "IEMOCAP": (35, 120, 4), "MPI": (72, 120, 11)}
@@ -59,3 +59,17 @@ def test_all_training_sequences_are_trained_on_for_600_steps(tmp_path):
     assert classifier.hparams["num_sequences"] == 40
     assert all(torch.equal(value, last["state_dict"][name]) for name, value in classifier.state_dict().items())
     assert found.confusion.sum() == 4
+
+
+def test_patience_is_refused_where_nothing_is_held_out(tmp_path):
+    with pytest.raises(TypeError, match="patience has nothing to go by"):
+        train_and_test(LGrIN(2, 4, 2), [], [], tmp_path, patience=3)
+
+
+def test_graphs_are_as_long_as_sequences_but_for_the_longest():
+    assert affordable_nodes(1, 3, 2) == 2
+    assert affordable_nodes(29, 12, 9) == 29
+    assert affordable_nodes(2_300, 6, 7, input_norm="both") == 200
+    assert affordable_nodes(2_300, 2_000, 7) == 32
+    with pytest.raises(ValueError, match="longest"):
+        affordable_nodes(2.5, 3, 2)
