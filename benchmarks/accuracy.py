@@ -155,9 +155,23 @@ def fit_all(make, X, corpus, options, out):
             seconds = time.perf_counter() - start
             predicted = estimator.predict((X[fold.test] - mean) / deviation).tolist()
             told = {"target": labels[fold.test].tolist(), "group": [groups[index] for index in fold.test]}
-            write_results(path, seed=seed, seconds=seconds, predicted=predicted, parameters=None, variants={}, **told)
+            write_results(
+                path,
+                seed=seed,
+                seconds=seconds,
+                predicted=predicted,
+                parameters=count_weights(estimator),
+                variants={},
+                **told,
+            )
         runs.append(json.loads(path.read_text()))
     return runs
+
+
+def count_weights(estimator):
+    """The numbers that a linear classifier has learned on top of features that are drawn or given; 0 without one."""
+    linear = [one for one in vars(estimator).values() if hasattr(one, "coef_") and not hasattr(one, "steps")]
+    return sum(one.coef_.size + one.intercept_.size for one in linear)
 
 
 def over_frames(X):
