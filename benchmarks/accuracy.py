@@ -33,6 +33,7 @@ from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate, Training, cross_validate, normalize_groups, recommended, write_results
 from lgrin.training.experiment import enough_epochs
 from lgrin.training.statistics import compare_over_groups, interval_over_groups, scores, scores_by_group
+from lgrin.visualization import plot_sweep, save_figure
 
 ENROLMENT = (1, 5, 10, None)  # clips of the tested speaker that scale another clip of the same; None: all others
 
@@ -216,6 +217,14 @@ def versus(values, first):
     return f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f}), p {found.p_value:.3f}"
 
 
+def draw_enrolment(runs, num_classes):
+    """The default's accuracy, mean over speakers, against the clips that scaled a clip."""
+    curve = {name: interval_over_groups(outcome(runs, num_classes, name)[1]) for name in runs[0]["variants"]}
+    ax = plot_sweep(curve)
+    ax.set_xlabel("unlabelled clips of the speaker")
+    return ax
+
+
 def tables(corpus, options):
     """All rows on one corpus, the default first, then what enrolment does to it."""
     rows, track = [], "transductive" if options.transductive else "inductive"
@@ -230,6 +239,9 @@ def tables(corpus, options):
         print(line, flush=True)
         rows.append(line)
         first = by_group if title == DEFAULT and len(by_group) else first
+        if title == DEFAULT and runs[0]["variants"]:
+            ax = draw_enrolment(runs, len(corpus.classes))
+            save_figure(ax, Path(options.out) / "accuracy" / "enrolment.png")
         for variant in runs[0]["variants"]:
             rows.append(row(f"{title}, scaled by {variant} clips", runs, len(corpus.classes), first, variant)[0])
     write_results(Path(options.out) / "accuracy" / f"{corpus.name}-{track}.json", rows=rows, options=vars(options))
