@@ -71,7 +71,8 @@ def _():
         [(328, 128), (128, 128)],
         [(328, 64), (64, 64)],
     ]
-    assert widths(LGrIN(*RML)) == widths(paper(RML))
+    half = [[(136, 64), (64, 64)], [(136, 32), (32, 32)], [(232, 64), (64, 64)], [(232, 32), (32, 32)]]
+    assert widths(LGrIN(*RML)) == half
     assert widths(released(RML))[:2] == [[(136, 66), (66, 128)], [(136, 50), (50, 64)]]
     assert all(branch.norms is None for layer in paper().layers for branch in layer.branches)
     for branch in released().layers[0].branches:
