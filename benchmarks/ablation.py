@@ -16,7 +16,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.accuracy import fixed, line, outcome, without_edges
-from benchmarks.corpora import ARCHIVE, archive, emodb
+from benchmarks.corpora import add_arguments, archive, emodb
 from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.training import Candidate, Fold, Training, cross_validate, write_results
@@ -110,15 +110,8 @@ def score(title, corpus, options):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME")
-    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="TITLE")
+    add_arguments(parser, tuple(ROWS), seeds=1)
     parser.add_argument("--folds", type=int, default=5, metavar="N")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N")
-    parser.add_argument("--workers", type=int, metavar="N", help="runs at a time (default: one a core)")
-    parser.add_argument("--root", default="data", metavar="DIR")
-    parser.add_argument("--cache", default="data/processed", metavar="DIR")
-    parser.add_argument("--out", default="runs/benchmarks", metavar="DIR")
     options = parser.parse_args()
     rows = []
     for name in [*options.datasets, *(["emodb"] if options.emodb else [])]:

@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from benchmarks.corpora import ARCHIVE, archive, emodb, watch
+from benchmarks.corpora import add_arguments, archive, emodb, watch
 from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.baselines import BLSTM, CNN, GCN
@@ -33,6 +33,7 @@ from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate, Training, cross_validate, normalize_groups, recommended, write_results
 from lgrin.training.experiment import enough_epochs
 from lgrin.training.statistics import compare_over_groups, interval_over_groups, scores, scores_by_group
+from lgrin.transforms import Standardize
 from lgrin.visualization import plot_sweep, save_figure
 
 ENROLMENT = (1, 5, 10, None)  # clips of the tested speaker that scale another clip of the same; None: all others
@@ -88,10 +89,7 @@ def enrol(sequences, count, data):
     if count is not None:
         drawn = np.random.default_rng(data.number).choice(len(others), count, replace=False)
         others = [others[index] for index in drawn]
-    frames = torch.cat([one.x if one.get("mask") is None else one.x[one.mask] for one in others]).double()
-    deviation = frames.std(0, correction=0)
-    scaled = (sequences[data.number].x - frames.mean(0)) / deviation.masked_fill(deviation == 0, 1)
-    data.x = scaled.float()
+    data.x = Standardize(data.num_features).fit(others)(sequences[data.number].x)
     return data
 
 
@@ -99,9 +97,10 @@ def run_network(title, corpus, options, out):
     """Trains a network on every fold with every seed by the recommended recipe."""
     variants = {}
     if options.transductive:
-        names = [f"{'all other' if count is None else count}" for count in ENROLMENT]
-        counts = zip(names, ENROLMENT, strict=True)
-        variants = {name: functools.partial(enrol, corpus.sequences, count) for name, count in counts}
+        variants = {
+            "all other" if count is None else str(count): functools.partial(enrol, corpus.sequences, count)
+            for count in ENROLMENT
+        }
     train = [corpus.sequences[index] for index in corpus.folds[0].train]
     return cross_validate(
         Candidate(title, builder(title, train)),
@@ -249,17 +248,9 @@ def tables(corpus, options):
 
 
 def main():
-    titles = (*NETWORKS, *ROCKETS, SVM)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="of the archive, or watch")
-    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
+    add_arguments(parser, (*NETWORKS, *ROCKETS, SVM), seeds=5)
     parser.add_argument("--transductive", action="store_true", help="scale features by speaker (needs --emodb)")
-    parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N")
-    parser.add_argument("--workers", type=int, metavar="N", help="runs of networks at a time (default: one a core)")
-    parser.add_argument("--root", default="data", metavar="DIR")
-    parser.add_argument("--cache", default="data/processed", metavar="DIR")
-    parser.add_argument("--out", default="runs/benchmarks", metavar="DIR")
     options = parser.parse_args()
     if options.transductive and not options.emodb:
         parser.error("--transductive needs speakers: give --emodb DIR")

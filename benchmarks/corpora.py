@@ -1,6 +1,8 @@
 """The data that accuracy is measured on: EmoDB, and sets of the UEA archive."""
 
 import importlib.util
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,8 +67,7 @@ def watch() -> Corpus:
         resample(Data(x=x, y=y, group=group))
         for x, y, group in zip(frames, labels[:, None], people[:, None], strict=True)
     ]
-    made = [Fold(one.name, [*one.train, *one.validation], [], one.test) for one in folds("group-kfold", data)]
-    return Corpus("watch", classes, data, made)
+    return Corpus("watch", classes, data, whole_folds("group-kfold", data))
 
 
 def emodb(root: str, cache: str) -> Corpus:
@@ -77,5 +78,22 @@ def emodb(root: str, cache: str) -> Corpus:
     for number, one in enumerate(data):
         one.number = number
     paths = {path.stem: path for path in corpus.paths()}
-    made = [Fold(one.name, [*one.train, *one.validation], [], one.test) for one in folds("group", data)]
-    return Corpus("EmoDB", tuple(corpus.classes), data, made, tuple(paths[Path(one.name).stem] for one in data))
+    files = tuple(paths[Path(one.name).stem] for one in data)
+    return Corpus("EmoDB", tuple(corpus.classes), data, whole_folds("group", data), files)
+
+
+def whole_folds(protocol: str, sequences: list[Data]) -> list[Fold]:
+    """The folds of a protocol, all that is not tested to be trained on."""
+    return [Fold(one.name, [*one.train, *one.validation], [], one.test) for one in folds(protocol, sequences)]
+
+
+def add_arguments(parser: ArgumentParser, titles: Sequence[str], seeds: int) -> None:
+    """Adds what says which corpora to open, which rows to run on them, and where."""
+    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="sets of the archive (accuracy: watch, too)")
+    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
+    parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
+    parser.add_argument("--seeds", type=int, default=seeds, metavar="N")
+    parser.add_argument("--workers", type=int, metavar="N", help="runs of networks at a time (default: one a core)")
+    parser.add_argument("--root", default="data", metavar="DIR")
+    parser.add_argument("--cache", default="data/processed", metavar="DIR")
+    parser.add_argument("--out", default="runs/benchmarks", metavar="DIR")

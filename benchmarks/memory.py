@@ -31,7 +31,6 @@ def steps(preset: str, batch_size: int, num_nodes: int, in_channels: int, num_cl
     models = {
         "paper": LGrIN.paper,
         "released": LGrIN.released,
-        "default": LGrIN,
         "wide": wide,
         "composed": ComposedLGrIN,
     }
