@@ -183,6 +183,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 averaging=AVERAGING,
                 seed=seed,
                 device=self.device,
+                resumable=False,
                 progress=bool(self.verbose),
             )
             restore(classifier, best)

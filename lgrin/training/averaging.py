@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lgrin.extras import require
@@ -31,13 +32,17 @@ class MovingAverage(callbacks.WeightAveraging):  # type: ignore[name-defined]
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(avg_fn=self._average)
+        super().__init__(multi_avg_fn=self._average)
         self.decay = decay
 
     def decay_at(self, step: int) -> float:
         """Returns the decay of a step."""
         return min(self.decay, (1 + step) / (HEAD_START + step))
 
-    def _average(self, average: Tensor, current: Tensor, num_averaged: Any) -> Tensor:
+    def _average(self, average: list[Tensor], current: list[Tensor], num_averaged: Any) -> None:
         decay = self.decay_at(int(num_averaged))
-        return decay * average + (1 - decay) * current
+        if average[0].is_floating_point():
+            torch._foreach_mul_(average, decay)
+            torch._foreach_add_(average, torch._foreach_mul(current, 1 - decay))
+        else:  # counts of batches
+            torch._foreach_copy_(average, current)

@@ -118,7 +118,11 @@ class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Seeds PyTorch's generators."""
-        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step + trainer.global_rank * 2**40)
+        seed = self.seed * 1_000_003 + trainer.global_step + trainer.global_rank * 2**40
+        if pl_module.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond for absent devices
+        else:
+            torch.manual_seed(seed)
 
 
 class SameRun(callbacks.Callback):  # type: ignore[name-defined]

@@ -281,6 +281,7 @@ def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: li
             patience=training.patience,
             averaging=AVERAGING,
             seed=job.seed,
+            resumable=False,
             progress=False,
         )
         checkpoint = restore(classifier, path)

@@ -232,6 +232,25 @@ def test_the_weights_that_are_kept_are_the_moving_average(tmp_path):
         fit(classifier, toy(20, 0), toy(10, 1), tmp_path / "other", averaging=1)  # noqa: F821
 
 
+@pytest.mark.parametrize("held_out", [0, 10])
+def test_a_run_that_need_not_resume_writes_once_and_keeps_the_same_weights(tmp_path, held_out):
+    class Watch(Callback):  # noqa: F821
+        def on_train_epoch_start(self, trainer, module):
+            there.append((folder / "checkpoints" / "last.ckpt").exists())
+
+    kept, seen = [], []
+    for resumable in (True, False):
+        folder, there = tmp_path / str(resumable), []
+        torch.manual_seed(0)
+        classifier = SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(4,)), num_sequences=20)
+        options = {"epochs": 4, "averaging": 0.9, "progress": False, "callbacks": [Watch()], "resumable": resumable}
+        best = fit(classifier, toy(20, 0), toy(held_out, 1), folder, **options)  # noqa: F821
+        kept.append(torch.load(best, weights_only=True)["state_dict"])
+        seen.append(there)
+    assert seen == [[False, True, True, True], [False] * 4]
+    assert all(torch.equal(weight, kept[1][name]) for name, weight in kept[0].items())
+
+
 def test_the_learning_rate_halves_as_often_as_asked():
     classifier = SequenceClassifier(LGrIN(2, 6, 2), num_sequences=20)
     configured = classifier.configure_optimizers()
