@@ -55,13 +55,13 @@ def fixed(matrix):
     return LearnableAdjacency(len(matrix), init=matrix).requires_grad_(False)
 
 
-def band(num_nodes):
+def start(num_nodes):
     """What the default starts from."""
     return LearnableAdjacency(num_nodes, **RECOMMENDED_ADJACENCY)().detach()
 
 
 GRAPHS = {
-    "on the band it starts from": band,
+    "on the graph it starts from": start,
     "on the line": line,
     "on the identity": torch.eye,
     "without edges": without_edges,
@@ -101,10 +101,11 @@ def run_network(title, corpus, options, out):
             "all other" if count is None else str(count): functools.partial(enrol, corpus.sequences, count)
             for count in ENROLMENT
         }
-    train = [corpus.sequences[index] for index in corpus.folds[0].train]
+    sequences = as_asked(corpus.sequences, options)
+    train = [sequences[index] for index in corpus.folds[0].train]
     return cross_validate(
         Candidate(title, builder(title, train)),
-        as_asked(corpus.sequences, options),
+        sequences,
         corpus.folds,
         Training(train[0].num_nodes, corpus.classes, epochs=enough_epochs(len(train)), refit=True),
         out,

@@ -20,7 +20,7 @@ class LGrINAeonClassifier(classification.BaseClassifier):  # type: ignore[name-d
     Args:
         num_nodes: Frames of the graph, M; ``None`` as for :class:`lgrin.sklearn.LGrINClassifier`, like all that follow.
         branch_channels: Widths of the inception layers.
-        input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` is ``True``, as aeon knows no groups.
+        input_norm: What the network sees, see :class:`lgrin.sklearn.LGrINClassifier`.
         dropout: Probability of dropping a channel in the head.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay.

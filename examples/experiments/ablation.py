@@ -3,10 +3,10 @@
 import torch
 from torch.nn import Dropout, Linear, ModuleList
 
+from experiments.recipe import BAND
 from lgrin.baselines.gcn import normalized_adjacency
 from lgrin.baselines.graph_baseline import GraphBaseline
 from lgrin.graph import as_graph
-from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.nn import GraphReadout, GStarConv, LearnableAdjacency, MaskedBatchNorm
 
 BRANCHES = (128, 64)
@@ -42,7 +42,7 @@ class Ablation(GraphBaseline):
         flags = {"gstar": gstar, "inception": inception, "learned_graph": learned_graph, "learned_pool": learned_pool}
         super().__init__(in_channels, num_nodes, num_classes, **flags)
         self.inception = inception
-        self.adjacency = LearnableAdjacency(num_nodes, **RECOMMENDED_ADJACENCY) if learned_graph else None
+        self.adjacency = LearnableAdjacency(num_nodes, **BAND) if learned_graph else None
         self.input_norm = MaskedBatchNorm(in_channels, affine=False)
         conv = GStarConv if gstar else SpectralConv
         self.layers, channels = ModuleList(), in_channels

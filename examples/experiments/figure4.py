@@ -9,10 +9,9 @@ import functools
 
 import torch
 
-from experiments.recipe import network
+from experiments.recipe import BAND, network
 from experiments.single import train_on_first_fold
 from lgrin.extras import require
-from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.training import SequenceClassifier, evaluate
 from lgrin.transforms.resample import take_frames
 from lgrin.visualization import plot_adjacency, save_figure
@@ -45,7 +44,7 @@ def fig4(plan):
 
 def learned_graphs(setting, init):
     """Learns the graph of every panel; gives each with its test accuracy, None where there is none."""
-    build = functools.partial(network, adjacency={**RECOMMENDED_ADJACENCY, "init": init})
+    build = functools.partial(network, adjacency={**BAND, "init": init})
     order = torch.randperm(setting.training.num_nodes, generator=torch.Generator().manual_seed(0))
     shuffled = setting._replace(sequences=[take_frames(data.clone(), order) for data in setting.sequences])
 

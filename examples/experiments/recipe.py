@@ -1,8 +1,8 @@
 """The network and the training that the paper's experiments share.
 
-They keep the paper's widths and stop by a validation split, which every competitor can do alike. What lgrin recommends
-for a classifier of one's own is :class:`lgrin.LGrIN` with what :func:`lgrin.training.recommended` says, trained by
-:func:`lgrin.training.train_and_test`.
+They keep the paper's widths, start A as a band and stop by a validation split, which every competitor can do alike.
+What lgrin recommends for a classifier of one's own is :class:`lgrin.LGrIN` with what
+:func:`lgrin.training.recommended` says, trained by :func:`lgrin.training.train_and_test`.
 """
 
 import functools
@@ -10,5 +10,6 @@ import functools
 from lgrin import LGrIN
 
 WIDTHS = {"branch_channels": (128, 64), "input_norm": True}
+BAND = {"init": "temporal", "normalize": "row"}
 RECIPE = {"lr": 0.003, "weight_decay": 0.05}
-network = functools.partial(LGrIN, **WIDTHS)
+network = functools.partial(LGrIN, **WIDTHS, adjacency=BAND)

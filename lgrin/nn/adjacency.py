@@ -1,5 +1,6 @@
 """The learnable adjacency, Sec. III-A and III-B."""
 
+from math import pi, sqrt
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from lgrin.arguments import check_index
 from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, count_sequences, frames_in_order
 from lgrin.options import check_option, check_whole
 
-INITS = ("normal", "uniform", "temporal")
+INITS = ("normal", "uniform", "temporal", "lazy")
 NONNEGATIVITIES = ("relu",)
 NORMALIZATIONS = (None, "row")
 LARGEST_MATRIX = 8192
@@ -27,7 +28,8 @@ class LearnableAdjacency(Module):
     Args:
         num_nodes: Frames per sequence, M.
         init: ``"normal"`` N(0, 1) (the paper), ``"uniform"`` U[0, 1) (the released code), ``"temporal"``
-            :math:`\exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor.
+            :math:`\exp(-(i - j)^2 / 18)`, ``"lazy"`` a half for itself and a half for the frames around it,
+            :math:`\frac12 \delta_{ij} + \frac{1}{6 \sqrt{2 \pi}} \exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor.
         nonnegativity: ``"relu"``.
         normalize: ``None`` (the paper) or ``"row"``: each row of A is divided by its sum; empty rows stay empty.
         symmetric: Whether the two directions of an edge share one parameter. Rows are normalised after that.
@@ -116,7 +118,10 @@ class LearnableAdjacency(Module):
         else:
             target, source = self._positions()
             distance = (source - target).to(self.weight.dtype) / TEMPORAL_WIDTH
-            self.weight.data.copy_(torch.exp(-distance.square() / 2))
+            band = torch.exp(-distance.square() / 2)
+            if self.init == "lazy":
+                band = (band / (TEMPORAL_WIDTH * sqrt(2 * pi)) + (distance == 0)) / 2
+            self.weight.data.copy_(band)
 
     def forward(self) -> Tensor:
         """Builds the non-negative matrix ``[M, M]``.

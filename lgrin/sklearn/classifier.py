@@ -55,9 +55,8 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             widths and ``input_norm=True`` that is 172 frames for 300 channels and 8 classes, 108 for 400 and 6.
         branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`.
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
-            itself, too, where :meth:`fit` is given groups that do not tell the class. ``cross_validate`` and
-            ``GridSearchCV`` hand groups to the splitter alone: say ``"both"`` there, or call
-            ``set_fit_request(groups=True)`` with metadata routing enabled.
+            itself, too, unless the levels of the training sequences tell their classes
+            (:func:`lgrin.training.recommended`).
         dropout: Probability of dropping a channel in the head.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay.
@@ -137,8 +136,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         Args:
             X: Training sequences; see the class.
             y: Their classes ``[n]``.
-            groups: ``[n]``, the speaker, subject or recording of each: see ``input_norm``; with ``patience``, whole
-                groups are held out.
+            groups: ``[n]``, the speaker, subject or recording of each; with ``patience``, whole groups are held out.
 
         Returns:
             Itself.
@@ -158,7 +156,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         generators = range(torch.cuda.device_count())
         with torch.random.fork_rng(generators), _quiet(), TemporaryDirectory() as folder:
             torch.manual_seed(seed)
-            model = self._model(sequences, len(classes), self._input_norm(labels, members))
+            model = self._model(sequences, len(classes), self._input_norm(sequences, labels))
             resample = Resample(model.num_nodes)
             learn, held_out = self._parts(to_graphs(sequences, resample, labels, members), seed)
             batch_size = _batch_size(self.batch_size, len(learn))
@@ -295,16 +293,14 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """What to train on, and what to stop by."""
         return (data, []) if self.patience is None else _hold_out(data, seed)
 
-    def _input_norm(self, labels: np.ndarray, members: np.ndarray | None) -> bool | str:
-        """What is asked for, or recommended for these classes and groups."""
+    def _input_norm(self, sequences: list[np.ndarray], labels: np.ndarray) -> bool | str:
+        """What is asked for, or recommended for these sequences and classes."""
         wanted: Any = _plain("input_norm", self.input_norm)
         check_option("input_norm", wanted, ("auto", *INPUT_NORMS))
         if wanted != "auto":
             return bool(wanted) if wanted in (0, 1) else str(wanted)
-        groups = [None] * len(labels) if members is None else members
-        return recommended([Data(y=label, group=group) for label, group in zip(labels, groups, strict=True)])[
-            "input_norm"
-        ]
+        longest = Resample(max(sequence.shape[1] for sequence in sequences))
+        return recommended(to_graphs(sequences, longest, labels))["input_norm"]
 
     def _model(self, sequences: list[np.ndarray], num_classes: int, input_norm: bool | str) -> LGrIN:
         """Draws the weights of a network that is as long as the sequences, or as long as it may be."""

@@ -14,8 +14,8 @@ from lgrin.options import check_whole
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
+from lgrin.training.levels import levels_tell
 from lgrin.training.results import Evaluation, evaluate
-from lgrin.training.splits import groups_share_classes
 
 RECIPE: dict[str, Any] = {
     "lr": 0.003,
@@ -77,23 +77,25 @@ def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options
 def recommended(train: Sequence[Data]) -> dict[str, Any]:
     """Reads off training sequences which network is recommended for them.
 
-    Where groups (speakers, subjects) are known and do not tell the class, what is peculiar to a group is a nuisance:
-    every sequence is then seen standardised by itself, too (``input_norm="both"`` of :class:`lgrin.LGrIN`). Where
-    they are not known, the level of a sequence may be what tells its class, and stays as it is.
+    Where the levels of sequences tell their classes (:func:`lgrin.training.levels.levels_tell`), the network sees them
+    as they are; otherwise it sees every sequence standardised by itself, too (``input_norm="both"`` of
+    :class:`lgrin.LGrIN`).
 
     Args:
-        train: Training sequences with ``y [1]`` and perhaps ``group [1]``.
+        train: Training sequences with ``x``, ``y [1]`` and perhaps ``mask``.
 
     Returns:
         Arguments of :class:`lgrin.LGrIN`.
 
     Example:
         >>> import torch
-        >>> data = [Data(y=torch.tensor([i % 2]), group=torch.tensor([i // 2])) for i in range(6)]
-        >>> recommended(data), recommended([Data(y=torch.tensor([0]))])
-        ({'input_norm': 'both'}, {'input_norm': True})
+        >>> labels = [0, 1] * 10
+        >>> apart = [Data(x=torch.rand(5, 3) + y, y=torch.tensor([y])) for y in labels]
+        >>> alike = [Data(x=torch.rand(5, 3) * (1 + y), y=torch.tensor([y])) for y in labels]
+        >>> recommended(apart), recommended([Data(x=x.x - x.x.mean(0), y=x.y) for x in alike])
+        ({'input_norm': True}, {'input_norm': 'both'})
     """
-    return {"input_norm": "both" if groups_share_classes(train) else True}
+    return {"input_norm": True if levels_tell(train) else "both"}
 
 
 def train_and_test(

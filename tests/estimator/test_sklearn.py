@@ -151,12 +151,12 @@ def test_all_sequences_are_trained_on_unless_there_is_patience(splits):
     assert [len(part) for part in splits[0]] == [12, 0]
 
 
-@pytest.mark.parametrize(("groups", "expected"), [(None, True), ("aabbccddeeff", "both"), ("ababababa" + "bab", True)])
-def test_sequences_are_seen_by_themselves_too_where_groups_do_not_tell_the_class(groups, expected):
-    X, y = toy()
-    fitted = LGrINClassifier(**SMALL).fit(X, y, groups=None if groups is None else list(groups))
+@pytest.mark.parametrize(("channels", "expected"), [(1, True), (30, "both")])
+def test_sequences_are_seen_by_themselves_too_unless_levels_tell_the_class(channels, expected):
+    fitted = LGrINClassifier(**SMALL).fit(*toy(channels=channels))
     assert fitted.classifier_.model.config["input_norm"] == expected
-    assert LGrINClassifier(**SMALL, input_norm="both").fit(X, y).classifier_.model.config["input_norm"] == "both"
+    asked = LGrINClassifier(**SMALL, input_norm="both").fit(*toy(channels=1))
+    assert asked.classifier_.model.config["input_norm"] == "both"
 
 
 def test_groups_that_are_classes_leave_nothing_to_validate_on(splits):

@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -16,6 +17,9 @@ def test_starts_are_what_they_say():
     temporal = LearnableAdjacency(5, init="temporal")()
     distance = torch.tensor([[(i - j) ** 2 for j in range(5)] for i in range(5)])
     assert torch.allclose(temporal, torch.exp(-distance / 18.0))
+    lazy = LearnableAdjacency(101, init="lazy", normalize="row")()
+    assert float(lazy[50, 50]) == pytest.approx(0.5 + 0.5 * 0.3989423 / 3, rel=1e-5)
+    assert float(lazy[50, 53] / lazy[50, 51]) == pytest.approx(math.exp(-4 / 9), rel=1e-5)
     matrix = torch.randn(5, 5)
     assert torch.equal(LearnableAdjacency(5, init=matrix)(), matrix.relu())
 

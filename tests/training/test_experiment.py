@@ -5,30 +5,37 @@ from torch_geometric.data import Data
 from lgrin import LGrIN
 from lgrin.training import affordable_nodes, recommended, train_and_test
 from lgrin.training.experiment import RECIPE, enough_epochs
+from lgrin.training.levels import explained
 
 SIZES = {"RML": (136, 90, 6), "IEMOCAP": (35, 120, 4), "MPI": (72, 120, 11)}
 
 
-def told(labels, groups):
-    return [
-        Data(y=torch.tensor([y]), **({} if group is None else {"group": torch.tensor([group])}))
-        for y, group in zip(labels, groups, strict=True)
-    ]
+def told(levels, labels):
+    """Sequences at the levels that are given, which one frame that is absent does not move."""
+    sequences = []
+    for number, (level, y) in enumerate(zip(levels, labels, strict=True)):
+        x = level + torch.randn(6, 2, generator=torch.Generator().manual_seed(number)) / 10
+        x[0] = 1e3 * y
+        sequences.append(Data(x=x, y=torch.tensor([y]), mask=torch.arange(6) > 0))
+    return sequences
 
 
-@pytest.mark.parametrize(
-    ("labels", "groups", "expected"),
-    [
-        ([0, 1, 0, 1], [None] * 4, True),
-        ([0, 1, 0, 1], [0, 0, 1, 1], "both"),
-        ([0, 1, 0, 1], [0, 1, 0, 1], True),
-        ([0, 1, 1, 1], [0, 0, 1, 2], "both"),
-        ([0, 1, 0, 1], [0, 0, 1, None], True),
-        ([0, 1], [0, 1], True),
-    ],
-)
-def test_groups_that_do_not_tell_the_class_recommend_to_see_sequences_by_themselves(labels, groups, expected):
-    assert recommended(told(labels, groups)) == {"input_norm": expected}
+def test_sequences_are_seen_by_themselves_too_unless_levels_tell_the_class():
+    labels = [number % 3 for number in range(24)]
+    speakers = [float(number // 6) for number in range(24)]
+    assert recommended(told(speakers, labels)) == {"input_norm": "both"}
+    assert recommended(told([0.0] * 24, labels)) == {"input_norm": "both"}
+    assert recommended(told(labels, labels)) == {"input_norm": True}
+
+
+def test_omega_squared_is_the_share_of_variance_that_labels_explain():
+    generator = torch.Generator().manual_seed(0)
+    label = torch.arange(40_000) % 4
+    levels = torch.stack([label + torch.randn(40_000, generator=generator) * scale for scale in (1.0, 2.0)], dim=1)
+    assert explained(levels.double(), label) == pytest.approx((1.25 / 2.25 + 1.25 / 5.25) / 2, abs=0.01)
+    assert explained(torch.randn(40, 500, generator=generator).double(), label[:40]) < 0.05
+    assert explained(torch.ones(40, 2).double(), label[:40]) == 0
+    assert explained(torch.rand(4, 2).double(), torch.arange(4)) == 1
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
