@@ -3,8 +3,9 @@
     python -m benchmarks.ablation [--emodb DIR] [--seeds 1] [--rows TITLE ...]
 
 JapaneseVowels and BasicMotions: five folds of the training split; the test split is never read. EmoDB: five times two
-speakers are left out altogether, as if they were tested, two others are scored and six are trained on. No row stops
-early: each trains to its last epoch, so nothing is chosen but the row itself.
+speakers are left out altogether, as if they were tested, two others are scored and six are trained on; ``watch``
+(``--datasets watch``): likewise, four people of twenty. No row stops early: each trains to its last epoch, so nothing
+is chosen but the row itself.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.accuracy import fixed, line, outcome, without_edges
-from benchmarks.corpora import add_arguments, archive, emodb
+from benchmarks.corpora import add_arguments, archive, emodb, watch
 from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.training import Candidate, Fold, Training, cross_validate, write_results
@@ -24,30 +25,36 @@ from lgrin.training.experiment import enough_epochs
 from lgrin.training.statistics import interval_over_groups
 
 PAIRS = [("03", "08"), ("11", "09"), ("10", "13"), ("12", "14"), ("15", "16")]  # a man and a woman, nearly
-BOTH = {"input_norm": "both"}
+
+banded = functools.partial(LGrIN, adjacency={"init": "temporal", "normalize": "row"})
+both = functools.partial(banded, input_norm="both")
 
 
 def given(make, in_channels, num_nodes, num_classes):
     """Every sequence by itself, too, on a graph that nothing trains."""
-    return LGrIN(in_channels, num_nodes, num_classes, adjacency=fixed(make(num_nodes)), **BOTH)
+    return LGrIN(in_channels, num_nodes, num_classes, adjacency=fixed(make(num_nodes)), input_norm="both")
 
 
-both = functools.partial(LGrIN, **BOTH)
 ROWS = {
     "widths 128 and 64, sequences unchanged": (
-        functools.partial(LGrIN, branch_channels=(128, 64)),
+        functools.partial(banded, branch_channels=(128, 64)),
         {"augment": {}},
     ),
-    "widths 64 and 32, sequences unchanged": (LGrIN, {"augment": {}}),
-    "widths 64 and 32, windows and levels change: recommended without groups": (LGrIN, {}),
-    "each sequence by itself, too: recommended with groups": (both, {}),
+    "widths 64 and 32, sequences unchanged": (banded, {"augment": {}}),
+    "widths 64 and 32, windows and levels change": (banded, {}),
+    "that, each frame hears itself by a half: recommended where levels tell": (LGrIN, {}),
+    "that, each sequence by itself, too: recommended where they do not": (
+        functools.partial(LGrIN, input_norm="both"),
+        {},
+    ),
+    "each sequence by itself, too, from the band": (both, {}),
     "that, windows alone change": (both, {"augment": {"crop": 0.3}}),
     "that, levels alone change": (both, {"augment": {"shift": 0.3}}),
     "that, rate halved every 50 epochs": (both, {"halve_every": 50}),
     "that, weight decay 0.3": (both, {"weight_decay": 0.3}),
     "that, no structure loss": (both, {"loss": {"lambda_distance": 0.0, "lambda_frobenius": 0.0}}),
     "that, A from N(0, 1), not normalised (the paper's)": (
-        functools.partial(LGrIN, **BOTH, adjacency={"init": "normal"}),
+        functools.partial(both, adjacency={"init": "normal"}),
         {},
     ),
     "that, on the line": (functools.partial(given, line), {}),
@@ -59,7 +66,12 @@ ROWS = {
 def inside_training(name, options):
     """A corpus with folds inside its training data."""
     if name == "emodb":
-        return inside_speakers(emodb(options.emodb, options.cache))
+        corpus = emodb(options.emodb, options.cache)
+        speakers = [Path(one.name).stem[:2] for one in corpus.sequences]
+        return between(corpus, [[index for index, one in enumerate(speakers) if one in pair] for pair in PAIRS])
+    if name == "watch":
+        corpus = watch()
+        return between(corpus, [list(one.test) for one in corpus.folds])
     corpus = archive(name, options.root)
     train = corpus.folds[0].train
     labels = np.array([int(corpus.sequences[index].y) for index in train])
@@ -68,15 +80,13 @@ def inside_training(name, options):
     return corpus._replace(folds=made, sequences=[corpus.sequences[index] for index in train])
 
 
-def inside_speakers(corpus):
-    """Folds that leave two speakers out altogether and score two others."""
-    speakers = [Path(one.name).stem[:2] for one in corpus.sequences]
+def between(corpus, parts):
+    """Folds that leave the people of one part out altogether and score those of the next."""
     made = []
-    for number, unread in enumerate(PAIRS):
-        scored = PAIRS[(number + 1) % len(PAIRS)]
-        seen = [index for index, one in enumerate(speakers) if one not in (*unread, *scored)]
-        unseen = [index for index, one in enumerate(speakers) if one in scored]
-        made.append(Fold(" and ".join(scored), seen, [], unseen))
+    for number, unread in enumerate(parts):
+        scored = parts[(number + 1) % len(parts)]
+        seen = sorted(set(range(len(corpus.sequences))) - {*unread, *scored})
+        made.append(Fold(f"part {number}", seen, [], scored))
     return corpus._replace(folds=made)
 
 

@@ -89,9 +89,7 @@ def whole_folds(protocol: str, sequences: list[Data]) -> list[Fold]:
 
 def add_arguments(parser: ArgumentParser, titles: Sequence[str], seeds: int) -> None:
     """Adds what says which corpora to open, which rows to run on them, and where."""
-    parser.add_argument(
-        "--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="sets of the archive (accuracy: watch, too)"
-    )
+    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="sets of the archive, or watch")
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
     parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
     parser.add_argument("--seeds", type=int, default=seeds, metavar="N")
