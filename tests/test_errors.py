@@ -184,7 +184,7 @@ def test_a_line_model_refuses_an_edge_list_before_anything_changes():
 def test_kinds_of_arguments_are_named():
     with pytest.raises(TypeError, match="branch_channels is 4; it is one width a branch"):
         LGrIN(3, 5, 2, branch_channels=4)
-    with pytest.raises(TypeError, match="init is a list; it may be normal, uniform, temporal or a tensor"):
+    with pytest.raises(TypeError, match="init is a list; it may be normal, uniform, temporal, lazy or a tensor"):
         LearnableAdjacency(2, init=[[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(TypeError, match="adj is a RaggedGraph; it may be a tensor"):
         structure_loss(MODEL.adjacency.graph(torch.arange(4)))
