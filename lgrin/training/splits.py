@@ -100,7 +100,7 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
 def groups_share_classes(sequences: Sequence[Data]) -> bool:
     """Says whether sequences are those of groups (speakers, subjects) of which some show several classes.
 
-    Then who it is does not tell the class, and what is peculiar to a group hinders more than it helps.
+    Then who it is does not tell the class, and scaling by group does not, either.
 
     Args:
         sequences: Sequences with ``y [1]`` and perhaps ``group [1]``.
