@@ -61,7 +61,7 @@ def watch() -> Corpus:
     content = np.load(path, allow_pickle=True).item()
     classes = tuple(content["y_labels"])
     frames = [torch.from_numpy(np.asarray(one, np.float32)) for one in content["X"]]
-    resample = Resample(affordable_nodes(max(map(len, frames)), frames[0].size(1), len(classes), input_norm="both"))
+    resample = Resample(affordable_nodes(max(map(len, frames)), frames[0].size(1), len(classes)))
     labels, people = (torch.as_tensor(np.asarray(content[name], int)) for name in ("y", "subject"))
     data = [
         resample(Data(x=x, y=y, group=group))
