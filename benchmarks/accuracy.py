@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from benchmarks.corpora import add_arguments, archive, emodb, watch
+from benchmarks.corpora import add_arguments, opened
 from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.baselines import BLSTM, CNN, GCN
@@ -255,10 +255,10 @@ def main():
     options = parser.parse_args()
     if options.transductive and not options.emodb:
         parser.error("--transductive needs speakers: give --emodb DIR")
-    for name in () if options.transductive else options.datasets:
-        tables(watch() if name == "watch" else archive(name, options.root), options)
-    if options.emodb:
-        tables(emodb(options.emodb, options.cache), options)
+    if options.transductive:
+        options.datasets = ()
+    for corpus in opened(options):
+        tables(corpus, options)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The data that accuracy is measured on: EmoDB, and sets of the UEA archive."""
 
 import importlib.util
-from argparse import ArgumentParser
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,11 +87,20 @@ def whole_folds(protocol: str, sequences: list[Data]) -> list[Fold]:
     return [Fold(one.name, [*one.train, *one.validation], [], one.test) for one in folds(protocol, sequences)]
 
 
+def opened(options: Namespace) -> Iterator[Corpus]:
+    """Opens one corpus after the other that was asked for."""
+    for name in options.datasets:
+        yield watch() if name == "watch" else archive(name, options.root)
+    if options.emodb:
+        yield emodb(options.emodb, options.cache)
+
+
 def add_arguments(parser: ArgumentParser, titles: Sequence[str], seeds: int) -> None:
     """Adds what says which corpora to open, which rows to run on them, and where."""
     parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="sets of the archive, or watch")
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
-    parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
+    if titles:
+        parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
     parser.add_argument("--seeds", type=int, default=seeds, metavar="N")
     parser.add_argument("--workers", type=int, metavar="N", help="runs of networks at a time (default: one a core)")
     parser.add_argument("--root", default="data", metavar="DIR")

@@ -1,0 +1,82 @@
+"""What the default makes of sequences that have lost frames, anywhere or in a block, masked or interpolated.
+
+    python -m benchmarks.missing [--datasets JapaneseVowels] [--emodb DIR] [--seeds 3]
+
+Whole sequences are trained on by the recommended recipe; frames are lost at test time alone, the same whatever fills
+them. ``examples/reproduce.py missing`` has the paper's recipe beside an LSTM, and training with losses.
+"""
+
+import argparse
+import functools
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.accuracy import DEFAULT, builder, outcome
+from benchmarks.corpora import add_arguments, opened
+from benchmarks.table import print_table
+from lgrin.training import Candidate, Training, cross_validate, write_results
+from lgrin.training.experiment import enough_epochs
+
+FRACTIONS = (0.2, 0.4, 0.6)
+PATTERNS = ("scattered", "in a block")
+FILLS = ("masks", "interpolation")
+
+
+def lose(pattern, fill, fraction, data):
+    """A numbered sequence without a part of its frames, one of which is left at the least."""
+    there = np.arange(len(data.x)) if data.get("mask") is None else data.mask.nonzero()[:, 0].numpy()
+    count, generator = min(round(fraction * len(there)), len(there) - 1), np.random.default_rng(data.number)
+    start = int(generator.integers(len(there) - count + 1))
+    lost = generator.permutation(there)[:count] if pattern == "scattered" else there[start : start + count]
+    left = np.setdiff1d(there, lost)
+    if fill == "masks":
+        data.mask = torch.zeros(len(data.x), dtype=torch.bool)
+        data.mask[left] = True
+    else:
+        lines = [np.interp(there, left, channel) for channel in data.x[left].T.numpy()]
+        data.x[there] = torch.from_numpy(np.stack(lines, axis=-1)).to(data.x.dtype)
+    return data
+
+
+def rows(corpus, options):
+    """Accuracy by what is lost, a row for each pattern and fill."""
+    for number, data in enumerate(corpus.sequences):
+        data.number = number
+    variants = {
+        f"{pattern}, {fill}, {fraction:.0%}": functools.partial(lose, pattern, fill, fraction)
+        for pattern, fill, fraction in itertools.product(PATTERNS, FILLS, FRACTIONS)
+    }
+    train = [corpus.sequences[index] for index in corpus.folds[0].train]
+    runs = cross_validate(
+        Candidate(DEFAULT, builder(DEFAULT, train)),
+        corpus.sequences,
+        corpus.folds,
+        Training(train[0].num_nodes, corpus.classes, epochs=enough_epochs(len(train)), refit=True),
+        Path(options.out) / "missing" / corpus.name,
+        seeds=range(options.seeds),
+        variants=variants,
+        workers=options.workers,
+    )
+    accuracy = {
+        name: float(np.mean([one["accuracy"] for one in outcome(runs, len(corpus.classes), name)[0]]))
+        for name in (None, *variants)
+    }
+    for pattern, fill in itertools.product(PATTERNS, FILLS):
+        found = {f"{fraction:.0%}": accuracy[f"{pattern}, {fill}, {fraction:.0%}"] for fraction in FRACTIONS}
+        yield {"data": corpus.name, "lost": pattern, "filled by": fill, "0%": accuracy[None], **found}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.missing", description=__doc__.split("\n\n")[0])
+    add_arguments(parser, (), seeds=3)
+    options = parser.parse_args()
+    found = [row for corpus in opened(options) for row in rows(corpus, options)]
+    write_results(Path(options.out) / "missing.json", rows=found, options=vars(options))
+    print_table("frames lost at test time", found)
+
+
+if __name__ == "__main__":
+    main()
