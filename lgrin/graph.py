@@ -121,6 +121,7 @@ class DenseGraph(NamedTuple):
     Attributes:
         adj: Weights ``[M, M]`` or ``[B, M, M]``, ``adj[target, source]``.
         mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
+        scale: What the sum of each node is multiplied by, shaped like the mask; ``None`` means 1.
 
     Example:
         >>> graph = DenseGraph(torch.tensor([[0.0, 2.0], [0.0, 0.0]]))
@@ -130,6 +131,7 @@ class DenseGraph(NamedTuple):
 
     adj: Tensor
     mask: Tensor | None = None
+    scale: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -140,8 +142,10 @@ class DenseGraph(NamedTuple):
         """Computes A @ x for ``[M, F]`` or ``[B, M, F]``."""
         x = hide(x, self.mask)
         if x.dim() > self.adj.dim():  # a product of many small matrices, where matmul would transpose x twice
-            return hide(torch.bmm(self.adj.expand(x.size(0), -1, -1), x), self.mask)
-        return hide(torch.matmul(self.adj, x), self.mask)
+            total = torch.bmm(self.adj.expand(x.size(0), -1, -1), x)
+        else:
+            total = torch.matmul(self.adj, x)
+        return hide(_scaled(total, self.scale), self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
@@ -159,6 +163,7 @@ class BandedGraph(NamedTuple):
     Attributes:
         band: Weights ``[M, 2w + 1]``; ``band[i, k]`` is ``A[i, i + k - w]``, and 0 where that is outside A.
         mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
+        scale: What the sum of each node is multiplied by, shaped like the mask; ``None`` means 1.
 
     Example:
         >>> graph = BandedGraph(torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 0.0]]))
@@ -168,6 +173,7 @@ class BandedGraph(NamedTuple):
 
     band: Tensor
     mask: Tensor | None = None
+    scale: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -192,7 +198,7 @@ class BandedGraph(NamedTuple):
         else:  # all sequences side by side, for one product with each block
             side_by_side = nodes.permute(1, 2, 0, 3).flatten(2)
             total = torch.bmm(weights, side_by_side).flatten(0, 1).unflatten(1, (x.size(0), x.size(2))).transpose(0, 1)
-        return hide(total[..., :num_nodes, :], self.mask)
+        return hide(_scaled(total[..., :num_nodes, :], self.scale), self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
@@ -203,6 +209,42 @@ class BandedGraph(NamedTuple):
     def line_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
         return line_max(x, self.mask)
+
+
+def averaging(graph: "DenseGraph | BandedGraph", num_nodes: int) -> "DenseGraph | BandedGraph":
+    r"""Lets the weights of the present neighbours of each node add up to 1, as those of all neighbours do.
+
+    .. math:: \frac{\sum_j A_{ij} m_j x_j}{\sum_j A_{ij} m_j}
+
+    Sequences of which every node is present stay as they are, to the last digit.
+
+    Args:
+        graph: A graph whose rows add up to 1, or the part of it among the first nodes.
+        num_nodes: Nodes of a whole sequence, M.
+
+    Returns:
+        The graph with such a scale; the same if it has no mask.
+
+    Example:
+        >>> graph = DenseGraph(torch.full((2, 2), 0.5), torch.tensor([True, False]))
+        >>> graph.aggregate(torch.ones(2, 1)).flatten().tolist()
+        [0.5, 0.0]
+        >>> averaging(graph, num_nodes=2).aggregate(torch.ones(2, 1)).flatten().tolist()
+        [1.0, 0.0]
+    """
+    mask = graph.mask
+    if mask is None:
+        return graph
+    whole = mask.sum(-1, keepdim=True) == num_nodes
+    if is_readable(mask) and bool(whole.all()):
+        return graph
+    weights = graph.adj if isinstance(graph, DenseGraph) else graph.band
+    kept = graph._replace(mask=None, scale=None).aggregate(mask.to(weights.dtype).unsqueeze(-1)).squeeze(-1)
+    return graph._replace(scale=kept.masked_fill(whole | (kept <= 0), 1).reciprocal())
+
+
+def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
+    return x if scale is None else x * scale.unsqueeze(-1).to(x.dtype)
 
 
 def _pad_rows(x: Tensor, before: int, length: int) -> Tensor:

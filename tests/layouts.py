@@ -49,7 +49,7 @@ class Sequences:
             frame = torch.where(mask, frame, junk if "ragged" in kind else frame)  # an absent node's frame is nothing
         place = {"frame": frame, "batch": batch, "mask": mask, "batch_size": size}
         if "edges" in kind:
-            return x, (*adjacency.edges(frame, batch), mask), place
+            return x, (*adjacency.edges(frame, batch, mask=mask), mask), place
         return x, (adjacency.graph(**place),), place
 
     def present(self, kind, nodes):

@@ -13,6 +13,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 INPUT_NORMS = st.sampled_from([True, "both"])
 MODES = st.sampled_from([True, False])
 NORMS = st.sampled_from(["batch_norm", "layer_norm", None])
+ADJACENCIES = st.sampled_from([{}, {"normalize": "row"}, {"normalize": "present"}])
 
 
 def node_layers(norm):
@@ -61,7 +62,7 @@ def run_layer(layer, data, kind, training, probe, **options):
 
 
 @settings(deadline=None, max_examples=60)
-@given(data=sequences(), training=MODES, norm=NORMS, options=st.sampled_from([{}, {"normalize": "row"}]))
+@given(data=sequences(), training=MODES, norm=NORMS, options=ADJACENCIES)
 def test_node_layers_agree_in_every_layout(data, training, norm, options):
     data.x.requires_grad_()
     probe = torch.randn(28, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -100,8 +101,14 @@ def test_readouts_agree_in_every_layout(data):
 
 
 @settings(deadline=None, max_examples=40)
-@given(data=sequences(), training=MODES, norm=INPUT_NORMS, dtype=st.sampled_from([torch.float64, torch.float32]))
-def test_the_model_agrees_in_every_layout(data, training, norm, dtype):
+@given(
+    data=sequences(),
+    training=MODES,
+    norm=INPUT_NORMS,
+    rows=ADJACENCIES,
+    dtype=st.sampled_from([torch.float64, torch.float32]),
+)
+def test_the_model_agrees_in_every_layout(data, training, norm, rows, dtype):
     data.x, data.weight = data.x.to(dtype), data.weight.to(dtype)
     if dtype == torch.float32 and training and int(data.mask.sum()) < 8:
         return  # the variance of a handful of frames amplifies rounding without bound
@@ -109,7 +116,7 @@ def test_the_model_agrees_in_every_layout(data, training, norm, dtype):
     for kind in KINDS:
         torch.manual_seed(0)
         options = {"branch_channels": (4, 2), "dropout": 0.0, "input_norm": norm}
-        model = LGrIN(3, data.num_nodes, 2, adjacency=data.adjacency(kind), **options).to(dtype).train(training)
+        model = LGrIN(3, data.num_nodes, 2, adjacency=data.adjacency(kind, **rows), **options).to(dtype).train(training)
         x, graph, place = data.inputs(kind, model.adjacency)
         if "edges" in kind:
             graph = graph[:2]

@@ -64,12 +64,14 @@ def _fold_norm(lin: Any, norm: Any) -> None:
 
 
 def _frozen(adjacency: LearnableAdjacency) -> Any:
-    """The same graph without normalisation; a symmetric one loses its symmetry by it and is stored whole."""
+    """The same graph, normalised; a symmetric one loses its symmetry by it and is stored whole."""
     if adjacency.normalize is None:
         return adjacency
+    normalize = adjacency.normalize if adjacency.normalize == "present" else None  # what depends on the sequence
     if adjacency.bandwidth is None:
-        return LearnableAdjacency.from_dense(adjacency()).requires_grad_(False)
-    frozen = LearnableAdjacency(adjacency.num_nodes, bandwidth=adjacency.bandwidth).to(adjacency.weight)
+        return LearnableAdjacency.from_dense(adjacency(), normalize=normalize).requires_grad_(False)
+    frozen = LearnableAdjacency(adjacency.num_nodes, bandwidth=adjacency.bandwidth, normalize=normalize)
+    frozen = frozen.to(adjacency.weight)
     band: Any = adjacency.graph()
     frozen.weight.copy_(band.band)
     return frozen.requires_grad_(False)

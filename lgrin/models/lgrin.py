@@ -34,7 +34,7 @@ RELEASED: dict[str, Any] = {
     "head_channels": 512,
 }
 INPUT_NORMS = (False, True, "both")
-RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "lazy", "normalize": "row"}
+RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "lazy", "normalize": "present"}
 
 
 class LGrIN(Module):
@@ -53,7 +53,7 @@ class LGrIN(Module):
         norm: Norm of the G* convolutions.
         neighborhood: Neighbours of the maximum, see :class:`lgrin.nn.GraphInception`.
         adjacency: A :class:`lgrin.nn.LearnableAdjacency` or its keywords, shared by all inception layers; ``None``
-            means ``{"init": "lazy", "normalize": "row"}``.
+            means ``{"init": "lazy", "normalize": "present"}``.
         readout: A :class:`lgrin.nn.GraphReadout` or its keywords; ``None`` means Eq. (6) with p started at 1/M.
         head_channels: ``None`` makes the head dropout and Linear; h makes it Linear, dropout, PReLU(h), Linear.
         dropout: Probability of dropping a channel in the head.

@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from lgrin.arguments import check_index
-from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, count_sequences, frames_in_order
+from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, averaging, count_sequences, frames_in_order
 from lgrin.options import check_option, check_whole
 
 INITS = ("normal", "uniform", "temporal", "lazy")
 NONNEGATIVITIES = ("relu",)
-NORMALIZATIONS = (None, "row")
+NORMALIZATIONS = (None, "row", "present")
 LARGEST_MATRIX = 8192
 TEMPORAL_WIDTH = 3.0
 
@@ -31,7 +31,9 @@ class LearnableAdjacency(Module):
             :math:`\exp(-(i - j)^2 / 18)`, ``"lazy"`` a half for itself and a half for the frames around it,
             :math:`\frac12 \delta_{ij} + \frac{1}{6 \sqrt{2 \pi}} \exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor.
         nonnegativity: ``"relu"``.
-        normalize: ``None`` (the paper) or ``"row"``: each row of A is divided by its sum; empty rows stay empty.
+        normalize: ``None`` (the paper), ``"row"``: each row of A is divided by its sum; empty rows stay empty, or
+            ``"present"``: likewise, and in a sequence that lacks frames by the sum of its entries for the others, so
+            that a frame hears an average of whoever is there.
         symmetric: Whether the two directions of an edge share one parameter. Rows are normalised after that.
         bandwidth: Store the entries with :math:`|i - j| \le w` only, M(2w + 1) parameters; ``None`` stores all.
 
@@ -169,11 +171,12 @@ class LearnableAdjacency(Module):
             >>> graph.aggregate(torch.rand(3, 2)).shape
             torch.Size([3, 2])
         """
-        graph = DenseGraph(self(), mask) if self.bandwidth is None else BandedGraph(self._band(), mask)
+        graph = self._padded(mask)
         if frame is None and batch is None:
-            return graph
+            return self._averaging(graph)
         frame, batch, batch_size = self._place(frame, batch, batch_size, mask)
-        return RaggedGraph.place(graph, frame, batch, batch_size, mask)
+        placed = RaggedGraph.place(graph, frame, batch, batch_size, mask)
+        return placed._replace(padded=self._averaging(placed.padded))
 
     def edges(
         self,
@@ -224,7 +227,15 @@ class LearnableAdjacency(Module):
         node[batch[present], frame[present]] = index[present]
         edge_index = torch.stack([node[:, source], node[:, target]])
         exists = (edge_index >= 0).all(0)
-        return edge_index[:, exists], weight.expand(batch_size, -1)[exists]
+        weight = weight.expand(batch_size, -1)
+        scale = self._averaging(self._padded(node >= 0)).scale
+        return edge_index[:, exists], (weight if scale is None else weight * scale[:, target])[exists]
+
+    def _padded(self, mask: Tensor | None) -> DenseGraph | BandedGraph:
+        return DenseGraph(self(), mask) if self.bandwidth is None else BandedGraph(self._band(), mask)
+
+    def _averaging(self, graph: DenseGraph | BandedGraph) -> DenseGraph | BandedGraph:
+        return averaging(graph, self.num_nodes) if self.normalize == "present" else graph
 
     def _place(
         self, frame: Tensor | None, batch: Tensor | None, batch_size: int | None, mask: Tensor | None

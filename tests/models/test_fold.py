@@ -13,7 +13,7 @@ from lgrin.nn import GStarConv, LearnableAdjacency, MaskedBatchNorm
 @given(
     data=sequences(),
     kind=st.sampled_from(KINDS),
-    normalize=st.sampled_from([None, "row"]),
+    normalize=st.sampled_from([None, "row", "present"]),
     symmetric=st.booleans(),
     input_norm=st.sampled_from([True, "both"]),
 )

@@ -39,6 +39,37 @@ def test_rows_sum_to_one_and_empty_rows_stay_empty(bandwidth, symmetric):
     assert bool((matrix >= 0).all())
 
 
+@pytest.mark.parametrize("bandwidth", [None, 3])
+def test_rows_average_whoever_is_present_as_if_nobody_else_had_ever_been_there(bandwidth):
+    torch.manual_seed(0)
+    adjacency = LearnableAdjacency(9, init="uniform", bandwidth=bandwidth, normalize="present").double()
+    left = torch.tensor([0, 1, 4, 8])
+    mask = torch.zeros(9, dtype=torch.bool).index_fill(0, left, True)
+    x = torch.randn(9, 2).double()
+    weights = torch.relu(LearnableAdjacency.from_dense(adjacency().detach()).weight)[left][:, left]
+    expected = weights / weights.sum(1, keepdim=True) @ x[left]
+    assert torch.allclose(adjacency.graph(mask=mask).aggregate(x)[left], expected)
+    assert not torch.allclose(LearnableAdjacency.from_dense(adjacency()).graph(mask=mask).aggregate(x)[left], expected)
+
+
+def test_sequences_that_lack_nothing_are_averaged_to_the_last_digit_as_ever():
+    torch.manual_seed(0)
+    row, present = (LearnableAdjacency(50, init="uniform", normalize=name) for name in ("row", "present"))
+    present.load_state_dict(row.state_dict())
+    x, mask = torch.randn(3, 50, 4), torch.ones(3, 50, dtype=torch.bool)
+    mask[1, 20:] = False
+    whole = row.graph(mask=mask).aggregate(x)
+    found = present.graph(mask=mask).aggregate(x)
+    assert torch.equal(found[[0, 2]], whole[[0, 2]])
+    assert not torch.allclose(found[1], whole[1])
+
+
+def test_nobody_is_averaged_where_no_neighbour_is_present():
+    adjacency = LearnableAdjacency(2, init=torch.tensor([[0.0, 1.0], [1.0, 1.0]]), normalize="present")
+    mask = torch.tensor([True, False])
+    assert adjacency.graph(mask=mask).aggregate(torch.ones(2, 1)).tolist() == [[0.0], [0.0]]
+
+
 def test_a_symmetric_adjacency_stores_each_pair_once():
     torch.manual_seed(0)
     adjacency = LearnableAdjacency(6, symmetric=True)

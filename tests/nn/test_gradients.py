@@ -60,7 +60,7 @@ def test_gradients_of_readouts(flat, make):
     assert torch.autograd.gradcheck(lambda x, *_: readout(x, **place), (x, *readout.parameters()))
 
 
-@pytest.mark.parametrize("options", [{}, {"normalize": "row"}, {"symmetric": True}])
+@pytest.mark.parametrize("options", [{}, {"normalize": "row"}, {"normalize": "present"}, {"symmetric": True}])
 @pytest.mark.parametrize("bandwidth", [None, 2])
 def test_gradients_of_the_adjacency_and_its_loss(options, bandwidth):
     torch.manual_seed(0)
