@@ -33,7 +33,7 @@ def all_equal(num_nodes):
 
 
 GRAPHS = {
-    "learned from a band (the default)": lambda num_nodes: BAND,
+    "learned from a band": lambda num_nodes: BAND,
     "learned from N(0, 1) (the paper's)": lambda num_nodes: {"init": "normal"},
     "learned from U[0, 1) (the released code's)": lambda num_nodes: {"init": "uniform"},
     "learned from N(0, 1), rows normalised": lambda num_nodes: {"init": "normal", "normalize": "row"},
