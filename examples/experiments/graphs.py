@@ -51,7 +51,7 @@ def build(graph, num_features, num_nodes, num_classes):
 
 
 def graphs(plan):
-    """One row a graph and order of the frames, tested against the default on the same frames."""
+    """One row a graph and order of the frames, tested against the first on the same frames."""
     setting = plan.setting()
     order = torch.randperm(setting.training.num_nodes, generator=torch.Generator().manual_seed(0))
     shuffled = [take_frames(data.clone(), order) for data in setting.sequences]
