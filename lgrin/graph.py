@@ -219,7 +219,7 @@ def averaging(graph: "DenseGraph | BandedGraph", num_nodes: int) -> "DenseGraph 
     Sequences of which every node is present stay as they are, to the last digit.
 
     Args:
-        graph: A graph whose rows add up to 1, or the part of it among the first nodes.
+        graph: One graph for all sequences whose rows add up to 1, or the part of it among the first nodes.
         num_nodes: Nodes of a whole sequence, M.
 
     Returns:
@@ -239,7 +239,8 @@ def averaging(graph: "DenseGraph | BandedGraph", num_nodes: int) -> "DenseGraph 
     if is_readable(mask) and bool(whole.all()):
         return graph
     weights = graph.adj if isinstance(graph, DenseGraph) else graph.band
-    kept = graph._replace(mask=None, scale=None).aggregate(mask.to(weights.dtype).unsqueeze(-1)).squeeze(-1)
+    present = mask.reshape(-1, mask.size(-1)).to(weights.dtype).T  # a sequence a column
+    kept = graph._replace(mask=None, scale=None).aggregate(present).T.view(mask.shape)
     return graph._replace(scale=kept.masked_fill(whole | (kept <= 0), 1).reciprocal())
 
 
