@@ -216,7 +216,8 @@ def averaging(graph: "DenseGraph | BandedGraph", num_nodes: int) -> "DenseGraph 
 
     .. math:: \frac{\sum_j A_{ij} m_j x_j}{\sum_j A_{ij} m_j}
 
-    Sequences of which every node is present stay as they are, to the last digit.
+    Sequences of which every node is present stay as they are, to the last digit, and so does a node whose present
+    neighbours have less weight than rounding.
 
     Args:
         graph: One graph for all sequences whose rows add up to 1, or the part of it among the first nodes.
@@ -241,7 +242,8 @@ def averaging(graph: "DenseGraph | BandedGraph", num_nodes: int) -> "DenseGraph 
     weights = graph.adj if isinstance(graph, DenseGraph) else graph.band
     present = mask.reshape(-1, mask.size(-1)).to(weights.dtype).T  # a sequence a column
     kept = graph._replace(mask=None, scale=None).aggregate(present).T.view(mask.shape)
-    return graph._replace(scale=kept.masked_fill(whole | (kept <= 0), 1).reciprocal())
+    nobody = ~mask | (kept <= torch.finfo(kept.dtype).eps)  # nodes that hear next to nothing would be mere rounding
+    return graph._replace(scale=kept.masked_fill(whole | nobody, 1).reciprocal())
 
 
 def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:

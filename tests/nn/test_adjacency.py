@@ -64,6 +64,15 @@ def test_sequences_that_lack_nothing_are_averaged_to_the_last_digit_as_ever():
     assert not torch.allclose(found[1], whole[1])
 
 
+def test_frames_far_from_all_that_are_present_spoil_no_gradient():
+    adjacency = LearnableAdjacency(120, init="lazy", normalize="present")
+    x = torch.randn(120, 2, requires_grad=True)
+    adjacency.graph(mask=torch.arange(120) < 2).aggregate(x).square().sum().backward()
+    assert bool(adjacency.weight.grad.isfinite().all())
+    assert bool(x.grad.isfinite().all())
+    assert float(adjacency.weight.grad.abs().sum()) > 0
+
+
 def test_nobody_is_averaged_where_no_neighbour_is_present():
     adjacency = LearnableAdjacency(2, init=torch.tensor([[0.0, 1.0], [1.0, 1.0]]), normalize="present")
     mask = torch.tensor([True, False])
