@@ -10,7 +10,6 @@ from torch.nn import Module
 from torch_geometric.data import Data
 
 from lgrin.models import LGrIN
-from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.options import check_whole
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
@@ -80,8 +79,7 @@ def recommended(train: Sequence[Data]) -> dict[str, Any]:
 
     Where the levels of sequences tell their classes (:func:`lgrin.training.levels.levels_tell`), the network sees them
     as they are; otherwise it sees every sequence standardised by itself, too (``input_norm="both"`` of
-    :class:`lgrin.LGrIN`). Where training sequences lack frames, what they lack may tell their classes, as silence at
-    the end of speech does, and A sums over those that are there (``normalize="row"``) instead of averaging them.
+    :class:`lgrin.LGrIN`).
 
     Args:
         train: Training sequences with ``x``, ``y [1]`` and perhaps ``mask``.
@@ -97,10 +95,7 @@ def recommended(train: Sequence[Data]) -> dict[str, Any]:
         >>> recommended(apart), recommended([Data(x=x.x - x.x.mean(0), y=x.y) for x in alike])
         ({'input_norm': True}, {'input_norm': 'both'})
     """
-    chosen: dict[str, Any] = {"input_norm": True if levels_tell(train) else "both"}
-    if not all(data.get("mask") is None or bool(data.mask.all()) for data in train):
-        chosen["adjacency"] = {**RECOMMENDED_ADJACENCY, "normalize": "row"}
-    return chosen
+    return {"input_norm": True if levels_tell(train) else "both"}
 
 
 def train_and_test(
