@@ -26,6 +26,7 @@ from lgrin.training.statistics import interval_over_groups
 
 PAIRS = [("03", "08"), ("11", "09"), ("10", "13"), ("12", "14"), ("15", "16")]  # a man and a woman, nearly
 
+lazy = functools.partial(LGrIN, adjacency={"init": "lazy", "normalize": "row"})
 banded = functools.partial(LGrIN, adjacency={"init": "temporal", "normalize": "row"})
 both = functools.partial(banded, input_norm="both")
 
@@ -42,11 +43,12 @@ ROWS = {
     ),
     "widths 64 and 32, sequences unchanged": (banded, {"augment": {}}),
     "widths 64 and 32, windows and levels change": (banded, {}),
-    "that, each frame hears itself by a half: recommended where levels tell": (LGrIN, {}),
+    "that, each frame hears itself by a half: recommended where levels tell": (lazy, {}),
     "that, each sequence by itself, too: recommended where they do not": (
-        functools.partial(LGrIN, input_norm="both"),
+        functools.partial(lazy, input_norm="both"),
         {},
     ),
+    "that, averages over the frames that are there": (functools.partial(LGrIN, input_norm="both"), {}),
     "each sequence by itself, too, from the band": (both, {}),
     "that, windows alone change": (both, {"augment": {"crop": 0.3}}),
     "that, levels alone change": (both, {"augment": {"shift": 0.3}}),

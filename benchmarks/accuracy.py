@@ -56,15 +56,15 @@ def fixed(matrix):
 
 
 def start(num_nodes):
-    """What the default starts from, which nothing trains either."""
-    return LearnableAdjacency(num_nodes, **RECOMMENDED_ADJACENCY).requires_grad_(False)
+    """What the default starts from."""
+    return LearnableAdjacency(num_nodes, **RECOMMENDED_ADJACENCY)().detach()
 
 
 GRAPHS = {
     "on the graph it starts from": start,
-    "on the line": lambda num_nodes: fixed(line(num_nodes)),
-    "on the identity": lambda num_nodes: fixed(torch.eye(num_nodes)),
-    "without edges": lambda num_nodes: fixed(without_edges(num_nodes)),
+    "on the line": line,
+    "on the identity": torch.eye,
+    "without edges": without_edges,
 }
 DEFAULT = "L-GrIN, the default"
 NETWORKS = (DEFAULT, *(f"L-GrIN {graph}" for graph in GRAPHS), "GCN", "CNN", "BLSTM")
@@ -80,7 +80,7 @@ def builder(title, train):
     if title == DEFAULT:
         return functools.partial(LGrIN, **chosen)
     make = GRAPHS[title.removeprefix("L-GrIN ")]
-    return lambda *size: LGrIN(*size, adjacency=make(size[1]), **chosen)
+    return lambda *size: LGrIN(*size, **{**chosen, "adjacency": fixed(make(size[1]))})
 
 
 def enrol(sequences, count, data):

@@ -156,7 +156,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         generators = range(torch.cuda.device_count())
         with torch.random.fork_rng(generators), _quiet(), TemporaryDirectory() as folder:
             torch.manual_seed(seed)
-            model = self._model(sequences, len(classes), self._input_norm(sequences, labels))
+            model = self._model(sequences, labels, len(classes))
             resample = Resample(model.num_nodes)
             learn, held_out = self._parts(to_graphs(sequences, resample, labels, members), seed)
             batch_size = _batch_size(self.batch_size, len(learn))
@@ -293,21 +293,15 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """What to train on, and what to stop by."""
         return (data, []) if self.patience is None else _hold_out(data, seed)
 
-    def _input_norm(self, sequences: list[np.ndarray], labels: np.ndarray) -> bool | str:
-        """What is asked for, or recommended for these sequences and classes."""
+    def _model(self, sequences: list[np.ndarray], labels: np.ndarray, num_classes: int) -> LGrIN:
+        """Draws the weights of a network that is as long as the sequences, or as long as it may be."""
+        in_channels, longest = len(sequences[0]), max(sequence.shape[1] for sequence in sequences)
         wanted: Any = _plain("input_norm", self.input_norm)
         check_option("input_norm", wanted, ("auto", *INPUT_NORMS))
+        options = recommended(to_graphs(sequences, Resample(longest), labels))
         if wanted != "auto":
-            return bool(wanted) if wanted in (0, 1) else str(wanted)
-        longest = Resample(max(sequence.shape[1] for sequence in sequences))
-        return recommended(to_graphs(sequences, longest, labels))["input_norm"]
-
-    def _model(self, sequences: list[np.ndarray], num_classes: int, input_norm: bool | str) -> LGrIN:
-        """Draws the weights of a network that is as long as the sequences, or as long as it may be."""
-        in_channels = len(sequences[0])
-        options: dict[str, Any] = {name: _plain(name, getattr(self, name)) for name in ("branch_channels", "dropout")}
-        options["input_norm"] = input_norm
-        longest = max(sequence.shape[1] for sequence in sequences)
+            options["input_norm"] = bool(wanted) if wanted in (0, 1) else str(wanted)
+        options |= {name: _plain(name, getattr(self, name)) for name in ("branch_channels", "dropout")}
         num_nodes = self.num_nodes
         if num_nodes is None:
             num_nodes = affordable_nodes(longest, in_channels, num_classes, **options)

@@ -10,6 +10,7 @@ from torch.nn import Module
 from torch_geometric.data import Data
 
 from lgrin.models import LGrIN
+from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.options import check_whole
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
@@ -79,7 +80,8 @@ def recommended(train: Sequence[Data]) -> dict[str, Any]:
 
     Where the levels of sequences tell their classes (:func:`lgrin.training.levels.levels_tell`), the network sees them
     as they are; otherwise it sees every sequence standardised by itself, too (``input_norm="both"`` of
-    :class:`lgrin.LGrIN`).
+    :class:`lgrin.LGrIN`). Where training sequences lack frames, the network learns what their absence says, and A sums
+    over the frames that are there (``normalize="row"``) instead of averaging them.
 
     Args:
         train: Training sequences with ``x``, ``y [1]`` and perhaps ``mask``.
@@ -95,7 +97,10 @@ def recommended(train: Sequence[Data]) -> dict[str, Any]:
         >>> recommended(apart), recommended([Data(x=x.x - x.x.mean(0), y=x.y) for x in alike])
         ({'input_norm': True}, {'input_norm': 'both'})
     """
-    return {"input_norm": True if levels_tell(train) else "both"}
+    chosen: dict[str, Any] = {"input_norm": True if levels_tell(train) else "both"}
+    if not all(data.get("mask") is None or bool(data.mask.all()) for data in train):
+        chosen["adjacency"] = {**RECOMMENDED_ADJACENCY, "normalize": "row"}
+    return chosen
 
 
 def train_and_test(
