@@ -53,6 +53,16 @@ def _():
     assert float(near[103] / near[100]) == pytest.approx(torch.tensor(-0.5).exp().item(), rel=1e-4)
 
 
+@row("missing frames")
+def _():
+    mask = torch.arange(200) % 3 > 0
+    for model, averages in ((paper(), False), (released(), False), (LGrIN(3, 200, 2), True)):
+        heard = model.adjacency.graph(mask=mask).aggregate(torch.ones(200, 1))[mask, 0]
+        summed = model.adjacency()[mask][:, mask].sum(1)
+        assert torch.allclose(heard, torch.ones_like(summed) if averages else summed, rtol=1e-4)
+        assert not torch.allclose(summed, torch.ones_like(summed), rtol=1e-2)
+
+
 @row("symmetry of A")
 def _():
     for model in (paper(), released(), LGrIN(3, 200, 2)):
