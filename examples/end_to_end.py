@@ -1,7 +1,7 @@
 """Trains a small CNN and L-GrIN together on speech: the graph's nodes are pieces of the spectrogram, not descriptors.
 
     python examples/end_to_end.py --root corpora/emodb
-    python examples/end_to_end.py --root corpora/emodb --frames 100 --epochs 30
+    python examples/end_to_end.py --root corpora/emodb --frames 100
 
 Leaves in runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/ and adjacency.png.
 """
@@ -36,7 +36,7 @@ def parse_arguments(arguments=None):
     parser.add_argument("--frames", type=int, default=60, metavar="M", help="nodes a clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=16, metavar="W", help="spectra a node, 10 ms each (%(default)s)")
     parser.add_argument(
-        "--epochs", type=int, default=20, metavar="N", help="passes over the training set (default: %(default)s)"
+        "--epochs", type=int, metavar="N", help="passes over the training set (default: 600 steps, 60 at the least)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws all (default: %(default)s)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
