@@ -3,7 +3,8 @@
     python -m benchmarks.missing [--datasets JapaneseVowels] [--emodb DIR] [--seeds 3]
 
 Whole sequences are trained on by the recommended recipe; frames are lost at test time alone, the same whatever fills
-them. A sums over the frames that are left (``row``) or averages them (``present``). ``examples/reproduce.py missing`` has the paper's recipe beside an LSTM, and training with losses.
+them. A sums over the frames that are left (``row``) or averages them (``present``). ``examples/reproduce.py missing``
+has the paper's recipe beside an LSTM, and training with losses.
 """
 
 import argparse
