@@ -17,11 +17,10 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.accuracy import fixed, line, outcome, without_edges
-from benchmarks.corpora import add_arguments, archive, emodb, watch
+from benchmarks.corpora import add_arguments, opened
 from benchmarks.table import print_table
 from lgrin import LGrIN
-from lgrin.training import Candidate, Fold, Training, cross_validate, write_results
-from lgrin.training.experiment import enough_epochs
+from lgrin.training import Candidate, Fold, cross_validate, write_results
 from lgrin.training.statistics import interval_over_groups
 
 PAIRS = [("03", "08"), ("11", "09"), ("10", "13"), ("12", "14"), ("15", "16")]  # a man and a woman, nearly
@@ -65,16 +64,13 @@ ROWS = {
 }
 
 
-def inside_training(name, options):
+def inside_training(corpus, options):
     """A corpus with folds inside its training data."""
-    if name == "emodb":
-        corpus = emodb(options.emodb, options.cache)
+    if corpus.name == "EmoDB":
         speakers = [Path(one.name).stem[:2] for one in corpus.sequences]
         return between(corpus, [[index for index, one in enumerate(speakers) if one in pair] for pair in PAIRS])
-    if name == "watch":
-        corpus = watch()
+    if corpus.grouped:
         return between(corpus, [list(one.test) for one in corpus.folds])
-    corpus = archive(name, options.root)
     train = corpus.folds[0].train
     labels = np.array([int(corpus.sequences[index].y) for index in train])
     parts = StratifiedKFold(options.folds, shuffle=True, random_state=0).split(labels, labels)
@@ -95,13 +91,11 @@ def between(corpus, parts):
 def score(title, corpus, options):
     """One row of the table: what models that have not seen a sequence say of it, averaged over seeds."""
     build, settings = ROWS[title]
-    epochs = enough_epochs(len(corpus.folds[0].train))
-    training = Training(corpus.sequences[0].num_nodes, corpus.classes, epochs=epochs, refit=True)
     runs = cross_validate(
         Candidate(title, build, settings),
         corpus.sequences,
         corpus.folds,
-        training,
+        corpus.training,
         Path(options.out) / "ablation" / corpus.name,
         seeds=range(options.seeds),
         workers=options.workers,
@@ -126,8 +120,7 @@ def main():
     parser.add_argument("--folds", type=int, default=5, metavar="N")
     options = parser.parse_args()
     rows = []
-    for name in [*options.datasets, *(["emodb"] if options.emodb else [])]:
-        corpus = inside_training(name, options)
+    for corpus in (inside_training(one, options) for one in opened(options)):
         for title in options.rows:
             rows.append(score(title, corpus, options))
             print(rows[-1], flush=True)

@@ -30,8 +30,7 @@ from lgrin.baselines import BLSTM, CNN, GCN
 from lgrin.features.speech import SAMPLING_RATE, read_audio
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.nn import LearnableAdjacency
-from lgrin.training import Candidate, Training, cross_validate, normalize_groups, recommended, write_results
-from lgrin.training.experiment import enough_epochs
+from lgrin.training import Candidate, cross_validate, normalize_groups, recommended, write_results
 from lgrin.training.statistics import compare_over_groups, interval_over_groups, scores, scores_by_group
 from lgrin.transforms import Standardize
 from lgrin.visualization import plot_sweep, save_figure
@@ -107,7 +106,7 @@ def run_network(title, corpus, options, out):
         Candidate(title, builder(title, train)),
         sequences,
         corpus.folds,
-        Training(train[0].num_nodes, corpus.classes, epochs=enough_epochs(len(train)), refit=True),
+        corpus.training,
         out,
         seeds=range(options.seeds),
         variants=variants,

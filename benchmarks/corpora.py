@@ -11,7 +11,8 @@ import torch
 from torch_geometric.data import Data
 
 from lgrin.datasets import UEA, EmoDB
-from lgrin.training import Fold, affordable_nodes, folds
+from lgrin.training import Fold, Training, affordable_nodes, folds
+from lgrin.training.experiment import enough_epochs
 from lgrin.transforms import MaskTail, Resample
 
 ARCHIVE = ("JapaneseVowels", "BasicMotions")
@@ -33,6 +34,12 @@ class Corpus(NamedTuple):
     sequences: list[Data]
     folds: list[Fold]
     files: tuple[Path, ...] = ()
+
+    @property
+    def training(self) -> Training:
+        """How networks are trained on it: by the recipe, to the last epoch."""
+        epochs = enough_epochs(len(self.folds[0].train))
+        return Training(self.sequences[0].num_nodes, self.classes, epochs=epochs, refit=True)
 
     @property
     def grouped(self) -> bool:

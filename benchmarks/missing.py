@@ -20,8 +20,7 @@ from benchmarks.corpora import add_arguments, opened
 from benchmarks.table import print_table
 from lgrin import LGrIN
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
-from lgrin.training import Candidate, Training, cross_validate, recommended, write_results
-from lgrin.training.experiment import enough_epochs
+from lgrin.training import Candidate, cross_validate, recommended, write_results
 
 FRACTIONS = (0.2, 0.4, 0.6)
 PATTERNS = ("scattered", "in a block")
@@ -58,7 +57,7 @@ def rows(corpus, normalize, options):
         Candidate(f"L-GrIN, {normalize}", functools.partial(LGrIN, **{**recommended(train), "adjacency": adjacency})),
         corpus.sequences,
         corpus.folds,
-        Training(train[0].num_nodes, corpus.classes, epochs=enough_epochs(len(train)), refit=True),
+        corpus.training,
         Path(options.out) / "missing" / corpus.name,
         seeds=range(options.seeds),
         variants=variants,

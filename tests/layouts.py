@@ -49,7 +49,8 @@ class Sequences:
             frame = torch.where(mask, frame, junk if "ragged" in kind else frame)  # an absent node's frame is nothing
         place = {"frame": frame, "batch": batch, "mask": mask, "batch_size": size}
         if "edges" in kind:
-            return x, (*adjacency.edges(frame, batch, mask=mask), mask), place
+            told = mask if adjacency.normalize == "present" else None  # else layers leave them out
+            return x, (*adjacency.edges(frame, batch, mask=told), mask), place
         return x, (adjacency.graph(**place),), place
 
     def present(self, kind, nodes):

@@ -67,7 +67,7 @@ def _frozen(adjacency: LearnableAdjacency) -> Any:
     """The same graph, normalised; a symmetric one loses its symmetry by it and is stored whole."""
     if adjacency.normalize is None:
         return adjacency
-    normalize = adjacency.normalize if adjacency.normalize == "present" else None  # what depends on the sequence
+    normalize = "present" if adjacency.normalize == "present" else None  # what depends on the sequence
     if adjacency.bandwidth is None:
         return LearnableAdjacency.from_dense(adjacency(), normalize=normalize).requires_grad_(False)
     frozen = LearnableAdjacency(adjacency.num_nodes, bandwidth=adjacency.bandwidth, normalize=normalize)

@@ -207,15 +207,11 @@ class LearnableAdjacency(Module):
         """
         if threshold < 0:
             raise ValueError(f"threshold is {threshold}; an entry of 0 is no edge, so it has to be 0 or larger")
-        if self.bandwidth is None:
-            weights = self()
-            row, column = (weights > threshold).nonzero(as_tuple=True)
-            target, source = row, column
-        else:
-            weights = self._band()
-            row, column = (weights > threshold).nonzero(as_tuple=True)
-            target, source = row, row + column - self.bandwidth
-        weight = weights[row, column]
+        graph = self._padded(None)
+        weights = graph.adj if isinstance(graph, DenseGraph) else graph.band
+        target, column = (weights > threshold).nonzero(as_tuple=True)
+        source = column if self.bandwidth is None else target + column - self.bandwidth
+        weight = weights[target, column]
         if frame is None and batch is None:
             if mask is not None:
                 raise ValueError("mask was given without frame and batch; say which frame each node is")
@@ -228,7 +224,7 @@ class LearnableAdjacency(Module):
         edge_index = torch.stack([node[:, source], node[:, target]])
         exists = (edge_index >= 0).all(0)
         weight = weight.expand(batch_size, -1)
-        scale = self._averaging(self._padded(node >= 0)).scale
+        scale = self._averaging(graph._replace(mask=node >= 0)).scale
         return edge_index[:, exists], (weight if scale is None else weight * scale[:, target])[exists]
 
     def _padded(self, mask: Tensor | None) -> DenseGraph | BandedGraph:
