@@ -8,7 +8,15 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from lgrin.arguments import check_index
-from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, averaging, count_sequences, frames_in_order
+from lgrin.graph import (
+    BandedGraph,
+    DenseGraph,
+    RaggedGraph,
+    averaging,
+    count_sequences,
+    frames_in_order,
+    is_readable,
+)
 from lgrin.options import check_option, check_whole
 
 INITS = ("normal", "uniform", "temporal", "lazy")
@@ -16,6 +24,7 @@ NONNEGATIVITIES = ("relu",)
 NORMALIZATIONS = (None, "row", "present")
 LARGEST_MATRIX = 8192
 TEMPORAL_WIDTH = 3.0
+SMALLEST_START = 1e-36  # far below rounding; divided by the sum of a row it is no denormal number yet
 
 
 class LearnableAdjacency(Module):
@@ -30,6 +39,7 @@ class LearnableAdjacency(Module):
         init: ``"normal"`` N(0, 1) (the paper), ``"uniform"`` U[0, 1) (the released code), ``"temporal"``
             :math:`\exp(-(i - j)^2 / 18)`, ``"lazy"`` a half for itself and a half for the frames around it,
             :math:`\frac12 \delta_{ij} + \frac{1}{6 \sqrt{2 \pi}} \exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor.
+            No entry of ``"temporal"`` and ``"lazy"`` is below 1e-36, so that every pair of frames gets a gradient.
         nonnegativity: ``"relu"``.
         normalize: ``None`` (the paper), ``"row"``: each row of A is divided by its sum; empty rows stay empty, or
             ``"present"``: likewise, and in a sequence that lacks frames by the sum of its entries for the others, so
@@ -123,7 +133,8 @@ class LearnableAdjacency(Module):
             band = torch.exp(-distance.square() / 2)
             if self.init == "lazy":
                 band = (band / (TEMPORAL_WIDTH * sqrt(2 * pi)) + (distance == 0)) / 2
-            self.weight.data.copy_(band)
+            smallest = max(SMALLEST_START, torch.finfo(band.dtype).tiny)  # ReLU passes no gradient to an exact 0
+            self.weight.data.copy_(band.clamp(min=smallest))
 
     def forward(self) -> Tensor:
         """Builds the non-negative matrix ``[M, M]``.
@@ -296,10 +307,7 @@ class LearnableAdjacency(Module):
         return self._normalize(band)
 
     def _normalize(self, weights: Tensor) -> Tensor:
-        if self.normalize is None:
-            return weights
-        total = weights.sum(-1, keepdim=True)
-        return weights / total.masked_fill(total == 0, 1)
+        return weights if self.normalize is None else normalize_rows(weights)
 
     def _check_matrix(self, matrix: Tensor) -> None:
         shape = (self.num_nodes, self.num_nodes)
@@ -321,3 +329,27 @@ class LearnableAdjacency(Module):
         options = {"init": init, "normalize": self.normalize, "bandwidth": self.bandwidth}
         shown = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
         return f"{type(self).__name__}({self.num_nodes}{shown}{', symmetric=True' if self.symmetric else ''})"
+
+
+def normalize_rows(weights: Tensor) -> Tensor:
+    """Divides every row by its sum.
+
+    A row whose sum is below the smallest normal number of its type counts as empty and stays as it is, since no
+    gradient could hold the quotient. A row whose sum is too large for its type is scaled down first.
+
+    Args:
+        weights: Non-negative ``[M, K]``.
+
+    Returns:
+        The normalised rows ``[M, K]``.
+
+    Example:
+        >>> normalize_rows(torch.tensor([[1.0, 3.0], [0.0, 0.0], [2e38, 2e38]])).tolist()
+        [[0.25, 0.75], [0.0, 0.0], [0.5, 0.5]]
+    """
+    total = weights.sum(-1, keepdim=True)
+    if not (is_readable(total) and bool(total.isfinite().all())):
+        smaller = 0.5 ** weights.size(-1).bit_length()  # a power of two, so that nothing is rounded
+        weights = torch.where(total.isinf(), weights * smaller, weights)
+        total = weights.sum(-1, keepdim=True)
+    return weights / total.masked_fill(total < torch.finfo(total.dtype).tiny, 1)

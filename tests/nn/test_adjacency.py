@@ -39,6 +39,50 @@ def test_rows_sum_to_one_and_empty_rows_stay_empty(bandwidth, symmetric):
     assert bool((matrix >= 0).all())
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("normalize", [None, "row"])
+@pytest.mark.parametrize("bandwidth", [None, 299])
+@pytest.mark.parametrize("init", ["temporal", "lazy"])
+def test_starts_hold_neither_zeros_nor_denormal_numbers(init, bandwidth, normalize, dtype):
+    adjacency = LearnableAdjacency(300, init=init, bandwidth=bandwidth, normalize=normalize).to(dtype)
+    adjacency.reset_parameters()
+    assert float(adjacency.weight.min()) >= torch.finfo(dtype).tiny
+    if dtype != torch.float16:
+        assert float(adjacency().min()) >= torch.finfo(dtype).tiny
+
+
+def test_every_pair_of_frames_of_the_default_learns():
+    torch.manual_seed(0)
+    adjacency = LearnableAdjacency(120, init="lazy", normalize="present")
+    before = adjacency.weight.detach().clone()
+    x, direction = torch.randn(120, 8), torch.randn(120, 8)
+    (adjacency.graph().aggregate(x) * direction).sum().backward()
+    torch.optim.Adam(adjacency.parameters(), 0.01).step()
+    assert bool((adjacency.weight != before).all())
+
+
+@pytest.mark.parametrize("value", [2e38, 1e30, 1.0, 1e-30, 2e-38])
+@pytest.mark.parametrize("bandwidth", [None, 3])
+def test_rows_of_any_normal_size_are_averages(value, bandwidth):
+    start = torch.full((4, 4), value)
+    adjacency = LearnableAdjacency(4, init=start, bandwidth=bandwidth, normalize="row")
+    assert torch.equal(adjacency(), torch.full((4, 4), 0.25))
+    (adjacency() * torch.arange(4.0)).sum().backward()
+    expected = (torch.arange(4.0) - 1.5).double() / (4 * start.double())
+    expected = expected.clamp(-torch.finfo().max, torch.finfo().max)
+    grad = adjacency.weight.grad
+    if bandwidth is not None:  # the band has places outside the matrix
+        grad = torch.stack([grad[i, 3 - i : 7 - i] for i in range(4)])
+    assert torch.allclose(grad.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_rows_too_small_for_a_gradient_count_as_empty():
+    adjacency = LearnableAdjacency(3, init=torch.full((3, 3), 4e-40), normalize="row")
+    (adjacency() * torch.arange(3.0)).sum().backward()
+    assert bool(adjacency.weight.grad.isfinite().all())
+    assert float(adjacency().max()) < 1e-39
+
+
 @pytest.mark.parametrize("bandwidth", [None, 3])
 def test_rows_average_whoever_is_present_as_if_nobody_else_had_ever_been_there(bandwidth):
     torch.manual_seed(0)
