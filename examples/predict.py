@@ -5,6 +5,7 @@ python examples/predict.py runs/emodb-seed0/checkpoints/best.ckpt clip.wav
 
 import argparse
 
+from lgrin.text import one_line
 from lgrin.training import SequenceClassifier, predict
 
 
@@ -19,16 +20,16 @@ def main(arguments=None):
     try:
         classifier = SequenceClassifier.load_from_checkpoint(options.checkpoint)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
+        parser.error(one_line(error, 5_000))
     spontaneous = None if options.spontaneous is None else options.spontaneous == "yes"
     for path in options.recording:
         try:
             prediction = predict(classifier, path, spontaneous)
         except (OSError, ValueError) as error:
-            parser.error(str(error))
-        print(path)
+            parser.error(one_line(error, 5_000))
+        print(one_line(path, 5_000))
         for index in prediction.probabilities.argsort(descending=True).tolist():
-            print(f"  {prediction.classes[index]:<12} {prediction.probabilities[index]:.3f}")
+            print(f"  {one_line(prediction.classes[index]):<12} {prediction.probabilities[index]:.3f}")
         if prediction.seconds is not None:
             print(f"  most salient frame at {prediction.seconds:.2f} s")
 

@@ -3,8 +3,9 @@
     pip install numpy onnxruntime opensmile
     python classify.py model.onnx clip.wav
 
-All settings are read from the model's own metadata. soundfile and audresample come with opensmile. Recordings that
-cannot be read are named on stderr, the others are classified, and the exit status is 1.
+A model is data. Its metadata name the classes, the lengths and the extractor; what openSMILE runs stands at the end of
+this script, and a model made with other settings is refused. soundfile and audresample come with opensmile. Recordings
+that cannot be read are named on stderr, the others are classified, and the exit status is 1.
 """
 
 import argparse
@@ -21,43 +22,120 @@ import soundfile
 
 FORMAT = 1
 ENTRIES = ("classes", "features", "in_channels", "num_nodes", "opensmile", "transform")
+LONGEST_ENTRY = 1 << 20  # characters
+SAMPLING_RATE, WINDOW, STEP = 16_000, 400, 160  # Hz, samples, samples
+COLUMNS = {  # of what openSMILE measures, by layout; MFCC 0 comes behind MFCC 12
+    "paper": [29, *range(17, 29), *range(30, 34), 46, *range(34, 46), *range(47, 51)],
+    "released": [12, *range(12), *range(13, 16), 46, *range(34, 46), *range(47, 51)],
+}
+RATES = (1_000, 1_000_000)  # Hz, between which a recording of speech lies
+SAMPLES, SAMPLES_A_BYTE = 1 << 22, 400  # at most: silence takes few bytes in compressed audio
 OPEN = 0x7FFFF000  # bytes: writers into a pipe leave 0 or at least this as the length
 LOUDEST = 8.0  # times full scale; what is beyond full scale is clipped
 STEP_OF_16_BITS = 2.0**-15
 
 
+def plain(text, longest=2_000):
+    """Makes one line of any text, with codes that a terminal would obey written out."""
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(text)[:longest])
+    return shown + "..." * (len(str(text)) > longest)
+
+
 class Unusable(ValueError):
     """Why a recording cannot be classified."""
 
+    def __init__(self, reason):
+        super().__init__(plain(reason))
+
+
+class Refused(SystemExit):
+    """Why a model cannot be used."""
+
+    def __init__(self, reason):
+        super().__init__(plain(reason))
+
 
 def open_model(path):
-    """Loads a model, and what its metadata say of it."""
+    """Loads a model, and what its metadata say of it, as far as it is what lgrin writes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4  # whatever goes wrong is said below
     if not Path(path).is_file():
-        raise SystemExit(f"there is no model {path}")
+        raise Refused(f"there is no model {path}")
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         metadata = session.get_modelmeta().custom_metadata_map
-        said = {name.removeprefix("lgrin."): json.loads(text) for name, text in metadata.items() if "lgrin." in name}
+        names = [name for name in ("format", *ENTRIES) if f"lgrin.{name}" in metadata]
+        said = {name: read_entry(metadata[f"lgrin.{name}"]) for name in names}
     except Exception as error:  # onnxruntime has a class for each way in which a file can be broken
-        raise SystemExit(f"{path} is no whole ONNX file, or newer than this onnxruntime ({error})") from None
+        reason = plain(error, 300)
+        raise Refused(f"{path} is no whole ONNX file, or newer than this onnxruntime ({reason})") from None
     if said.get("format") != FORMAT:
-        raise SystemExit(f"{path} has format {said.get('format')}; this script reads format {FORMAT} of lgrin.export")
+        shown = plain(said.get("format"), 40)
+        raise Refused(f"{path} has format {shown}; this script reads format {FORMAT} of lgrin.export")
     if missing := [name for name in ENTRIES if name not in said]:
-        raise SystemExit(f"{path} is cut short: it does not say its {missing[0]}; export it again")
+        raise Refused(f"{path} is cut short: it does not say its {missing[0]}; export it again")
     if said["opensmile"] is None or said["transform"] is None:
-        raise SystemExit(f"{path} does not say how speech becomes frames; its features are {said['features']}")
-    if said["in_channels"] != len(said["opensmile"]["columns"]):
-        raise SystemExit(f"{path} was also told which speech is spontaneous, which this script does not know")
+        shown = plain(said["features"], 300)
+        raise Refused(f"{path} does not say how speech becomes frames; its features are {shown}")
+    said["opensmile"] = known_extractor(said["opensmile"])
+    if said["opensmile"] is None:
+        raise Refused(f"{path} asks for openSMILE settings that are not lgrin's; export it again, or do not trust it")
+    if said["in_channels"] in (len(said["opensmile"]["columns"]) + more for more in (1, 2)):
+        raise Refused(f"{path} was also told which speech is spontaneous, which this script does not know")
+    check_sizes(path, said, session)
+    said["transform"] = known_transform(said["transform"], said["num_nodes"])
+    if said["transform"] is None:
+        raise Refused(f"{path} asks for a transform that this script does not know; export it again")
     return session, said
 
 
+def read_entry(text):
+    """Reads the JSON of one entry, which is short."""
+    if len(text) > LONGEST_ENTRY:
+        raise ValueError(f"an entry has {len(text):,} characters, where {LONGEST_ENTRY:,} are allowed")
+    return json.loads(text)
+
+
+def known_extractor(settings):
+    """Finds the settings of this script that a model asks for, or None."""
+    known = [
+        {"config": CONFIGURATION, "columns": columns, "sampling_rate": SAMPLING_RATE, "window": WINDOW, "step": STEP}
+        for columns in COLUMNS.values()
+    ]
+    return next((one for one in known if one == settings), None)
+
+
+def known_transform(settings, nodes):
+    """Finds the transform to a number of nodes that a model asks for, or None."""
+    padded = [{"name": "CyclicPad", "num_nodes": nodes, "longer": longer} for longer in ("error", "crop", "resample")]
+    return next((one for one in [{"name": "Resample", "num_nodes": nodes}, *padded] if one == settings), None)
+
+
+def check_sizes(path, said, session):
+    """Raises unless the names are names and the sizes those of the network."""
+    sizes, classes = [said["num_nodes"], said["in_channels"]], said["classes"]
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise Refused(f"{path} is damaged: its sizes are no positive whole numbers; export it again")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise Refused(f"{path} is damaged: its classes are no list of names; export it again")
+    taken = {one.name: (one.type, one.shape[1:]) for one in (*session.get_inputs(), *session.get_outputs())}
+    expected = {
+        "x": ("tensor(float)", sizes),
+        "mask": ("tensor(bool)", sizes[:1]),
+        "logits": ("tensor(float)", [len(classes)]),
+        "probabilities": ("tensor(float)", [len(classes)]),
+    }
+    if taken != expected:
+        raise Refused(f"{path} is damaged: its network does not have the sizes that it says; export it again")
+
+
 def open_smile(settings, folder):
-    """Builds the extractor from the configuration that the model carries; it is read whenever the extractor runs."""
+    """Builds the extractor from the configuration of this script, which is read whenever the extractor runs."""
+    if known_extractor(settings) is None:
+        raise Refused("the model asks for openSMILE settings that are not lgrin's")
     path = Path(folder) / "speech.conf"
-    path.write_text(settings["config"], encoding="utf-8")
+    path.write_text(CONFIGURATION, encoding="utf-8")
     return opensmile.Smile(str(path), feature_level="features")
 
 
@@ -79,15 +157,26 @@ def check_whole(path):
                 return
 
 
+def check_promises(path, file):
+    """Raises if a header promises more samples than the file can hold, or a rate at which nobody records speech."""
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise Unusable(f"{path} has {file.samplerate:,} samples a second, not {RATES[0]:,} to {RATES[1]:,}")
+    size = Path(path).stat().st_size
+    if file.frames * file.channels > SAMPLES + SAMPLES_A_BYTE * size:
+        raise Unusable(f"{path} promises {file.frames:,} samples, more than its {size:,} bytes can hold")
+
+
 def read_audio(path, sampling_rate):
     """Reads a file as one channel in steps of 16 bits."""
     if not Path(path).is_file():
         raise Unusable(f"there is no recording {path}")
     check_whole(path)
     try:
-        channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise Unusable(f"{path} cannot be read as audio ({error.error_string})") from None
+        with soundfile.SoundFile(path) as file:
+            check_promises(path, file)
+            channels, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+    except soundfile.SoundFileError as error:
+        raise Unusable(f"{path} cannot be read as audio ({getattr(error, 'error_string', error)})") from None
     signal = channels.mean(axis=1)
     if len(signal) == 0:
         raise Unusable(f"{path} holds no sample")
@@ -126,7 +215,13 @@ def classify(path, session, said, smile):
     """Computes the probability of each class."""
     frames = describe(path, smile, said["opensmile"])
     x = frames[take(len(frames), said["transform"])].astype(np.float32)[None]
-    return session.run(["probabilities"], {"x": x, "mask": np.ones(x.shape[:2], bool)})[0][0]
+    try:
+        probabilities = session.run(["probabilities"], {"x": x, "mask": np.ones(x.shape[:2], bool)})[0]
+    except Exception as error:  # onnxruntime has a class for each way in which a network can be wrong
+        raise Refused(f"the network of the model cannot be run ({plain(error, 300)})") from None
+    if probabilities.shape != (1, len(said["classes"])) or not np.isfinite(probabilities).all():
+        raise Refused("the network of the model does not compute one probability for each class; export it again")
+    return probabilities[0]
 
 
 def main(arguments=None):
@@ -141,14 +236,162 @@ def main(arguments=None):
         for path in options.recording:
             try:
                 probabilities = classify(path, session, said, smile)
-            except Unusable as error:
-                print(error, file=sys.stderr)
+            except Exception as error:  # whatever one recording raises, the others are classified
+                known = isinstance(error, Unusable)
+                reason = error if known else Unusable(f"{path} cannot be read ({type(error).__name__}: {error})")
+                print(reason, file=sys.stderr)
                 failed += 1
                 continue
-            print(path)
+            print(plain(path))
             for index in np.argsort(-probabilities):
-                print(f"  {said['classes'][index]:<12} {probabilities[index]:.3f}")
+                print(f"  {plain(said['classes'][index], 100):<12} {probabilities[index]:.3f}")
     return int(failed > 0)
+
+
+# Word for word lgrin/features/speech.conf.
+CONFIGURATION = r"""; Low-level descriptors of speech after Sec. IV-B of Shirian, Tripathi and Guha, 2021.
+; Level "statics" holds them as they are measured, "smoothed" their moving average over 3 frames, "deltas" the slope of that.
+; frames: 25 ms every 10 ms | MFCC 0-12: Hamming window, pre-emphasis 0.97, 26 mel bands up to 8 kHz, lifter 22
+
+[componentInstances:cComponentManager]
+instance[dataMemory].type=cDataMemory
+
+\{\cm[source{?}:source include config]}
+
+[componentInstances:cComponentManager]
+instance[framer].type=cFramer
+instance[emphasis].type=cVectorPreemphasis
+instance[windower].type=cWindower
+instance[fft].type=cTransformFFT
+instance[magnitude].type=cFFTmagphase
+instance[mel].type=cMelspec
+instance[mfcc].type=cMfcc
+instance[acf].type=cAcf
+instance[cepstrum].type=cAcf
+instance[pitch].type=cPitchACF
+instance[crossings].type=cMZcr
+instance[energy].type=cEnergy
+instance[statics].type=cVectorConcat
+instance[smoother].type=cContourSmoother
+instance[delta].type=cDeltaRegression
+instance[features].type=cVectorConcat
+
+[framer:cFramer]
+reader.dmLevel=wave
+writer.dmLevel=frames
+copyInputName=1
+noPostEOIprocessing=1
+frameSize=0.025
+frameStep=0.010
+frameMode=fixed
+frameCenterSpecial=left
+
+[emphasis:cVectorPreemphasis]
+reader.dmLevel=frames
+writer.dmLevel=emphasised
+k=0.97
+de=0
+
+[windower:cWindower]
+reader.dmLevel=emphasised
+writer.dmLevel=windowed
+winFunc=ham
+gain=1.0
+
+[fft:cTransformFFT]
+reader.dmLevel=windowed
+writer.dmLevel=spectrum
+zeroPadSymmetric=0
+
+[magnitude:cFFTmagphase]
+reader.dmLevel=spectrum
+writer.dmLevel=magnitudes
+magnitude=1
+phase=0
+
+[mel:cMelspec]
+reader.dmLevel=magnitudes
+writer.dmLevel=bands
+nBands=26
+usePower=0
+lofreq=0
+hifreq=8000
+htkcompatible=1
+specScale=mel
+
+[mfcc:cMfcc]
+reader.dmLevel=bands
+writer.dmLevel=mfcc
+firstMfcc=0
+lastMfcc=12
+cepLifter=22.0
+htkcompatible=1
+
+[acf:cAcf]
+reader.dmLevel=magnitudes
+writer.dmLevel=acf
+nameAppend=acf
+usePower=1
+cepstrum=0
+
+[cepstrum:cAcf]
+reader.dmLevel=magnitudes
+writer.dmLevel=cepstrum
+nameAppend=acf
+usePower=1
+cepstrum=1
+
+; reads the autocorrelation and then the cepstrum, in this order
+[pitch:cPitchACF]
+reader.dmLevel=acf;cepstrum
+writer.dmLevel=pitch
+processArrayFields=0
+maxPitch=500
+voiceProb=1
+F0=1
+voicingCutoff=0.55
+
+[crossings:cMZcr]
+reader.dmLevel=frames
+writer.dmLevel=crossings
+zcr=1
+amax=0
+mcr=0
+maxmin=0
+dc=0
+
+[energy:cEnergy]
+reader.dmLevel=frames
+writer.dmLevel=energy
+nameAppend=energy
+rms=0
+log=1
+
+[statics:cVectorConcat]
+reader.dmLevel=mfcc;crossings;pitch;energy
+writer.dmLevel=statics
+includeSingleElementFields=1
+
+[smoother:cContourSmoother]
+reader.dmLevel=statics
+writer.dmLevel=smoothed
+nameAppend=sma
+smaWin=3
+
+[delta:cDeltaRegression]
+reader.dmLevel=smoothed
+writer.dmLevel=deltas
+nameAppend=de
+deltawin=2
+blocksize=1
+
+[features:cVectorConcat]
+reader.dmLevel=statics;smoothed;deltas
+writer.dmLevel=features
+includeSingleElementFields=1
+
+\{\cm[sink{?}:include external sink]}
+"""  # noqa: E501
 
 
 if __name__ == "__main__":

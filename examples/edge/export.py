@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from lgrin.export import quantize, to_onnx
+from lgrin.text import one_line
 from lgrin.training import SequenceClassifier
 
 
@@ -20,7 +21,7 @@ def main(arguments=None):
         to_onnx(SequenceClassifier.load_from_checkpoint(options.checkpoint), options.out)
         quantize(options.out, small)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
+        parser.error(one_line(error, 5_000))
     for path in (options.out, small):
         print(f"{path}: {path.stat().st_size / 1000:,.0f} kB; see {path.with_suffix('.md')}")
 

@@ -15,6 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from lgrin import validate
 from lgrin.files import write_atomically
+from lgrin.text import one_line
 
 FORMAT = 2
 
@@ -128,7 +129,8 @@ class Sequences(InMemoryDataset):
         if self.failures:
             rows["left out"] = "; ".join(f"{path}: {reason}" for path, reason in list(self.failures.items())[:4])
             rows["left out"] += f"; and {len(self.failures) - 4} more in .failures" if len(self.failures) > 4 else ""
-        return "\n".join([title, *(f"  {name:<9}{value}".rstrip() for name, value in rows.items())])
+        told = {name: one_line(value, 10_000) for name, value in rows.items()}  # among it names of files and folders
+        return "\n".join([title, *(f"  {name:<9}{value}".rstrip() for name, value in told.items())])
 
     def print_summary(self, fmt: str = "psql") -> None:
         """Prints :meth:`summary`; ``fmt`` is PyG's and does nothing here."""

@@ -1,5 +1,6 @@
 """The model card: what one wants to know of a file before one puts it on a device."""
 
+import json
 import platform
 import statistics
 import time
@@ -11,8 +12,10 @@ import numpy as np
 
 from lgrin.export.runtime import ExportedModel, load
 from lgrin.files import write_atomically
+from lgrin.text import cell
 
 RUNS = 50
+TOLD = ("network", "classes", "features", "length fixed by")  # by the file, in words of whoever wrote it
 TEMPLATE = """# {title}
 
 | | |
@@ -24,11 +27,11 @@ Normalisation and softmax are part of the file, and all of this stands in its me
 ```py
 import onnxruntime
 
-session = onnxruntime.InferenceSession("{name}", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession({name}, providers=["CPUExecutionProvider"])
 logits, probabilities = session.run(["logits", "probabilities"], {{"x": x, "mask": mask}})
 ```
 
-`lgrin.export.load("{name}")` does the same and checks what it is given.
+`lgrin.export.load` does the same and checks what it is given.
 {speech}"""
 SPEECH = """
 A recording: `examples/edge/classify.py` of lgrin needs `pip install numpy onnxruntime opensmile` and nothing else.
@@ -65,7 +68,7 @@ def latency(model: ExportedModel, runs: int = RUNS) -> float:
     inputs, taken = {"x": x, "mask": np.ones(shape[:2], bool)}, []
     for _ in range(runs + 1):
         start = time.perf_counter()
-        model.session.run(None, inputs)
+        model.run(inputs)
         taken.append(time.perf_counter() - start)
     return statistics.median(taken[1:])
 
@@ -84,8 +87,9 @@ def _text(path: Path, model: ExportedModel, seconds: float) -> str:
         "features": _settings(said.features) + (f", fingerprint {said.fingerprint}" if said.fingerprint else ""),
         "length fixed by": _settings(said.transform),
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    return TEMPLATE.format(title=path.stem, name=path.name, table=table, speech=SPEECH if said.opensmile else "")
+    table = "\n".join(f"| {name} | {cell(value, 10_000) if name in TOLD else value} |" for name, value in rows.items())
+    speech = SPEECH if said.opensmile else ""
+    return TEMPLATE.format(title=cell(path.stem), name=json.dumps(path.name), table=table, speech=speech)
 
 
 def _settings(settings: Mapping[str, Any] | None) -> str:

@@ -9,9 +9,12 @@ from typing import Any
 import lgrin
 from lgrin.features import from_settings as extractor_from
 from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
+from lgrin.text import one_line
 
 FORMAT = 1  # raised whenever an older reader would misread a newer file
 PREFIX = "lgrin."
+LONGEST_ENTRY = 1 << 20  # characters
+PRECISIONS = ("float32", "8-bit")
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,16 @@ class Description:
             properties: Its ``metadata_props``.
 
         Raises:
-            ValueError: If lgrin did not write it, wrote another format, or an entry is missing or cannot be read.
+            ValueError: If lgrin did not write it, wrote another format, or an entry is missing, cannot be read or is
+                not what lgrin writes there.
         """
         values = {name.removeprefix(PREFIX): text for name, text in properties.items() if name.startswith(PREFIX)}
         if "format" not in values:
             raise ValueError(f"{path} was not written by lgrin; make such a file with lgrin.export.to_onnx")
         if values["format"] != str(FORMAT):
             raise ValueError(
-                f"{path} has format {values['format']}, written by lgrin {values.get('version')}, and lgrin "
+                f"{path} has format {one_line(values['format'], 40)}, written by lgrin "
+                f"{one_line(values.get('version'), 40)}, and lgrin "
                 f"{lgrin.__version__} reads format {FORMAT}; export it again with this version, or use that one"
             )
         names = [field.name for field in dataclasses.fields(cls)]
@@ -78,13 +83,36 @@ class Description:
         if missing:
             raise ValueError(f"{path} is cut short: it does not say its {missing[0]}; export it again")
         try:
-            said = cls(**{name: json.loads(values[name]) for name in names})
-            fits = all(isinstance(one, int) for one in (said.num_nodes, said.in_channels, len(said.classes)))
-        except (TypeError, ValueError):
-            fits = False
-        if not fits:
+            said = cls(**{name: _read(values[name]) for name in names})
+        except (ValueError, RecursionError):
+            said = None
+        if said is None or not _fits(said):
             raise ValueError(f"{path} is damaged: what it says about itself cannot be read; export it again")
         return said
+
+
+def _read(text: str) -> Any:
+    if len(text) > LONGEST_ENTRY:
+        raise ValueError(f"an entry has {len(text):,} characters, where {LONGEST_ENTRY:,} are allowed")
+    return json.loads(text)
+
+
+def _fits(said: Description) -> bool:
+    """Says whether every entry has the type that lgrin writes."""
+    sizes = (said.num_nodes, said.in_channels)
+    settings = (said.features, said.transform)
+    return (
+        all(type(size) is int and size > 0 for size in sizes)
+        and type(said.parameters) is int
+        and isinstance(said.network, str)
+        and said.network.isidentifier()
+        and said.precision in PRECISIONS
+        and isinstance(said.classes, list)
+        and all(isinstance(name, str) for name in said.classes)
+        and isinstance(said.fingerprint, str | None)
+        and isinstance(said.opensmile, dict | None)
+        and all(one is None or (isinstance(one, dict) and isinstance(one.get("name"), str)) for one in settings)
+    )
 
 
 def describe_features(features: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from lgrin import validate
 from lgrin.export.description import Description
 from lgrin.extras import require
 from lgrin.options import check_whole
+from lgrin.text import one_line
+
+OUTPUTS = ("logits", "probabilities")
 
 
 class Outputs(NamedTuple):
@@ -69,7 +72,28 @@ class ExportedModel:
         frames = np.ascontiguousarray(frames, np.float32)
         validate.features(torch.from_numpy(frames), torch.from_numpy(present))
         validate.sequences(None, torch.from_numpy(present), len(frames))
-        return Outputs(*self.session.run(["logits", "probabilities"], {"x": frames, "mask": present}))
+        return self.run({"x": frames, "mask": present})
+
+    def run(self, inputs: dict[str, np.ndarray]) -> Outputs:
+        """Runs the network on inputs that were checked.
+
+        Args:
+            inputs: ``x`` and ``mask``.
+
+        Returns:
+            Logits and probabilities.
+
+        Raises:
+            ValueError: If the network of the file cannot be run, or does not compute what it says.
+        """
+        try:
+            outputs = Outputs(*self.session.run(OUTPUTS, inputs))
+        except Exception as error:  # onnxruntime has a class for each way in which a network can be wrong
+            raise ValueError(f"the network of the file cannot be run ({one_line(error)}); export it again") from error
+        shape = (len(inputs["x"]), len(self.description.classes))
+        if any(output.shape != shape or output.dtype != np.float32 for output in outputs):
+            raise ValueError(f"the network of the file does not compute float32 {list(shape)}; export it again")
+        return outputs
 
     def __repr__(self) -> str:
         said = self.description
@@ -105,17 +129,26 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
         session = open_session(os.fspath(path), threads)
     except Exception as error:  # onnxruntime has a class for each way in which a file can be broken, and no common one
         raise ValueError(
-            f"{path} is no whole ONNX file, or newer than this onnxruntime ({error}); export it again, or update "
-            f"onnxruntime"
+            f"{path} is no whole ONNX file, or newer than this onnxruntime ({one_line(error)}); export it again, or "
+            f"update onnxruntime"
         ) from error
     description = Description.from_properties(str(path), session.get_modelmeta().custom_metadata_map)
-    taken, given = (one[0].shape[1:] for one in (session.get_inputs(), session.get_outputs()))
-    if [*taken, *given] != [description.num_nodes, description.in_channels, len(description.classes)]:
-        raise ValueError(
-            f"{path} is damaged: it takes {taken} and gives {given}, but says that it has {description.num_nodes} "
-            f"frames, {description.in_channels} features and {len(description.classes)} classes; export it again"
-        )
+    _check_sizes(path, session, description)
     return ExportedModel(session, description)
+
+
+def _check_sizes(path: str | Path, session: Any, description: Description) -> None:
+    """Raises unless the network takes and gives what the file says of it."""
+    values = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
+    if set(values) != {"x", "mask", *OUTPUTS}:
+        raise ValueError(f"{path} is damaged: its network does not take x and mask and give {OUTPUTS}; export it again")
+    taken, mask, *given = (values[name].shape[1:] for name in ("x", "mask", *OUTPUTS))
+    frames, channels, classes = description.num_nodes, description.in_channels, len(description.classes)
+    if [taken, mask, *given] != [[frames, channels], [frames], [classes], [classes]]:
+        raise ValueError(
+            f"{path} is damaged: it takes {one_line(taken)} and gives {one_line(given[0])}, but says that it has "
+            f"{one_line(frames, 40)} frames, {one_line(channels, 40)} features and {classes} classes; export it again"
+        )
 
 
 def open_session(model: str | bytes, threads: int) -> Any:

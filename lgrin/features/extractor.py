@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lgrin.options import check_option
+from lgrin.text import one_line
 
 
 class Frames(NamedTuple):
@@ -51,7 +52,7 @@ class SignalError(ValueError):
         self.path, self.reason = str(path), reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{one_line(self.path, 5_000)}: {one_line(self.reason, 5_000)}"
 
 
 class Extractor(ABC):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lgrin.text import one_line
 from lgrin.visualization.figure import BLUE, MARK, ORANGE, axes, read
 
 
@@ -38,7 +39,7 @@ def plot_confusion(confusion: Any, classes: Sequence[Any] | None = None, ax: Any
         raise ValueError(
             "confusion holds numbers that count nothing; pass how often each was taken for each, not parts"
         )
-    names = [str(name) for name in (range(len(counts)) if classes is None else classes)]
+    names = [one_line(name) for name in (range(len(counts)) if classes is None else classes)]
     if len(names) != len(counts):
         raise ValueError(f"classes has {len(names)} names, but confusion is {list(counts.shape)}; name each class")
     ax = axes(ax)
@@ -50,8 +51,9 @@ def plot_confusion(confusion: Any, classes: Sequence[Any] | None = None, ax: Any
         if count:
             ax.text(predicted, true, count, ha="center", va="center", color=color)
     slanted = max(map(len, names)) > 3
-    ax.set_xticks(range(len(names)), names, rotation=30 if slanted else 0, ha="right" if slanted else "center")
-    ax.set_yticks(range(len(names)), names)
+    look: dict[str, Any] = {"rotation": 30, "ha": "right"} if slanted else {}
+    ax.set_xticks(range(len(names)), names, parse_math=False, **look)
+    ax.set_yticks(range(len(names)), names, parse_math=False)
     ax.set(xlabel="predicted class", ylabel="true class")
     return ax
 

@@ -19,6 +19,16 @@ def test_the_confusion_matrix_shows_parts_of_the_true_class_and_counts():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["calm", "happy"]
 
 
+def test_names_of_classes_are_drawn_as_they_stand_and_on_one_line():
+    ax = plot_confusion(torch.eye(2), ["$\\frac$", "ca\x1b[2Jlm\n" + "x" * 5000])
+    ax.figure.canvas.draw()  # would read mathematics between two dollars, and fail
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[0] == "$\\frac$"
+    assert names[1].startswith("ca\\x1b[2Jlm\\nxxx")
+    assert len(names[1]) < 400
+    assert [label.get_text() for label in ax.get_xticklabels()] == names
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run that was resumed, and what its graph was like."""

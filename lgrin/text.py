@@ -1,0 +1,40 @@
+"""Text that was written by others, made fit for a terminal, a warning or a page."""
+
+import html
+
+
+def one_line(text: object, longest: int = 300) -> str:
+    """Makes one line of any text, with codes that a terminal would obey written out.
+
+    Args:
+        text: What was written by others, such as a name or an error about a file.
+        longest: Characters that are kept.
+
+    Returns:
+        Printable characters only; a text that was cut ends in three dots.
+
+    Example:
+        >>> print(one_line("calm\\x1b[2J\\nglad"))
+        calm\\x1b[2J\\nglad
+    """
+    given = str(text)
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in given[:longest])
+    return shown + "..." * (len(given) > longest)
+
+
+def cell(text: object, longest: int = 1000) -> str:
+    """Makes one cell of a table in Markdown of any text, in which nothing is markup.
+
+    Args:
+        text: What was written by others.
+        longest: Characters that are kept.
+
+    Returns:
+        One line in which what Markdown and HTML would obey is written as HTML's entities.
+
+    Example:
+        >>> cell("<b>glad</b> | [calm](x)")
+        '&lt;b&gt;glad&lt;/b&gt; &#124; &#91;calm&#93;(x)'
+    """
+    shown = html.escape(one_line(text, longest), quote=False)
+    return "".join(f"&#{ord(sign)};" if sign in "\\`*[]|~$" else sign for sign in shown)
