@@ -13,7 +13,8 @@ import torch
 import lgrin
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)])
+MANUAL = [path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *MANUAL])
 
 
 def test_import_loads_torch_and_pyg_and_nothing_heavier():
@@ -47,6 +48,13 @@ def test_every_python_block_of_the_pages_runs(page):
 def test_links_of_the_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_design_decisions_name_tests_that_exist():
+    written = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "decisions.md").read_text()))
+    assert named
+    assert not named - set(re.findall(r"^def (test_\w+)", written, re.MULTILINE))
 
 
 def test_the_main_job_leaves_what_it_promises(tmp_path):
