@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,10 @@ def test_a_public_docstring_is_whole(name):
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name.startswith(LAYERS) and inspect.isclass(PUBLIC[name])])
 def test_a_layer_says_its_shapes_and_its_source(name):
     assert {"Shapes", "Source"} <= set(sections(PUBLIC[name]))
+
+
+def test_every_public_module_is_in_the_reference():
+    index = (Path(__file__).parent.parent / "docs" / "api" / "index.md").read_text()
+    listed = re.findall(r"^   (lgrin[\w.]*)$", index, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert set(MODULES) - set(listed) == {"lgrin"}, "what lgrin itself exports stands on the pages of its modules"
