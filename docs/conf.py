@@ -44,6 +44,7 @@ autosummary_ignore_module_all = False  # a module's page lists what its __all__ 
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 napoleon_custom_sections = [("Shapes", "notes_style"), ("Source", "notes_style")]
 napoleon_use_ivar = True
+strip_signature_backslash = True  # napoleon then keeps the underscore of classes_
 napoleon_use_rtype = False
 napoleon_use_admonition_for_examples = False
 
