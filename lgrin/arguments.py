@@ -1,15 +1,22 @@
-"""What the arguments of a forward pass have to look like: kinds, dtypes and sizes, never values."""
+"""What the arguments of a forward pass have to look like: kinds, dtypes, sizes, and the range of indices."""
 
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 WHOLE_NUMBERS = (torch.int64, torch.int32)
+LIMITS = {"frame": "num_nodes", "batch": "batch_size", "edge_index": "num_nodes"}
+WAYS_OUT = {
+    "frame": "pad or shorten with lgrin.transforms.CyclicPad({stop}, longer='resample'), or mark the node as absent",
+    "batch": "number the sequences from 0, and pass batch_size= if the last ones have no node",
+    "edge_index": "number the nodes from 0, in the order of the rows of x",
+}
 
 
 def check_features(x: Any) -> None:
-    """Raises unless x is a floating tensor of rank 2 or 3.
+    """Raises unless x is a floating tensor of rank 2 or more.
 
     Args:
         x: What was given as node features.
@@ -24,8 +31,29 @@ def check_features(x: Any) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise TypeError(f"x is {kind}; node features are a floating tensor: pass x.float()")
-    if x.dim() not in (2, 3):
-        raise ValueError(f"x has shape {list(x.shape)}; node features are [N, F], [M, F] or [B, M, F]")
+    if x.dim() < 2:
+        raise ValueError(f"x has shape {list(x.shape)}; node features are [N, F], [M, F] or [*, M, F]")
+
+
+def check_one_batch(x: Tensor, model: str) -> None:
+    """Raises if node features have more leading axes than a model reads, which is one.
+
+    Args:
+        x: Node features.
+        model: Name of the model.
+
+    Raises:
+        ValueError: If the rank is above 3.
+
+    Example:
+        >>> check_one_batch(torch.rand(2, 5, 3), "LGrIN")
+    """
+    if x.dim() > 3:
+        raise ValueError(
+            f"x has shape {list(x.shape)}; node features are [N, P], [M, P] or [B, M, P] for {model}: make the leading "
+            f"axes one, model(x.flatten(0, {x.dim() - 3})), and take its result apart with "
+            f".unflatten(0, {list(x.shape[:-2])})"
+        )
 
 
 def stand_in(x: Any, leading: int, num_channels: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -99,13 +127,67 @@ def check_index(name: str, index: Any) -> None:
         raise TypeError(f"{name} is {kind}; it has to be a tensor of whole numbers: pass {name}.long()")
 
 
+def check_range(name: str, index: Tensor | None, stop: int, mask: Tensor | None = None) -> None:
+    """Raises unless every index lies in 0 .. stop - 1.
+
+    Eager programs on a CPU read the values. Compiled programs, and those on an NVIDIA GPU, assert on the device, which
+    waits for nothing: the error is torch's and names the argument alone. Exported programs leave the check out.
+
+    Args:
+        name: Name of the argument: ``"frame"``, ``"batch"`` or ``"edge_index"``.
+        index: The argument, any shape, or ``None``.
+        stop: The number of frames, sequences or nodes.
+        mask: Bool, shaped like the index; where it is false the index does not matter. ``None`` means that all do.
+
+    Raises:
+        IndexError: With the place and value of the first index that is out of range.
+
+    Example:
+        >>> check_range("frame", torch.tensor([0, -1]), stop=5)
+        Traceback (most recent call last):
+        ...
+        IndexError: frame[1] is -1; with num_nodes=5 it is one of 0..4: pad or shorten with ...
+    """
+    if index is None or torch.compiler.is_exporting():
+        return
+    if torch.compiler.is_compiling() or index.device.type == "cuda":
+        torch._assert_async(~_outside(index, stop, mask).any(), f"{name} holds an index that is out of range")
+    elif index.device.type == "cpu" and index.numel():
+        lowest, highest = torch.aminmax(_unwrapped(index))
+        if int(lowest) < 0 or int(highest) >= stop:
+            _refuse_first(name, index, stop, _outside(index, stop, mask))
+
+
+def _outside(index: Tensor, stop: int, mask: Tensor | None) -> Tensor:
+    outside = (index < 0) | (index >= stop)
+    return outside if mask is None else outside & mask
+
+
+def _unwrapped(tensor: Tensor) -> Tensor:
+    """The tensor inside those of ``torch.func``, with the axes that ``vmap`` hides."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
+
+
+def _refuse_first(name: str, index: Tensor, stop: int, outside: Tensor) -> None:
+    index = _unwrapped(torch.where(outside, index, index))  # has the axes of outside, which may have more
+    first = _unwrapped(outside).nonzero()[:1].tolist()
+    if first:
+        allowed = f"one of 0..{stop - 1}" if stop > 0 else "none"
+        raise IndexError(
+            f"{name}{first[0]} is {int(index[tuple(first[0])])}; with {LIMITS[name]}={stop} it is {allowed}: "
+            f"{WAYS_OUT[name].format(stop=stop)}"
+        )
+
+
 def check_nodes(
     x: Any, frame: Tensor | None, batch: Tensor | None, mask: Tensor | None, batch_size: int | None
 ) -> None:
     """Raises unless frame, batch, mask and batch_size fit x.
 
     Args:
-        x: Node features ``[B, M, F]``, ``[M, F]``, or flat ``[N, F]`` beside ``batch``.
+        x: Node features ``[*, M, F]``, or flat ``[N, F]`` beside ``batch``.
         frame: Each node's frame, shaped like the nodes, or ``[M]`` for all sequences of dense x.
         batch: Each node's sequence, ``[N]``.
         mask: The nodes that are present.
@@ -124,12 +206,12 @@ def check_nodes(
     check_index("batch", batch)
     if frame is not None and frame.shape != x.shape[:-1] and frame.shape != x.shape[-2:-1]:
         raise ValueError(f"frame has shape {list(frame.shape)}; for x {list(x.shape)} it is {list(x.shape[:-1])}")
-    if batch is not None and (x.dim() == 3 or batch.shape != x.shape[:1]):
+    if batch is not None and (x.dim() > 2 or batch.shape != x.shape[:1]):
         raise ValueError(
             f"batch has shape {list(batch.shape)} beside x {list(x.shape)}; batch is [N] for flat x [N, F], and dense "
             f"x [B, M, F] needs none"
         )
-    num_sequences = x.size(0) if x.dim() == 3 else 1
+    num_sequences = prod(x.shape[:-2])
     if batch is None and batch_size not in (None, num_sequences):
         raise ValueError(
             f"batch_size is {batch_size}, but x {list(x.shape)} without batch holds {num_sequences}; leave it out, or "

@@ -15,7 +15,7 @@ from torch_geometric import EdgeIndex
 from torch_geometric.typing import SparseTensor
 from torch_geometric.utils import scatter
 
-from lgrin.arguments import check_features, check_mask
+from lgrin.arguments import check_features, check_index, check_mask, check_range
 from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
 
 BLOCK = 64
@@ -91,18 +91,18 @@ def wide(x: Tensor) -> Tensor:
 
 
 def _present_max(x: Tensor, neighbors: Tensor, mask: Tensor | None, operator: Any) -> Tensor:
-    """Runs a neighbour maximum on ``[M, F]`` or ``[B, M, F]``."""
-    if x.dim() == 3:
-        return operator(x, neighbors, mask)[0]
-    return operator(x[None], neighbors, None if mask is None else mask[None])[0][0]
+    """Runs a neighbour maximum on ``[*, M, F]``."""
+    if x.dim() == 2:
+        return operator(x[None], neighbors, None if mask is None else mask[None])[0][0]
+    return operator(x.flatten(0, -3), neighbors, None if mask is None else mask.flatten(0, -2))[0].view(x.shape)
 
 
 def line_max(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """Takes the maximum over the frames before and after each frame, and not the frame itself.
 
     Args:
-        x: Features in the order of frames, ``[M, F]`` or ``[B, M, F]``.
-        mask: Bool ``[M]`` or ``[B, M]``, the frames that are present; ``None`` means all.
+        x: Features in the order of frames, ``[*, M, F]``.
+        mask: Bool ``[*, M]``, the frames that are present; ``None`` means all.
 
     Returns:
         The maxima, shaped like x; 0 where both neighbours are absent.
@@ -119,8 +119,9 @@ class DenseGraph(NamedTuple):
     """A full matrix, shared by all sequences or one for each.
 
     Attributes:
-        adj: Weights ``[M, M]`` or ``[B, M, M]``, ``adj[target, source]``.
-        mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
+        adj: Weights ``[M, M]`` or ``[B, M, M]``, ``adj[target, source]``. Of a stack, each matrix serves one entry of
+            the first axis of the features, whatever axes follow.
+        mask: Bool ``[*, M]``, the nodes that are present; ``None`` means all.
         scale: What the sum of each node is multiplied by, shaped like the mask; ``None`` means 1.
 
     Example:
@@ -139,17 +140,20 @@ class DenseGraph(NamedTuple):
         return self.adj.size(-1)
 
     def aggregate(self, x: Tensor) -> Tensor:
-        """Computes A @ x for ``[M, F]`` or ``[B, M, F]``."""
+        """Computes A @ x for ``[*, M, F]``."""
         x = hide(x, self.mask)
-        if x.dim() > self.adj.dim():  # a product of many small matrices, where matmul would transpose x twice
-            total = torch.bmm(self.adj.expand(x.size(0), -1, -1), x)
+        if x.dim() > self.adj.dim() == 2:  # a product of many small matrices, where matmul would transpose x twice
+            rows = x.flatten(0, -3)
+            total = torch.bmm(self.adj.expand(rows.size(0), -1, -1), rows).view(x.shape)
         else:
-            total = torch.matmul(self.adj, x)
+            total = torch.matmul(_beside(self.adj, x), x)
         return hide(_scaled(total, self.scale), self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
-        """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
+        """Takes the maximum over each node and its neighbours, ``[*, M, F]``."""
         neighbors = (self.adj > 0) | torch.eye(self.num_nodes, dtype=torch.bool, device=self.adj.device)
+        if x.dim() > 3 and neighbors.dim() == 3:
+            neighbors = _beside(neighbors, x).expand(*x.shape[:-2], -1, -1).flatten(0, -3)
         return _present_max(x, neighbors, self.mask, neighbor_max)
 
     def line_max(self, x: Tensor) -> Tensor:
@@ -157,12 +161,18 @@ class DenseGraph(NamedTuple):
         return line_max(x, self.mask)
 
 
+def _beside(matrices: Tensor, x: Tensor) -> Tensor:
+    """Gives a stack ``[B, M, M]`` axes of length 1 where features ``[B, *, M, F]`` have further ones."""
+    ones = x.dim() - matrices.dim()
+    return matrices if matrices.dim() == 2 else matrices.view(-1, *[1] * ones, *matrices.shape[1:])
+
+
 class BandedGraph(NamedTuple):
     """A matrix that is zero further than w from its diagonal, stored as M rows of 2w + 1 entries.
 
     Attributes:
         band: Weights ``[M, 2w + 1]``; ``band[i, k]`` is ``A[i, i + k - w]``, and 0 where that is outside A.
-        mask: Bool ``[M]`` or ``[B, M]``, the nodes that are present; ``None`` means all.
+        mask: Bool ``[*, M]``, the nodes that are present; ``None`` means all.
         scale: What the sum of each node is multiplied by, shaped like the mask; ``None`` means 1.
 
     Example:
@@ -186,7 +196,10 @@ class BandedGraph(NamedTuple):
         return self.band.size(1) // 2
 
     def aggregate(self, x: Tensor) -> Tensor:
-        """Computes A @ x for ``[M, F]`` or ``[B, M, F]``."""
+        """Computes A @ x for ``[*, M, F]``."""
+        if x.dim() > 3:
+            mask, scale = (None if one is None else one.flatten(0, -2) for one in (self.mask, self.scale))
+            return self._replace(mask=mask, scale=scale).aggregate(x.flatten(0, -3)).view(x.shape)
         reach, num_nodes = self.bandwidth, self.num_nodes
         size = max(2 * reach, min(num_nodes, BLOCK))  # targets in a block, which hear its nodes and reach more
         count = -(-num_nodes // size)
@@ -201,7 +214,7 @@ class BandedGraph(NamedTuple):
         return hide(_scaled(total[..., :num_nodes, :], self.scale), self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
-        """Takes the maximum over each node and its neighbours, ``[M, F]`` or ``[B, M, F]``."""
+        """Takes the maximum over each node and its neighbours, ``[*, M, F]``."""
         neighbors = self.band > 0
         neighbors[:, self.bandwidth] = True
         return _present_max(x, neighbors, self.mask, neighbor_max_banded)
@@ -247,7 +260,7 @@ def averaging(graph: "DenseGraph | BandedGraph", num_nodes: int) -> "DenseGraph 
 
 
 def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
-    return x if scale is None else x * scale.unsqueeze(-1).to(x.dtype)
+    return x if scale is None else (wide(x) * scale.unsqueeze(-1)).to(x.dtype)
 
 
 def _pad_rows(x: Tensor, before: int, length: int) -> Tensor:
@@ -271,7 +284,7 @@ class RaggedGraph(NamedTuple):
 
     Attributes:
         padded: A dense or banded graph whose mask ``[B, M]`` says which frames exist.
-        frame: Int64 ``[N]`` (or ``[B, L]`` beside dense features), each node's frame in ``[0, M)``.
+        frame: Int64 ``[N]`` (or ``[*, L]`` beside dense features), each node's frame in ``[0, M)``.
         batch: Int64 of the same shape, each node's sequence in ``[0, B)``.
         mask: Bool of the same shape, the nodes that are present; ``None`` means all. The frame of an absent node
             does not matter.
@@ -308,7 +321,12 @@ class RaggedGraph(NamedTuple):
 
         Returns:
             The ragged graph.
+
+        Raises:
+            TypeError: If frame or batch are no whole numbers.
+            IndexError: If the frame of a present node or the sequence of a node is out of range.
         """
+        _check_places(frame, graph.num_nodes, batch, batch_size, mask)
         graph = _cut(graph, _longest(frame, mask, graph.num_nodes))
         nowhere = frame.new_zeros(batch_size, graph.num_nodes, dtype=torch.bool)
         placed = cls(graph._replace(mask=nowhere), frame, batch, mask)
@@ -346,6 +364,13 @@ class RaggedGraph(NamedTuple):
         if self.mask is None:
             return padded[self.batch, self.frame]
         return hide(padded[self.batch, self.frame.masked_fill(~self.mask, 0)], self.mask)
+
+
+def _check_places(frame: Tensor, num_nodes: int, batch: Tensor, batch_size: int, mask: Tensor | None) -> None:
+    check_index("frame", frame)
+    check_index("batch", batch)
+    check_range("frame", frame, num_nodes, mask)
+    check_range("batch", batch, batch_size)
 
 
 def _longest(frame: Tensor, mask: Tensor | None, num_nodes: int) -> int:
@@ -386,18 +411,22 @@ class EdgeList(NamedTuple):
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[N, F]``."""
+        check_range("edge_index", self.edge_index, x.size(0))
         source, target = self.edge_index
         messages = hide(x, self.mask)[source]
+        dtype = messages.dtype
         if self.edge_weight is not None:
-            messages = messages * self.edge_weight.unsqueeze(-1)
-        total = scatter(wide(messages), target, 0, dim_size=x.size(0), reduce="sum").to(messages.dtype)
+            dtype = torch.promote_types(dtype, self.edge_weight.dtype)
+            messages = wide(messages) * self.edge_weight.unsqueeze(-1)
+        total = scatter(wide(messages), target, 0, dim_size=x.size(0), reduce="sum").to(dtype)
         return hide(total, self.mask)
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[N, F]``."""
+        check_range("edge_index", self.edge_index, x.size(0))
         source, target = self.edge_index
         if self.edge_weight is not None:
-            connected = parallel_sum(self.edge_index, self.edge_weight.detach(), x.size(0)) > 0
+            connected = parallel_sum(self.edge_index, wide(self.edge_weight.detach()), x.size(0)) > 0
             source = torch.where(connected, source, target)
         itself = torch.arange(x.size(0), device=x.device)
         closed = torch.stack([torch.cat([source, itself]), torch.cat([target, itself])])
@@ -477,6 +506,7 @@ def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None
 
     Raises:
         ValueError: If N is not M times the number of sequences.
+        IndexError: If a sequence has more or less than M nodes, or they do not stand next to each other.
 
     Example:
         >>> frames_in_order(torch.tensor([0, 0, 1, 1]), num_nodes=2)
@@ -489,7 +519,23 @@ def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None
             f"frame is None, but batch has {batch.numel()} nodes{count}, not num_nodes={num_nodes} for each; pass "
             f"frame= to say which frame each node is, or pad with lgrin.transforms.CyclicPad({num_nodes})"
         )
-    return frames_from_start(batch, num_sequences), num_sequences
+    expected = torch.arange(num_sequences, device=batch.device).repeat_interleave(num_nodes)
+    _refuse_other_order(batch, expected, num_nodes)
+    return torch.arange(num_nodes, device=batch.device).repeat(num_sequences), num_sequences
+
+
+def _refuse_other_order(batch: Tensor, expected: Tensor, num_nodes: int) -> None:
+    """Raises, or asserts on the device, unless sequences of num_nodes nodes follow each other."""
+    if torch.compiler.is_exporting():
+        return
+    if torch.compiler.is_compiling() or batch.is_cuda:
+        torch._assert_async((batch == expected).all(), "batch does not give every sequence num_nodes nodes in a row")
+    elif is_readable(batch) and not torch.equal(batch, expected):
+        node = int((batch != expected).nonzero()[0])
+        raise IndexError(
+            f"frame is None and batch[{node}] is {int(batch[node])}, not {int(expected[node])}: without frame= each "
+            f"sequence has num_nodes={num_nodes} nodes in a row; pass frame= to say which frame each node is"
+        )
 
 
 def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
@@ -518,7 +564,8 @@ def as_graph(
     ==================================================  ===========  ===================
     ``edge_index``                                      layout       ``x``
     ==================================================  ===========  ===================
-    floating ``[M, M]`` or ``[B, M, M]``                dense        ``[(B,) M, F]``
+    floating ``[M, M]``                                 dense        ``[*, M, F]``
+    floating ``[B, M, M]``                              dense        ``[B, *, M, F]``
     integer ``[2, E]`` or ``EdgeIndex``                 edge list    ``[N, F]``
     torch sparse ``[N, N]`` or ``SparseTensor``         edge list    ``[N, F]``
     a graph of this module                              itself       as the graph needs
@@ -539,6 +586,7 @@ def as_graph(
     Raises:
         TypeError: If ``x`` or the adjacency is of a kind or dtype that has no meaning here.
         ValueError: If sizes do not fit, or two arguments say the same thing twice.
+        IndexError: If an edge names a node that x does not have; see :func:`lgrin.arguments.check_range`.
 
     Example:
         >>> type(as_graph(torch.rand(3, 4), torch.tensor([[0, 1], [1, 2]]))).__name__
@@ -570,7 +618,9 @@ def _read_adjacency(x: Tensor, adj: Any, edge_weight: Tensor | None, mask: Tenso
     if adj.layout != torch.strided:
         _refuse("edge_weight", edge_weight, "a sparse matrix", "store the weights in it")
         _check_num_nodes(x, adj.shape)
-        coo = adj.to_sparse_coo().coalesce()
+        coo = adj.to_sparse_coo()
+        check_range("edge_index", coo._indices().flip(0), x.size(-2))  # coalescing takes (0, N) for (1, 0)
+        coo = coo.coalesce()
         return EdgeList(coo.indices().flip(0), coo.values(), mask)
     if adj.is_floating_point():
         _refuse("edge_weight", edge_weight, "a dense matrix", "multiply the matrix by the weights")
@@ -621,6 +671,9 @@ def _check_fit(x: Tensor, graph: Graph) -> None:
                 f"x has shape {list(x.shape)}, but the graph was built for nodes {list(graph.frame.shape)}; "
                 f"pass one row of x for every entry of frame"
             )
+        if x.device.type == "cpu":  # RaggedGraph.place has looked on every device, but a graph may be made by hand
+            batch_size, num_nodes = graph.present.shape
+            _check_places(graph.frame, num_nodes, graph.batch, batch_size, graph.mask)
         weights: Tensor | None = graph.padded[0]
     elif isinstance(graph, EdgeList):
         _check_edges(x, graph)
@@ -634,10 +687,10 @@ def _check_fit(x: Tensor, graph: Graph) -> None:
                 f"x has {x.size(-2)} nodes, but the graph has {graph.num_nodes}; pad x with "
                 f"lgrin.transforms.CyclicPad({graph.num_nodes}), or say with frame= which nodes x holds"
             )
-        if matrix.dim() == 3 and matrix.shape[:1] != x.shape[:-2]:
+        if matrix.dim() == 3 and matrix.shape[:1] != x.shape[:-2][:1]:
             raise ValueError(
                 f"edge_index holds {matrix.size(0)} matrices, but x has shape {list(x.shape)}; a stack of matrices "
-                f"[B, M, M] needs x [B, M, F] with the same B"
+                f"[B, M, M] needs x [B, M, F] or [B, *, M, F] with the same B"
             )
     if weights is not None and weights.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
         raise TypeError(f"x is {x.dtype}, but the edge weights are {weights.dtype}; convert one with .to(dtype)")
@@ -645,7 +698,12 @@ def _check_fit(x: Tensor, graph: Graph) -> None:
 
 def _check_edges(x: Tensor, graph: EdgeList) -> None:
     if x.dim() != 2:
-        raise ValueError(f"x has shape {list(x.shape)}; beside an edge list it has to be flat, [N, F]")
+        raise ValueError(
+            f"x has shape {list(x.shape)}; beside an edge list it has to be flat, [N, F]: pass one graph for leading "
+            f"axes as a matrix [M, M] that is A[target, source]"
+        )
+    check_index("edge_index", graph.edge_index)
+    check_range("edge_index", graph.edge_index, x.size(0))
     num_edges = graph.edge_index.size(1)
     weight = graph.edge_weight
     if weight is not None and weight.shape != (num_edges,):

@@ -1,7 +1,8 @@
-"""Every check that has to read values.
+"""Every check of values that a forward pass does not make.
 
-``forward`` looks at ranks, dtypes and sizes only: reading values would stall a GPU and break compilation. Datasets,
-training and estimators call these functions instead, once, where the data comes in.
+``forward`` looks at ranks, dtypes, sizes and the range of indices. To read features and labels as well would stall a
+GPU and break compilation. Datasets, training and estimators call these functions instead, once, where the data comes
+in.
 """
 
 from collections.abc import Iterable, Mapping

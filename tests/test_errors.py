@@ -28,7 +28,15 @@ ADJ = torch.rand(5, 5)
 LAYER_ERRORS = {
     "integer features": (X.long(), ADJ, {}, TypeError, "x is torch.int64; .* pass x.float()"),
     "rank 1": (X[0, 0], ADJ, {}, ValueError, r"x has shape \[3\]; node features are"),
-    "rank 4": (X[None], ADJ, {}, ValueError, r"x has shape \[1, 2, 5, 3\]"),
+    "rank 4, edge list": (X[None], EDGES, {}, ValueError, r"x has shape \[1, 2, 5, 3\]; beside an edge list"),
+    "rank 4, mask of rank 2": (
+        X[None],
+        ADJ,
+        {"mask": torch.ones(2, 5).bool()},
+        ValueError,
+        r"mask is torch.bool \[2, 5\]; .*\[1, 2, 5\]",
+    ),
+    "rank 4, stack of others": (X[None], ADJ.expand(2, 5, 5), {}, ValueError, "edge_index holds 2 matrices"),
     "wrong channels": (X[..., :2], ADJ, {}, ValueError, "x has 2 channels, but this layer was built for in_channels=3"),
     "wrong nodes": (X[:, :4], ADJ, {}, ValueError, r"x has 4 nodes, but the graph has 5; .*CyclicPad\(5\)"),
     "wrong dtype": (X.double(), ADJ, {}, TypeError, "x is torch.float64, but the edge weights are torch.float32"),
@@ -115,6 +123,10 @@ MODEL_ERRORS = {
     "dense batch": (lambda: MODEL(X, batch=torch.zeros(2).long()), "dense x .* needs none"),
     "flat batch size": (lambda: MODEL(FLAT, frame=torch.arange(4), batch_size=2), "batch_size is 2, but x .* holds 1"),
     "rank": (lambda: MODEL(X[0, 0]), r"x has shape \[3\]"),
+    "leading axes": (
+        lambda: MODEL(X[None]),
+        r"x has shape \[1, 2, 5, 3\]; node features are .* \[B, M, P\] for LGrIN: .*model\(x.flatten\(0, 1\)\).*unflatten\(0, \[1, 2\]\)",  # noqa: E501
+    ),
     "dense frame": (lambda: MODEL(X, frame=torch.arange(4)), r"frame has shape \[4\]; for x \[2, 5, 3\] it is \[2, 5\]"),  # noqa: E501
     "ragged mask": (lambda: MODEL(FLAT, frame=torch.arange(4), mask=torch.ones(3).bool()), r"mask is torch.bool \[3\]"),
     "graph mask": (

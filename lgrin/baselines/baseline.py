@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import pad
 
-from lgrin.arguments import check_nodes
+from lgrin.arguments import check_nodes, check_one_batch
 from lgrin.graph import DenseGraph, Graph, RaggedGraph, count_sequences, frames_in_order
 from lgrin.options import check_whole
 
@@ -37,6 +37,7 @@ class Baseline(Module):
     Raises:
         TypeError: If a dtype has no meaning here.
         ValueError: If ranks or sizes do not fit, or a graph is given to a model that has none.
+        IndexError: If the frame of a present node or the sequence of a node is out of range.
 
     Source:
         The competitors of Tables I-III of Shirian, Tripathi and Guha, 2021.
@@ -84,6 +85,7 @@ class Baseline(Module):
     ) -> RaggedGraph:
         """Says of every node which frame of which sequence it is; the weights of the result mean nothing."""
         check_nodes(x, frame, batch, mask, batch_size)
+        check_one_batch(x, type(self).__name__)
         if x.size(-1) != self.in_channels:
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import Module, ModuleList
 from torch_geometric.nn.inits import reset
 
-from lgrin.arguments import check_nodes, stand_in
-from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, hide
+from lgrin.arguments import check_nodes, check_one_batch, check_range, stand_in
+from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, count_sequences, hide
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
 from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm, MaskedInstanceNorm
@@ -80,6 +80,8 @@ class LGrIN(Module):
     Raises:
         TypeError: If a dtype or kind of adjacency has no meaning here.
         ValueError: If ranks or sizes do not fit, an option is unknown, or the encoder gives another width than P.
+        IndexError: If an edge names a node that x does not have, or the frame of a present node or the sequence of a
+            node is out of range.
 
     Source:
         Fig. 2 of Shirian, Tripathi and Guha, 2021. :meth:`paper` is its text, :meth:`released` the authors' code. To
@@ -275,16 +277,20 @@ class LGrIN(Module):
         if self.encoder is not None:
             x = stand_in(frames, leading, self.in_channels, self.adjacency.weight.dtype)
         check_nodes(x, frame, batch, mask, batch_size)
+        check_one_batch(x, type(self).__name__)
         if x.size(-1) != self.in_channels:
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
             )
         frame = None if frame is None else frame.long().expand(x.shape[:-1])
-        foreign = edge_index is not None  # the learned graph checks its frames itself
+        foreign = edge_index is not None  # the learned graph checks its frames and sequences itself
         if edge_index is None:
             graph = self._learned_graph(x, edge_weight, frame, batch, mask, batch_size)
         else:
             graph = as_graph(x, edge_index, edge_weight, mask)
+            check_range("frame", frame, self.num_nodes, graph.mask)
+            if batch is not None:
+                check_range("batch", batch, count_sequences(batch, batch_size))
         if isinstance(graph, RaggedGraph):
             if foreign:
                 _refuse_place(frame, batch)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, ModuleDict, Sequential
 
+from lgrin.arguments import check_range
 from lgrin.models.head import make_head, reset_head
 from lgrin.models.lgrin import LGrIN
 from lgrin.options import check_number, check_whole
@@ -189,6 +190,7 @@ def _arguments(name: str, given: Any, present: Tensor | None) -> dict[str, Any]:
             f"present[{name!r}] is {present.dtype} {list(present.shape)}; it has to be torch.bool [B], one entry a "
             f"sequence"
         )
+    check_range("batch", batch, count)
     here = present.unsqueeze(-1).expand(x.shape[:2]) if batch is None else present[batch]
     keywords["mask"] = here if mask is None else mask & here
     return keywords

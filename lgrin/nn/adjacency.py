@@ -1,13 +1,13 @@
 """The learnable adjacency, Sec. III-A and III-B."""
 
-from math import pi, sqrt
+from math import pi, prod, sqrt
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.arguments import check_index
+from lgrin.arguments import check_index, check_range
 from lgrin.graph import (
     BandedGraph,
     DenseGraph,
@@ -164,7 +164,7 @@ class LearnableAdjacency(Module):
         """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
 
         Args:
-            frame: Int64 ``[N]``, each node's frame, beside flat features; ``[B, L]`` beside dense ones. ``None`` means
+            frame: Int64 ``[N]``, each node's frame, beside flat features; ``[*, L]`` beside dense ones. ``None`` means
                 0..M-1 without ``batch``, and with it the position in the sequence, all of M nodes.
             batch: Int64 ``[N]``, each node's sequence, sorted, as in a PyG batch.
             mask: Bool, shaped like the nodes, those that are present.
@@ -176,6 +176,7 @@ class LearnableAdjacency(Module):
 
         Raises:
             ValueError: If sizes do not fit.
+            IndexError: If the frame of a present node or the sequence of a node is out of range.
 
         Example:
             >>> graph = LearnableAdjacency(4).graph(torch.tensor([0, 2, 3]), torch.tensor([0, 0, 1]))
@@ -209,6 +210,7 @@ class LearnableAdjacency(Module):
 
         Raises:
             ValueError: If sizes do not fit, the threshold is negative, or there is a mask and no node to put it on.
+            IndexError: If the frame of a present node or the sequence of a node is out of range.
 
         Example:
             >>> adjacency = LearnableAdjacency(3, init=torch.tensor([[0.0, 2, 0], [0, 0, 0], [0, 0, 1]]))
@@ -228,6 +230,8 @@ class LearnableAdjacency(Module):
                 raise ValueError("mask was given without frame and batch; say which frame each node is")
             return torch.stack([source, target]), weight
         frame, batch, batch_size = self._place(frame, batch, None, mask)
+        check_range("frame", frame, self.num_nodes, mask)
+        check_range("batch", batch, batch_size)
         index = torch.arange(frame.numel(), device=frame.device).view(frame.shape)
         present = torch.ones_like(frame, dtype=torch.bool) if mask is None else mask
         node = frame.new_full((batch_size, self.num_nodes), -1)
@@ -257,10 +261,9 @@ class LearnableAdjacency(Module):
         frame, batch = (None if one is None else one.long() for one in (frame, batch))
         if batch is None:
             assert frame is not None
-            if frame.dim() == 2:
-                sequence = torch.arange(frame.size(0), device=frame.device).unsqueeze(-1)
-                return frame, sequence.expand_as(frame), frame.size(0)
-            return frame, torch.zeros_like(frame), 1
+            num_sequences = prod(frame.shape[:-1])
+            sequence = torch.arange(num_sequences, device=frame.device).view(*frame.shape[:-1], 1)
+            return frame, sequence.expand_as(frame), num_sequences
         if frame is None:
             frame, batch_size = frames_in_order(batch, self.num_nodes, batch_size)
         return frame, batch, count_sequences(batch, batch_size)

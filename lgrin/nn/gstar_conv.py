@@ -35,13 +35,14 @@ class GStarConv(GraphLayer):
         dropout: Probability of dropping a channel of a node after each layer.
 
     Shapes:
-        - **x:** ``[B, M, F]`` or ``[M, F]`` beside a matrix, ``[N, F]`` beside an edge list or a ragged graph
+        - **x:** ``[*, M, F]`` beside a matrix, ``[N, F]`` beside an edge list or a ragged graph
         - **edge_index, edge_weight:** any adjacency, see :func:`lgrin.graph.as_graph`
         - **mask:** bool, the leading shape of x
         - **output:** like x with ``out_channels``; rows of absent nodes are 0
 
     Raises:
         TypeError: If a dtype or kind of adjacency has no meaning here.
+        IndexError: If an edge names a node that x does not have.
         ValueError: If sizes do not fit or an option is unknown.
 
     Source:

@@ -39,6 +39,7 @@ class GraphInception(GraphLayer):
 
     Raises:
         TypeError: If a dtype or kind of adjacency has no meaning here.
+        IndexError: If an edge names a node that x does not have.
         ValueError: If sizes do not fit, an option is unknown, or ``"line"`` meets an edge list.
 
     Source:

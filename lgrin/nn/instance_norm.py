@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from lgrin.graph import wide
 from lgrin.nn.sequences import Sequences
 from lgrin.options import check_whole
 
@@ -14,19 +15,21 @@ class MaskedInstanceNorm(Module):
     .. math:: y_i = \frac{x_i - \bar x}{\sqrt{\frac{1}{|V|} \sum_{j \in V} (x_j - \bar x)^2 + \epsilon}}
 
     It has no parameters and no statistics to keep, and what it makes of a sequence depends on no other. A level or a
-    scale that is a sequence's own, such as a speaker's pitch or a sensor's offset, is gone afterwards.
+    scale that is a sequence's own, such as a speaker's pitch or a sensor's offset, is gone afterwards. 16-bit floats
+    are centred, squared and added in float32.
 
     Args:
         num_features: Channels F.
         eps: Added to the variance, so that channels that hardly move are not blown up; in units of x squared.
 
     Shapes:
-        - **x:** ``[B, M, F]``, ``[M, F]``, or flat ``[N, F]`` beside ``batch``
+        - **x:** ``[*, M, F]``, or flat ``[N, F]`` beside ``batch``
         - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B
         - **output:** like x; rows of absent nodes are 0
 
     Raises:
         ValueError: If x does not have F channels, or ranks or sizes do not fit.
+        IndexError: If the sequence of a node is out of range.
 
     Source:
         Ulyanov, Vedaldi and Lempitsky, "Instance Normalization", 2016; over the cepstra of an utterance it is what
@@ -54,9 +57,9 @@ class MaskedInstanceNorm(Module):
                 f"x has {x.size(-1)} channels, but this norm was built for num_features={self.num_features}"
             )
         nodes = Sequences.read(x, None, batch, mask, batch_size)
-        centered = nodes.center()
+        centered = nodes._replace(x=wide(nodes.x)).center()
         variance = centered._replace(x=centered.x.square()).mean()
-        return (centered.x * centered.spread(torch.rsqrt(variance + self.eps))).view(x.shape)
+        return (centered.x * centered.spread(torch.rsqrt(variance + self.eps))).to(x.dtype).view(x.shape)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_features})"

@@ -163,7 +163,7 @@ class LGrINLoss(Module):
             if isinstance(module, LearnableAdjacency):
                 total = total + self.structure(module.graph())
             elif isinstance(module, LearnablePool):
-                squares = module.weight.square()
+                squares = wide(module.weight).square()
                 total = total + self.lambda_pool * (squares.mean() if mean else squares.sum())
         return total if mean else total / self.num_sequences
 

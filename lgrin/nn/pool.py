@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.graph import frames_in_order
+from lgrin.graph import frames_in_order, wide
 from lgrin.nn.sequences import Sequences
 from lgrin.options import check_option, check_whole
 
@@ -26,13 +26,15 @@ class LearnablePool(Module):
         init: ``"mean"`` 1/M, ``"ones"`` (the released code) or ``"xavier"`` (the paper).
 
     Shapes:
-        - **x:** ``[B, M, F]``, ``[M, F]``, or flat ``[N, F]`` beside ``batch``
-        - **frame:** int64, each node's frame; ``None`` means 0..M-1, or the position in sequences of M nodes each
+        - **x:** ``[*, M, F]``, or flat ``[N, F]`` beside ``batch``
+        - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or the position in sequences of M
+          nodes each
         - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B
-        - **output:** ``[B, F]``
+        - **output:** ``[*, F]``, ``[1, F]`` for x ``[M, F]``; ``[B, F]`` beside ``batch``
 
     Raises:
         ValueError: If ranks or sizes do not fit or the option is unknown.
+        IndexError: If the frame of a present node or the sequence of a node is out of range.
 
     Source:
         Second part of Eq. (6) of Shirian, Tripathi and Guha, 2021.
@@ -65,15 +67,17 @@ class LearnablePool(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
-        """Pools nodes into ``[B, F]``; see the class."""
-        return self.pool(Sequences.read(x, frame, batch, mask, batch_size))
+        """Pools nodes into ``[*, F]``; see the class."""
+        nodes = Sequences.read(x, frame, batch, mask, batch_size, self.num_nodes)
+        return nodes.unfold(self.pool(nodes), x)
 
     def pool(self, nodes: Sequences) -> Tensor:
         """Pools nodes that were read already."""
         weight = self.frame_weight(nodes)
         if nodes.batch is None:
             return torch.matmul(weight.unsqueeze(-2), nodes.x).squeeze(-2)
-        return nodes.sum(nodes.x * weight.unsqueeze(-1))
+        total = nodes.sum(wide(nodes.x) * weight.unsqueeze(-1))
+        return total.to(torch.promote_types(nodes.x.dtype, weight.dtype))
 
     def frame_weight(self, nodes: Sequences) -> Tensor:
         """Looks up p for every node.
@@ -110,10 +114,11 @@ class GraphReadout(Module):
     Shapes:
         - **x, frame, batch, mask, batch_size:** as for :class:`LearnablePool`. Without a learned part, sequences of any
           number of nodes need no ``frame``.
-        - **output:** ``[B, len(parts) * F]``; an empty sequence gives 0
+        - **output:** ``[*, len(parts) * F]`` likewise; an empty sequence gives 0
 
     Raises:
         ValueError: If ranks or sizes do not fit or an option is unknown.
+        IndexError: If the frame of a present node or the sequence of a node is out of range.
 
     Source:
         Eq. (6) of Shirian, Tripathi and Guha, 2021.
@@ -145,9 +150,9 @@ class GraphReadout(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
-        """Reads nodes out into ``[B, len(parts) * F]``; see the class."""
-        nodes = Sequences.read(x, frame, batch, mask, batch_size)
-        return torch.cat([self._part(part, nodes) for part in self.parts], dim=-1)
+        """Reads nodes out into ``[*, len(parts) * F]``; see the class."""
+        nodes = Sequences.read(x, frame, batch, mask, batch_size, self.num_nodes)
+        return nodes.unfold(torch.cat([self._part(part, nodes) for part in self.parts], dim=-1), x)
 
     def _part(self, part: str, nodes: Sequences) -> Tensor:
         if part == "max":
@@ -155,7 +160,7 @@ class GraphReadout(Module):
         if part == "mean":
             return nodes.mean()
         if part == "sum":
-            return nodes.sum(nodes.x)
+            return nodes.sum(nodes.x).to(nodes.x.dtype)
         assert self.learned is not None
         return self.learned.pool(nodes)
 

@@ -1,11 +1,12 @@
 """Node features, and which node belongs where."""
 
+from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lgrin.arguments import check_nodes
+from lgrin.arguments import check_nodes, check_range
 from lgrin.graph import count_sequences, frames_from_start, hide, wide
 
 
@@ -13,7 +14,8 @@ class Sequences(NamedTuple):
     """Node features with what says which node belongs where, ready to be reduced over each sequence.
 
     Attributes:
-        x: Features ``[B, L, F]``, or ``[N, F]`` beside ``batch``; rows of absent nodes are 0.
+        x: Features ``[B, L, F]``, or ``[N, F]`` beside ``batch``; rows of absent nodes are 0. What was given with
+            further leading axes, ``[*, L, F]``, is laid in one row of sequences.
         frame: Int64, each node's frame, shaped or broadcast like the nodes; ``None`` means in order.
         batch: Int64 ``[N]``, or ``None`` where x is dense.
         mask: Bool, shaped like the nodes; ``None`` means that all are present.
@@ -34,35 +36,47 @@ class Sequences(NamedTuple):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        num_nodes: int | None = None,
     ) -> "Sequences":
-        """Reads the arguments of a pooling layer.
+        """Reads the arguments of a pooling layer, whose frames are below ``num_nodes`` where it is given.
 
         Raises:
             ValueError: If ranks or sizes do not fit.
+            IndexError: If the frame of a present node or the sequence of a node is out of range.
         """
         check_nodes(x, frame, batch, mask, batch_size)
         frame = None if frame is None else frame.long().expand(x.shape[:-1])
         if mask is not None and frame is not None:
             frame = frame.masked_fill(~mask, 0)  # whatever the frame of an absent node was
+        if num_nodes is not None:
+            check_range("frame", frame, num_nodes)
         x = hide(x, mask)
         if batch is not None:
-            return cls(x, frame, batch.long(), mask, count_sequences(batch, batch_size))
-        if x.dim() == 2:
-            x = x.unsqueeze(0)
-            frame, mask = (None if one is None else one.unsqueeze(0) for one in (frame, mask))
+            batch_size = count_sequences(batch, batch_size)
+            check_range("batch", batch, batch_size)
+            return cls(x, frame, batch.long(), mask, batch_size)
+        if x.dim() != 3:
+            nodes = x.shape[-2:-1]
+            x = x.reshape(prod(x.shape[:-2]), *x.shape[-2:])
+            frame, mask = (None if one is None else one.reshape(x.size(0), *nodes) for one in (frame, mask))
         return cls(x, frame, None, mask, x.size(0))
 
     def sum(self, x: Tensor) -> Tensor:
-        """Adds up ``x`` over each sequence."""
+        """Adds up ``x`` over each sequence; 16-bit floats in float32, which the result keeps."""
         if self.batch is None:
-            return x.sum(1)
-        return wide(x).new_zeros(self.batch_size, *x.shape[1:]).index_add(0, self.batch, wide(x)).to(x.dtype)
+            return wide(x).sum(1)
+        return wide(x).new_zeros(self.batch_size, *x.shape[1:]).index_add(0, self.batch, wide(x))
 
     def mean(self) -> Tensor:
         """Averages the present nodes of each sequence, ``[B, F]``; 0 for an empty one."""
         if self._is_full():
             return self.x.mean(1)
-        return self.sum(self.x) / self.num_present().clamp(min=1).to(self.x.dtype)
+        total = self.sum(self.x)
+        return (total / self.num_present().clamp(min=1).to(total.dtype)).to(self.x.dtype)
+
+    def unfold(self, values: Tensor, x: Tensor) -> Tensor:
+        """Gives what belongs to sequences, ``[B, F]``, the leading axes of the features that were read."""
+        return values if x.dim() <= 3 else values.unflatten(0, x.shape[:-2])
 
     def spread(self, values: Tensor) -> Tensor:
         """Gives every node what belongs to its sequence: ``[B, F]`` becomes ``[B, 1, F]`` or ``[N, F]``."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lgrin.arguments import check_range
 from lgrin.ops.kernels import kernels_for
 from lgrin.ops.window import Window, source_dtype
 
@@ -78,6 +79,7 @@ def neighbor_max_edges(x: Tensor, edge_index: Tensor, mask: Tensor | None = None
         >>> values.flatten().tolist(), source.flatten().tolist()
         ([0.0, 3.0], [2, 1])
     """
+    check_range("edge_index", edge_index, x.size(0))  # the kernels read memory at these places
     return kernels_for(x.device.type).edge_max(x.contiguous(), edge_index, mask)
 
 
