@@ -51,6 +51,7 @@ def reset_head(head: Sequential) -> None:
     for module in head:
         if isinstance(module, Linear):
             xavier_uniform_(module.weight)
-            zeros_(module.bias)
+            if module.bias is not None:
+                zeros_(module.bias)
         elif isinstance(module, PReLU):
             module.reset_parameters()

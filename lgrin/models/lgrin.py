@@ -13,6 +13,8 @@ from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, count_sequences,
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
 from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm, MaskedInstanceNorm
+from lgrin.nn.norm import check_takes_mask
+from lgrin.nn.pool import LearnablePool
 from lgrin.nn.sequences import Sequences
 from lgrin.options import check_option, check_whole
 
@@ -300,11 +302,12 @@ class LGrIN(Module):
             if self.neighborhood == "line":
                 graph.line_max(x)  # raises, before anything has changed
             graph = graph._replace(frame=frame)
-        if foreign and isinstance(self.readout, GraphReadout) and self.readout.learned is not None:
-            self.readout.learned.frame_weight(Sequences.read(x, frame, batch, graph.mask, batch_size))
+        if foreign and isinstance(self.readout, GraphReadout) and isinstance(self.readout.learned, LearnablePool):
+            self.readout.learned.frames_of(Sequences.read(x, frame, batch, graph.mask, batch_size))
         if self.encoder is not None:
             x = encode(self.encoder, frames, graph.mask, leading, self.in_channels)
         if self.input_norm is not None:
+            check_takes_mask("input_norm", self.input_norm)
             x = self.input_norm(x, graph.mask)
         if self.instance_norm is not None:
             x = torch.cat([hide(x, graph.mask), self.instance_norm(x, batch, graph.mask, batch_size)], dim=-1)

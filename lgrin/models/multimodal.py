@@ -128,7 +128,7 @@ class MultimodalLGrIN(Module):
         if not inputs:
             raise ValueError(f"inputs is empty; give one of {', '.join(map(repr, self.modalities))} at least")
         embedded = {
-            name: self.modalities[name].embed(**_arguments(name, one, present.get(name)))
+            name: self.modalities[name](**_arguments(name, one, present.get(name)))  # its head is empty
             for name, one in inputs.items()
         }
         counts = {name: embedding.size(0) for name, embedding in embedded.items()}

@@ -17,6 +17,7 @@ from lgrin.graph import (
     frames_in_order,
     is_readable,
 )
+from lgrin.nn.calls import needs_call
 from lgrin.options import check_option, check_whole
 
 INITS = ("normal", "uniform", "temporal", "lazy")
@@ -140,14 +141,15 @@ class LearnableAdjacency(Module):
         """Builds the non-negative matrix ``[M, M]``.
 
         Raises:
-            ValueError: If the adjacency is banded and M is above 8,192; its :meth:`graph` needs no matrix.
+            ValueError: If the adjacency is banded and M is above 8,192; its :meth:`graph` needs no matrix, unless the
+                adjacency has hooks, is pruned or is sharded.
         """
         if self.bandwidth is None:
             return self._normalize(torch.relu(self._full_matrix()))
         if self.num_nodes > LARGEST_MATRIX:
             raise ValueError(
                 f"num_nodes is {self.num_nodes}; a banded adjacency becomes a matrix up to {LARGEST_MATRIX} only: "
-                f"pass adjacency.graph() to the layers instead"
+                f"pass adjacency.graph() to the layers instead, and remove hooks, pruning and sharding, which need it"
             )
         band = self._band()
         target, source = self._band_positions()
@@ -162,6 +164,8 @@ class LearnableAdjacency(Module):
         batch_size: int | None = None,
     ) -> DenseGraph | BandedGraph | RaggedGraph:
         """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
+
+        A banded adjacency that has hooks, is pruned or is sharded is called for its matrix, and the graph is dense.
 
         Args:
             frame: Int64 ``[N]``, each node's frame, beside flat features; ``[*, L]`` beside dense ones. ``None`` means
@@ -223,7 +227,7 @@ class LearnableAdjacency(Module):
         graph = self._padded(None)
         weights = graph.adj if isinstance(graph, DenseGraph) else graph.band
         target, column = (weights > threshold).nonzero(as_tuple=True)
-        source = column if self.bandwidth is None else target + column - self.bandwidth
+        source = column if isinstance(graph, DenseGraph) else target + column - graph.bandwidth
         weight = weights[target, column]
         if frame is None and batch is None:
             if mask is not None:
@@ -243,7 +247,13 @@ class LearnableAdjacency(Module):
         return edge_index[:, exists], (weight if scale is None else weight * scale[:, target])[exists]
 
     def _padded(self, mask: Tensor | None) -> DenseGraph | BandedGraph:
-        return DenseGraph(self(), mask) if self.bandwidth is None else BandedGraph(self._band(), mask)
+        if self.bandwidth is None or self._is_watched():
+            return DenseGraph(self(), mask)
+        return BandedGraph(self._band(), mask)
+
+    def _is_watched(self) -> bool:
+        """Whether the band alone would miss what a call of this module does."""
+        return needs_call(self) or type(self).forward is not LearnableAdjacency.forward
 
     def _averaging(self, graph: DenseGraph | BandedGraph) -> DenseGraph | BandedGraph:
         return averaging(graph, self.num_nodes) if self.normalize == "present" else graph

@@ -11,8 +11,9 @@ from torch.nn.functional import linear
 from torch_geometric.nn.resolver import activation_resolver
 
 from lgrin.graph import Graph, hide
+from lgrin.nn.calls import is_plain
 from lgrin.nn.layer import GraphLayer
-from lgrin.nn.norm import MaskedBatchNorm, normalize
+from lgrin.nn.norm import MaskedBatchNorm, check_takes_mask, normalize
 from lgrin.options import check_number, check_option, check_whole
 
 NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
@@ -84,7 +85,8 @@ class GStarConv(GraphLayer):
         lin: Any
         for lin in self.lins:
             torch.nn.init.xavier_uniform_(lin.weight)
-            torch.nn.init.zeros_(lin.bias)
+            if lin.bias is not None:
+                torch.nn.init.zeros_(lin.bias)
         norm: Any
         for norm in self.norms or ():
             norm.reset_parameters()
@@ -127,11 +129,18 @@ class GStarConv(GraphLayer):
 
         Returns:
             Node features ``[*, F]``.
+
+        Raises:
+            TypeError: If the norm was replaced by a batch norm that takes no mask.
         """
         if self.norms is None:
             return x
         norm = self.norms[layer]
-        return norm(x, mask) if isinstance(norm, MaskedBatchNorm) else norm(x)
+        if isinstance(norm, MaskedBatchNorm):
+            return norm(x, mask)
+        check_takes_mask(f"norms[{layer}] of a GStarConv", norm)
+        wrapped = any(isinstance(one, MaskedBatchNorm) for one in norm.modules())
+        return norm(x, mask) if wrapped else norm(x)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, num_layers={len(self.lins)})"
@@ -157,14 +166,14 @@ def convolve(convs: Sequence[GStarConv], x: Tensor, graph: Graph) -> list[Tensor
         [[5, 8], [5, 2]]
     """
     lins: list[Any] = [conv.lins[0] for conv in convs]
-    if all(_is_plain(lin, Linear) for lin in lins):
+    if all(is_plain(lin, Linear) for lin in lins):
         sizes, x = [lin.out_features for lin in lins], _product(lins, x, graph)
     else:  # quantised, pruned or watched: each is called as its owner expects
         x = graph.aggregate(x)
         parts = [lin(x) for lin in lins]
         sizes, x = [part.size(-1) for part in parts], torch.cat(parts, dim=-1)
     norms: list[Any] = [None if conv.norms is None else conv.norms[0] for conv in convs]
-    together = all(_is_plain(norm, MaskedBatchNorm) for norm in norms)
+    together = all(is_plain(norm, MaskedBatchNorm) for norm in norms)
     if together:
         x = normalize(norms, x, graph.mask)
     outputs = []
@@ -175,18 +184,19 @@ def convolve(convs: Sequence[GStarConv], x: Tensor, graph: Graph) -> list[Tensor
 
 
 def _product(lins: list[Any], x: Tensor, graph: Graph) -> Tensor:
-    weight, bias = (torch.cat(parts) for parts in zip(*((lin.weight, lin.bias) for lin in lins), strict=True))
+    weight, bias = torch.cat([lin.weight for lin in lins]), _biases(lins)
     if weight.size(0) < weight.size(1):
-        return graph.aggregate(linear(hide(x, graph.mask), weight)) + bias
+        total = graph.aggregate(linear(hide(x, graph.mask), weight))
+        return total if bias is None else total + bias
     return linear(graph.aggregate(x), weight, bias)
 
 
-def _is_plain(module: Module | None, kind: type[Module]) -> bool:
-    """Whether a module is of this kind and nobody would miss a call of it."""
-    if type(module) is not kind:
-        return False
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return not any(hooks)
+def _biases(lins: list[Any]) -> Tensor | None:
+    """The biases side by side, 0 for a layer that has none; ``None`` if no layer has one."""
+    if all(lin.bias is None for lin in lins):
+        return None
+    biases = [lin.weight.new_zeros(lin.out_features) if lin.bias is None else lin.bias for lin in lins]
+    return torch.cat(biases)
 
 
 def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | str | None) -> int:

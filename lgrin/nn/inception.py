@@ -1,13 +1,17 @@
 """Graph inception, Eq. (5)."""
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import ModuleList
+from torch.nn import Module, ModuleList
+from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.inits import reset
 
-from lgrin.graph import Graph
+from lgrin.graph import Graph, as_graph, hide
+from lgrin.nn.calls import is_plain
 from lgrin.nn.gstar_conv import GStarConv, convolve
 from lgrin.nn.layer import GraphLayer
 from lgrin.options import check_option, check_whole
@@ -22,6 +26,9 @@ class GraphInception(GraphLayer):
               \qquad \mathcal{N}(i) = \{ j : A_{ij} > 0 \}
 
     The choice of neighbours is piecewise constant, so A learns through G* alone.
+
+    The branches are computed together. One that has hooks, is sharded, wrapped or replaced is called instead, as
+    ``branch(x, graph)`` with a graph of :mod:`lgrin.graph`.
 
     Args:
         in_channels: Channels of an input node.
@@ -69,9 +76,8 @@ class GraphInception(GraphLayer):
 
     def reset_parameters(self) -> None:
         """Resets every branch."""
-        branch: Any
         for branch in self.branches:
-            branch.reset_parameters()
+            reset(branch)
 
     def forward(
         self,
@@ -83,11 +89,27 @@ class GraphInception(GraphLayer):
         """Convolves and pools node features; see the class."""
         graph = self.read_graph(x, edge_index, edge_weight, mask)
         loudest = graph.line_max(x) if self.neighborhood == "line" else graph.neighbor_max(x)
-        convs: Any = list(self.branches)
-        return torch.cat([*(convolve(convs, x, graph) if convs else ()), loudest], dim=-1)
+        branches: Any = list(self.branches)
+        joins = [self._may_join(branch) for branch in branches]
+        together = iter(convolve(list(compress(branches, joins)), x, graph) if any(joins) else ())
+        whole = as_graph(x, edge_index, edge_weight, mask) if self.explain else graph
+        outputs = [
+            next(together) if join else hide(branch(x, whole if _masks_edges(branch) else graph), graph.mask)
+            for branch, join in zip(branches, joins, strict=True)
+        ]
+        return torch.cat([*outputs, loudest], dim=-1)
+
+    def _may_join(self, branch: Any) -> bool:
+        """Whether a branch may be computed with the others: nobody misses its call, and the same edges are masked."""
+        return is_plain(branch, GStarConv) and self.explained_like(branch)
 
     def __repr__(self) -> str:
-        widths = tuple(branch.out_channels for branch in self.branches)
+        widths = tuple(getattr(branch, "out_channels", type(branch).__name__) for branch in self.branches)
         return (
             f"{type(self).__name__}({self.in_channels}, branch_channels={widths}, neighborhood={self.neighborhood!r})"
         )
+
+
+def _masks_edges(branch: Module) -> bool:
+    """Whether a branch multiplies its edges by an explanation's mask itself."""
+    return any(isinstance(one, MessagePassing) and one.explain for one in branch.modules())

@@ -53,3 +53,9 @@ class GraphLayer(MessagePassing):
             )
         edge_mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
         return graph.reweighted(edge_mask)
+
+    def explained_like(self, other: MessagePassing) -> bool:
+        """Says whether an explainer has set the same edge mask on both layers, or none on either."""
+        if not self.explain or not other.explain:
+            return not self.explain and not other.explain
+        return self._edge_mask is other._edge_mask and self._apply_sigmoid == other._apply_sigmoid

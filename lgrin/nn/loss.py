@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from lgrin.graph import BandedGraph, DenseGraph, wide
 from lgrin.nn.adjacency import LearnableAdjacency
-from lgrin.nn.pool import LearnablePool
+from lgrin.nn.pool import GraphReadout, LearnablePool
 from lgrin.options import check_option, check_whole
 
 REDUCTIONS = ("sum", "mean")
@@ -156,16 +156,46 @@ class LGrINLoss(Module):
         return cross_entropy(logits, target) + self.penalty(model)
 
     def penalty(self, model: Module) -> Tensor | float:
-        """Prices every :class:`LearnableAdjacency` and :class:`LearnablePool` in ``model``; 0.0 if it has none."""
+        """Prices every :class:`LearnableAdjacency` and :class:`LearnablePool` in ``model``; 0.0 if it has none.
+
+        Raises:
+            TypeError: If an adjacency or a learned pool of another class would go without its price.
+        """
         mean = self.structure.reduction == "mean"
         total: Tensor | float = 0.0
         for module in model.modules():
+            self._refuse_unpriced(module)
             if isinstance(module, LearnableAdjacency):
                 total = total + self.structure(module.graph())
             elif isinstance(module, LearnablePool):
-                squares = wide(module.weight).square()
+                squares = wide(module.weights()).square()
                 total = total + self.lambda_pool * (squares.mean() if mean else squares.sum())
         return total if mean else total / self.num_sequences
 
+    def _refuse_unpriced(self, module: Module) -> None:
+        """Raises if a module learns a graph or a pool that nobody here knows the price of."""
+        adjacency = module if hasattr(type(module), "graph") else module._modules.get("adjacency")
+        charged = self.structure.lambda_distance or self.structure.lambda_frobenius
+        if charged and adjacency is not None and _learns_beside(adjacency, LearnableAdjacency):
+            raise TypeError(
+                f"the adjacency is a {type(adjacency).__name__}, whose structure loss is not known; derive it from "
+                f"LearnableAdjacency, or pass lambda_distance=0 and lambda_frobenius=0 here and add your own "
+                f"lgrin.nn.structure_loss"
+            )
+        pool = module.learned if isinstance(module, GraphReadout) else None
+        if self.lambda_pool and pool is not None and _learns_beside(pool, LearnablePool):
+            raise TypeError(
+                f"the learned pool is a {type(pool).__name__}, whose loss is not known; derive it from LearnablePool, "
+                f"or pass lambda_pool=0 here and add your own"
+            )
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_sequences}, {self.structure}, lambda_pool={self.lambda_pool})"
+
+
+def _learns_beside(module: Module, kind: type[Module]) -> bool:
+    """Whether a module has trained parameters outside of its parts of this kind."""
+    if isinstance(module, kind):
+        return False
+    known = {id(one) for part in module.modules() if isinstance(part, kind) for one in part.parameters()}
+    return any(one.requires_grad and id(one) not in known for one in module.parameters())

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 import torch.distributed
 from torch import Tensor
-from torch.nn import Module, Parameter
+from torch.nn import Module
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lgrin.graph import hide, is_readable, places, wide
 from lgrin.options import check_whole
 
 
-class MaskedBatchNorm(Module):
+class MaskedBatchNorm(_BatchNorm):
     r"""Normalises each channel over the present nodes of a batch.
 
     .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \epsilon}} \gamma + \beta
@@ -21,13 +22,18 @@ class MaskedBatchNorm(Module):
     leading shape, in which absent nodes count in no statistic. A single present node in training has a variance
     of 0; :func:`lgrin.validate.batch` reports it.
 
+    Tools that look for batch norms find it, such as ``torch.optim.swa_utils.update_bn`` and
+    ``torch.func.replace_all_batch_norm_modules_``. ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` would replace it
+    by a norm that takes no mask, which the layers refuse.
+
     Where several processes train one model, :meth:`synchronize` makes them share count, sum and sum of squares, so
     that their statistics are those of the whole batch, however many nodes each process has.
 
     Args:
         num_features: Channels F.
         eps: Added to the variance.
-        momentum: Weight of the newest batch in the running statistics.
+        momentum: Weight of the newest batch in the running statistics; ``None`` averages all batches that have a
+            present node.
         affine: Whether gamma and beta are learned.
 
     Shapes:
@@ -47,28 +53,14 @@ class MaskedBatchNorm(Module):
         [-1.0, 1.0]
     """
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
-        super().__init__()
-        check_whole("num_features", num_features)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True) -> None:
+        super().__init__(check_whole("num_features", num_features), eps, momentum, affine)
         self.synchronized, self.process_group = False, None
-        self.weight = Parameter(torch.ones(num_features)) if affine else None
-        self.bias = Parameter(torch.zeros(num_features)) if affine else None
-        self.running_mean: Tensor
-        self.running_var: Tensor
-        self.num_batches_tracked: Tensor
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.ones(num_features))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def reset_parameters(self) -> None:
-        """Forgets the statistics and sets gamma to 1 and beta to 0."""
-        self.running_mean.zero_()
-        self.running_var.fill_(1)
-        self.num_batches_tracked.zero_()
-        if self.weight is not None and self.bias is not None:
-            torch.nn.init.ones_(self.weight)
-            torch.nn.init.zeros_(self.bias)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restores a norm; one that was pickled before it was derived from torch's lacks two of its settings."""
+        affine = state["_parameters"].get("weight") is not None
+        super().__setstate__({"affine": affine, "track_running_stats": True, **state})  # type: ignore[no-untyped-call]
 
     @staticmethod
     def synchronize(module: Module, process_group: Any = None, enabled: bool = True) -> None:
@@ -118,44 +110,80 @@ def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None =
         >>> normalize([MaskedBatchNorm(2), MaskedBatchNorm(1)], torch.rand(5, 3)).shape
         torch.Size([5, 3])
     """
-    settings = {(n.eps, n.momentum, n.training, n.weight is None, n.synchronized, n.process_group) for n in norms}
-    if len(settings) > 1:  # someone froze one of them, for example
+    first, settings = norms[0], {_settings(norm) for norm in norms}
+    if len(settings) > 1 or (len(norms) > 1 and first.momentum is None):  # someone froze one of them, for example
         parts = x.split([norm.num_features for norm in norms], dim=-1)
         return torch.cat([norm(part, mask) for norm, part in zip(norms, parts, strict=True)], dim=-1)
-    first = norms[0]
-    weight = None if first.weight is None else _side_by_side([norm.weight for norm in norms])
-    bias = None if first.bias is None else _side_by_side([norm.bias for norm in norms])
-    mean = _side_by_side([norm.running_mean for norm in norms])
-    var = _side_by_side([norm.running_var for norm in norms])
-    cudnn = torch.backends.cudnn.enabled
-    rest = (weight, bias, mean, var, first.training, first.momentum, first.eps, cudnn)
-    rows = x.reshape(-1, x.size(-1))
-    present = _present_rows(first, rows, mask)
+    weight, bias = (_side_by_side([getattr(norm, name) for norm in norms]) for name in ("weight", "bias"))
+    mean, var = (_side_by_side([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var"))
+    of_batch = first.training or mean is None
+    if first.training and not first.track_running_stats:
+        mean = var = None
+    rest = (weight, bias, mean, var, of_batch, _momentum(first), first.eps, torch.backends.cudnn.enabled)
+    rows, mask = x.reshape(-1, x.size(-1)), _flat(mask)
+    present = _present_rows(rows, mask) if of_batch and not first.synchronized else None
+    somebody: Tensor | int = 1
     if present is not None:
         out = torch.zeros_like(rows).index_copy(0, present, torch.batch_norm(rows.index_select(0, present), *rest))
-    elif first.training and (mask is not None or first.synchronized or rows.size(0) < 2):
-        out = _normalize_present(first, hide(rows, _flat(mask)), _flat(mask), weight, bias, mean, var)
+    elif of_batch and (mask is not None or first.synchronized or rows.size(0) < 2):
+        out, somebody = _normalize_present(first, hide(rows, mask), mask, weight, bias, mean, var)
     else:
-        out = torch.batch_norm(hide(rows, _flat(mask)), *rest)
-    if first.training:
-        _store_statistics(norms, mean, var)
+        out = torch.batch_norm(hide(rows, mask), *rest)
+    if first.training and mean is not None and var is not None:
+        _store_statistics(norms, mean, var, 1 if first.momentum is not None else somebody)
     return out.view(x.shape)
+
+
+def check_takes_mask(name: str, norm: Module) -> None:
+    """Raises if a norm is, or holds, a batch norm that takes no mask: it would count absent nodes.
+
+    Args:
+        name: What the error calls the norm.
+        norm: The norm of a layer.
+
+    Raises:
+        TypeError: If it is one.
+
+    Example:
+        >>> check_takes_mask("input_norm", MaskedBatchNorm(2))
+    """
+    for one in norm.modules():
+        if isinstance(one, _BatchNorm) and not isinstance(one, MaskedBatchNorm):
+            raise TypeError(
+                f"{name} is a {type(one).__name__}, a batch norm that takes no mask and would count absent nodes; it "
+                f"may be a MaskedBatchNorm. In place of SyncBatchNorm.convert_sync_batchnorm(model), call "
+                f"MaskedBatchNorm.synchronize(model)"
+            )
+
+
+def _settings(norm: MaskedBatchNorm) -> tuple[Any, ...]:
+    """What norms that run as one have in common."""
+    tracks = (norm.training, norm.track_running_stats, norm.running_mean is None)
+    return norm.eps, norm.momentum, *tracks, norm.weight is None, norm.synchronized, norm.process_group
+
+
+def _momentum(norm: MaskedBatchNorm) -> float:
+    """The weight of this batch in the running statistics."""
+    if norm.momentum is not None:
+        return norm.momentum
+    tracked = norm.num_batches_tracked if norm.training else None
+    return 0.0 if tracked is None else 1 / (float(tracked) + 1)
 
 
 def _flat(mask: Tensor | None) -> Tensor | None:
     return None if mask is None else mask.reshape(-1)
 
 
-def _present_rows(norm: MaskedBatchNorm, rows: Tensor, mask: Tensor | None) -> Tensor | None:
+def _present_rows(rows: Tensor, mask: Tensor | None) -> Tensor | None:
     """Finds the rows that torch's batch norm may be given alone: where counting them costs nothing, two or more."""
-    if mask is None or not norm.training or norm.synchronized or not is_readable(rows):
+    if mask is None or not is_readable(rows):
         return None
     present = places(mask)
     return present if present.numel() > 1 else None
 
 
-def _side_by_side(vectors: list[Any]) -> Tensor:
-    return vectors[0] if len(vectors) == 1 else torch.cat(vectors)
+def _side_by_side(vectors: list[Any]) -> Tensor | None:
+    return vectors[0] if len(vectors) == 1 or vectors[0] is None else torch.cat(vectors)
 
 
 def _normalize_present(
@@ -164,29 +192,34 @@ def _normalize_present(
     mask: Tensor | None,
     weight: Tensor | None,
     bias: Tensor | None,
-    running_mean: Tensor,
-    running_var: Tensor,
-) -> Tensor:
-    """Normalises ``[N, F]``, whose absent rows are 0, and moves the running statistics in place."""
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Normalises ``[N, F]``, whose absent rows are 0, and moves the running statistics in place.
+
+    The second result says whether any row is present, in all processes together.
+    """
     dtype, rows = rows.dtype, wide(rows)
     present = rows.new_ones(rows.size(0)) if mask is None else mask.to(rows.dtype)
     sums = _over_processes(norm, torch.cat([present.sum().unsqueeze(0), rows.sum(0)]))
     count, mean = sums[0], sums[1:] / sums[0].clamp(min=1)
     centered = hide(rows - mean, mask)
     squares = _over_processes(norm, centered.square().sum(0))
-    with torch.no_grad():
-        newest = norm.momentum * (count > 0).to(mean.dtype)
-        running_mean.copy_(wide(running_mean).lerp(mean, newest))
-        running_var.copy_(wide(running_var).lerp(squares / (count - 1).clamp(min=1), newest))
+    somebody = count > 0
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            newest = _momentum(norm) * somebody.to(mean.dtype)
+            running_mean.copy_(wide(running_mean).lerp(mean, newest))
+            running_var.copy_(wide(running_var).lerp(squares / (count - 1).clamp(min=1), newest))
     scale = torch.rsqrt(squares / count.clamp(min=1) + norm.eps)
     if weight is None or bias is None:
-        return (centered * scale).to(dtype)
-    return torch.addcmul(wide(bias), centered, scale * wide(weight)).to(dtype)
+        return (centered * scale).to(dtype), somebody
+    return torch.addcmul(wide(bias), centered, scale * wide(weight)).to(dtype), somebody
 
 
 def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:
     """Adds up a value over the processes that share statistics; gradients flow to each of them."""
-    if not norm.synchronized or not torch.distributed.is_initialized():
+    if not norm.synchronized or not norm.training or not torch.distributed.is_initialized():
         return value  # a process without a group is alone
     total: Any = _Total
     return total.apply(value, norm.process_group)
@@ -209,9 +242,10 @@ class _Total(torch.autograd.Function):
 
 
 @torch.no_grad()
-def _store_statistics(norms: Sequence[MaskedBatchNorm], mean: Tensor, var: Tensor) -> None:
+def _store_statistics(norms: Sequence[MaskedBatchNorm], mean: Tensor, var: Tensor, batches: Tensor | int) -> None:
+    norm: Any
     for norm in norms:
-        norm.num_batches_tracked.add_(1)
+        norm.num_batches_tracked.add_(batches)
     if len(norms) == 1:
         return  # they were moved where they are
     sizes = [norm.num_features for norm in norms]

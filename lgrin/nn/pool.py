@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from lgrin.graph import frames_in_order, wide
+from lgrin.nn.calls import is_plain, needs_call
 from lgrin.nn.sequences import Sequences
 from lgrin.options import check_option, check_whole
 
@@ -85,17 +86,38 @@ class LearnablePool(Module):
         Raises:
             ValueError: If nodes do not say which frame they are and their number is not M.
         """
+        frame = self.frames_of(nodes)
+        return self.weight if frame is None else self.weight[frame]
+
+    def frames_of(self, nodes: Sequences) -> Tensor | None:
+        """Says which frame every node is, without a look at p; ``None`` means 0..M-1 in every sequence.
+
+        Raises:
+            ValueError: If nodes do not say which frame they are and their number is not M.
+        """
         frame = nodes.frame
         if frame is None and nodes.batch is not None:
             frame, _ = frames_in_order(nodes.batch, self.num_nodes, nodes.batch_size)
-        if frame is not None:
-            return self.weight[frame]
-        if nodes.x.size(1) != self.num_nodes:
+        if frame is None and nodes.x.size(1) != self.num_nodes:
             raise ValueError(
                 f"x has {nodes.x.size(1)} frames, but this pool was built for num_nodes={self.num_nodes}; pad with "
                 f"lgrin.transforms.CyclicPad({self.num_nodes}), or say with frame= which frames x holds"
             )
-        return self.weight
+        return frame
+
+    def weights(self) -> Tensor:
+        """Returns p, ``[M]``, as a call of this module uses it.
+
+        Example:
+            >>> LearnablePool(2).weights().tolist()
+            [0.5, 0.5]
+        """
+        if not needs_call(self):
+            return self.weight
+        stored = next(self.parameters())
+        node = torch.arange(self.num_nodes, device=stored.device)
+        alone = torch.ones(self.num_nodes, 1, dtype=stored.dtype, device=stored.device)  # a sequence a frame
+        return self(alone, node, node, batch_size=self.num_nodes).squeeze(-1)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_nodes}, init={self.init!r})"
@@ -162,7 +184,9 @@ class GraphReadout(Module):
         if part == "sum":
             return nodes.sum(nodes.x).to(nodes.x.dtype)
         assert self.learned is not None
-        return self.learned.pool(nodes)
+        if is_plain(self.learned, LearnablePool):
+            return self.learned.pool(nodes)
+        return self.learned(nodes.x, nodes.frame, nodes.batch, nodes.mask, nodes.batch_size)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_nodes}, parts={self.parts})"

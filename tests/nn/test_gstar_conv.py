@@ -4,6 +4,7 @@ from torch.nn import Linear
 from torch.nn.utils import prune
 
 from lgrin import LGrIN
+from lgrin.models import fold
 from lgrin.nn import GraphInception, MaskedBatchNorm
 
 
@@ -47,3 +48,28 @@ def test_a_norm_without_a_group_of_processes_is_alone():
     expected = MaskedBatchNorm(2)(x)
     MaskedBatchNorm.synchronize(norm)
     assert torch.allclose(norm(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("without", [{0}, {1}, {0, 1}])
+@pytest.mark.parametrize("in_channels", [3, 9])
+def test_linear_layers_may_lack_a_bias(without, in_channels):
+    torch.manual_seed(0)
+    layer = GraphInception(in_channels, (4, 2)).eval()
+    x, adj = torch.randn(2, 5, in_channels), torch.rand(5, 5)
+    for index in without:
+        for lin in layer.branches[index].lins:
+            torch.nn.init.zeros_(lin.bias)
+    expected = layer(x, adj)
+    for index in without:
+        for lin in layer.branches[index].lins:
+            lin.bias = None
+    torch.testing.assert_close(layer(x, adj), expected)
+    torch.testing.assert_close(fold(layer)(x, adj), expected)
+    layer.reset_parameters()
+
+
+def test_a_head_may_lack_a_bias():
+    model = LGrIN(3, 5, 2)
+    model.head[-1].bias = None
+    model.reset_parameters()
+    assert model(torch.randn(2, 5, 3)).shape == (2, 2)

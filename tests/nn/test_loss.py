@@ -3,6 +3,8 @@ import pytest
 import reference
 import torch
 
+from lgrin import LGrIN
+from lgrin.graph import DenseGraph
 from lgrin.nn import GraphInception, LearnableAdjacency, LearnablePool, LGrINLoss, StructureLoss, structure_loss
 
 
@@ -45,3 +47,62 @@ def test_a_negative_weight_gets_no_gradient_from_the_structure_loss():
     adjacency = LearnableAdjacency(3, init=torch.tensor([[1.0, -1, 1], [1, 1, 1], [-1, 1, 1]]))
     structure_loss(adjacency()).backward()
     assert (adjacency.weight.grad == 0).tolist() == [[False, True, False], [False, False, False], [True, False, False]]
+
+
+class Learned(torch.nn.Module):
+    """An adjacency, and a pool, of a class that the loss does not know."""
+
+    def __init__(self, num_nodes, trained=True):
+        super().__init__()
+        self.num_nodes = num_nodes
+        self.weight = torch.nn.Parameter(torch.rand(num_nodes, num_nodes), requires_grad=trained)
+
+    def forward(self, *args):
+        return torch.relu(self.weight)
+
+    def graph(self, frame=None, batch=None, mask=None, batch_size=None):
+        return DenseGraph(self(), mask)
+
+
+class Pool(torch.nn.Module):
+    def __init__(self, num_nodes):
+        super().__init__()
+        self.lin = torch.nn.Linear(num_nodes, 1)
+
+    def forward(self, x, *args):
+        return self.lin(x.transpose(1, 2)).squeeze(-1)
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, lambda one: torch.nn.Sequential(one)])
+def test_an_adjacency_whose_price_is_not_known_is_refused(wrap):
+    model = LGrIN(3, 5, 2, adjacency=Learned(5))
+    logits, target = model(torch.randn(4, 5, 3)), torch.tensor([0, 1, 1, 0])
+    with pytest.raises(
+        TypeError, match="the adjacency is a Learned, whose structure loss is not known; derive it from"
+    ):
+        LGrINLoss(9)(logits, target, wrap(model))
+    with pytest.raises(TypeError, match="the adjacency is a Learned"):
+        LGrINLoss(9)(logits, target, wrap(model.adjacency))
+    for price in ("lambda_distance", "lambda_frobenius"):
+        with pytest.raises(TypeError, match="the adjacency is a Learned"):
+            LGrINLoss(9, **{price: 0.0}).penalty(model)
+    alone = LGrINLoss(9, lambda_distance=0.0, lambda_frobenius=0.0, reduction="sum").penalty(model)
+    assert float(alone) == pytest.approx(1e-4 * 5 * 0.2**2 / 9)
+
+
+def test_an_adjacency_that_learns_nothing_or_holds_one_that_is_priced_passes():
+    fixed = LGrIN(3, 5, 2, adjacency=Learned(5, trained=False))
+    assert float(LGrINLoss(9, lambda_pool=0.0).penalty(fixed)) == 0
+    holder = Learned(5, trained=False)
+    holder.inner = LearnableAdjacency(5)
+    expected = structure_loss(holder.inner(), reduction="mean")
+    torch.testing.assert_close(LGrINLoss(9).penalty(holder), expected)
+
+
+def test_a_pool_whose_price_is_not_known_is_refused():
+    model = LGrIN(3, 5, 2)
+    model.readout.learned = Pool(5)
+    with pytest.raises(TypeError, match="the learned pool is a Pool, whose loss is not known; derive it from"):
+        LGrINLoss(9)(model(torch.randn(4, 5, 3)), torch.tensor([0, 1, 1, 0]), model)
+    expected = structure_loss(model.adjacency(), reduction="mean")
+    torch.testing.assert_close(LGrINLoss(9, lambda_pool=0.0).penalty(model), expected)

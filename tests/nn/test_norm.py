@@ -1,10 +1,15 @@
+import pickle
 import subprocess
 import sys
 
 import pytest
 import torch
+from torch.nn import BatchNorm1d, SyncBatchNorm
+from torch.optim.swa_utils import AveragedModel, update_bn
 
-from lgrin.nn import MaskedBatchNorm
+from lgrin import LGrIN
+from lgrin.models import fold
+from lgrin.nn import GraphInception, MaskedBatchNorm
 from lgrin.nn.norm import normalize
 
 
@@ -85,6 +90,146 @@ def test_a_frozen_norm_stays_frozen_beside_others():
     assert torch.allclose(out[:, 2:], x[:, 2:], atol=1e-4)
     assert norms[1].running_mean.tolist() == [0, 0]
     assert norms[0].num_batches_tracked == 1
+
+
+def test_update_bn_takes_the_statistics_of_all_batches_again():
+    torch.manual_seed(0)
+    data = [torch.randn(count, 6, 3) + 100 * count for count in (4, 2, 7)]
+    model = AveragedModel(LGrIN(3, 6, 2, branch_channels=(4, 2)))
+    model.module.input_norm(data[0])
+    expected = BatchNorm1d(3)
+    update_bn(data, model)
+    update_bn([one.flatten(0, 1) for one in data], expected)
+    found = model.module.input_norm
+    torch.testing.assert_close(found.running_mean, expected.running_mean)
+    torch.testing.assert_close(found.running_var, expected.running_var)
+    assert {int(v) for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")} == {3}
+    assert all(one.momentum == 0.1 for one in model.modules() if isinstance(one, MaskedBatchNorm))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_without_momentum_every_batch_with_a_present_node_weighs_the_same(together):
+    torch.manual_seed(0)
+    norms = [MaskedBatchNorm(2, momentum=None).double(), MaskedBatchNorm(3, momentum=None).double()]
+    norms[1](torch.randn(4, 3).double())  # one batch ahead of the other
+    norms[1].reset_running_stats()
+    expected = BatchNorm1d(5, momentum=None).double()
+    for count in (5, 0, 2, 0, 9):
+        x, mask = torch.randn(9, 5).double(), torch.arange(9) < count
+        if together:
+            normalize(norms, x, mask)
+        else:
+            [norm(part, mask) for norm, part in zip(norms, x.split((2, 3), -1), strict=True)]
+        if count:
+            expected(x[:count])
+    for name in ("running_mean", "running_var"):
+        found = torch.cat([getattr(norm, name) for norm in norms])
+        torch.testing.assert_close(found, getattr(expected, name))
+    assert [int(norm.num_batches_tracked) for norm in norms] == [3, 3]
+
+
+def test_norms_that_have_seen_unequally_many_batches_average_each_their_own():
+    torch.manual_seed(0)
+    together, alone = ([MaskedBatchNorm(2, momentum=None) for _ in range(2)] for _ in range(2))
+    ahead = torch.randn(4, 2) + 9
+    together[0](ahead), alone[0](ahead)
+    x = torch.randn(6, 4)
+    normalize(together, x), [norm(part) for norm, part in zip(alone, x.split(2, -1), strict=True)]
+    for found, expected in zip(together, alone, strict=True):
+        assert torch.equal(found.running_mean, expected.running_mean)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_without_statistics_every_batch_is_normalised_by_itself(masked):
+    torch.manual_seed(0)
+    layer = torch.func.replace_all_batch_norm_modules_(GraphInception(3, (4, 2)))
+    assert layer.branches[0].norms[0].running_mean is None
+    norm = torch.func.replace_all_batch_norm_modules_(MaskedBatchNorm(3).double())
+    x, mask = torch.randn(9, 3).double() + 5, torch.arange(9) < 6 if masked else None
+    rows = x[:6] if masked else x
+    expected = (rows - rows.mean(0)) / (rows.var(0, correction=0) + norm.eps).sqrt()
+    for training in (True, False):
+        torch.testing.assert_close(norm.train(training)(x, mask)[: len(rows)], expected)
+        assert layer.train(training)(x.float(), torch.rand(9, 9)).isfinite().all()
+    with pytest.raises(TypeError, match=r"branches.0.norms.0 keeps no statistics"):
+        fold(GraphInceptionHolder(layer))
+
+
+class GraphInceptionHolder(torch.nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.branches = layer.branches
+
+
+def test_statistics_that_are_not_to_be_tracked_stay_as_they_are():
+    norm = MaskedBatchNorm(2)
+    norm.track_running_stats = False
+    norm(torch.randn(5, 2) + 9), norm(torch.randn(5, 2), torch.arange(5) < 3)
+    assert norm.running_mean.tolist() == [0, 0]
+    assert norm.num_batches_tracked == 0
+
+
+def test_the_state_is_that_of_torch_s_norm_and_loads_with_and_without_a_version():
+    for affine in (True, False):
+        norm, torchs = MaskedBatchNorm(3, affine=affine), BatchNorm1d(3, affine=affine)
+        assert list(norm.state_dict()) == list(torchs.state_dict())
+        norm(torch.randn(5, 3))
+        for state in (norm.state_dict(), dict(norm.state_dict())):
+            restored = MaskedBatchNorm(3, affine=affine)
+            restored.load_state_dict(state)
+            assert all(torch.equal(state[name], value) for name, value in restored.state_dict().items())
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_norm_pickled_before_it_was_one_of_torch_s_runs_and_is_found(affine):
+    norm = MaskedBatchNorm(3, affine=affine)
+    x = torch.randn(5, 3)
+    norm(x)
+    del norm.affine, norm.track_running_stats
+    restored = pickle.loads(pickle.dumps(norm))
+    norm.track_running_stats = True
+    assert torch.equal(restored.eval()(x), norm.eval()(x))
+    assert SyncBatchNorm.convert_sync_batchnorm(restored).affine == affine
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("input_norm", [True, False])
+def test_a_model_with_norms_that_take_no_mask_says_how_to_synchronise(input_norm, training):
+    model = SyncBatchNorm.convert_sync_batchnorm(LGrIN(3, 6, 2, input_norm=input_norm)).train(training)
+    name = "input_norm" if input_norm else r"norms\[0\] of a GStarConv"
+    with pytest.raises(TypeError, match=rf"{name} is a SyncBatchNorm.*MaskedBatchNorm.synchronize\(model\)"):
+        model(torch.randn(4, 6, 3))
+    with pytest.raises(TypeError, match=r"layers.0.branches.0.norms.0 is a SyncBatchNorm"):
+        fold(model)
+
+
+@pytest.mark.parametrize("norm", [BatchNorm1d(4), torch.nn.Sequential(BatchNorm1d(4))])
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_layer_refuses_batch_norms_that_take_no_mask(layer, norm):
+    inception = GraphInception(3, (4, 2))
+    inception.branches[0].norms[layer] = norm
+    with pytest.raises(
+        TypeError, match=rf"norms\[{layer}\] of a GStarConv is a BatchNorm1d, a batch norm that takes no"
+    ):
+        inception(torch.randn(2, 5, 3), torch.rand(5, 5))
+
+
+def test_a_wrapped_norm_keeps_its_mask():
+    class Wrapped(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, *args):
+            return self.inner(*args)
+
+    torch.manual_seed(0)
+    layer, x = GraphInception(3, (4, 2)), torch.randn(2, 5, 3)
+    adj, mask = torch.rand(5, 5), torch.rand(2, 5) > 0.4
+    expected = layer(x, adj, mask=mask)
+    layer.branches[0].norms[0] = Wrapped(layer.branches[0].norms[0])
+    layer.branches[1].norms[1] = Wrapped(layer.branches[1].norms[1])
+    torch.testing.assert_close(layer(x, adj, mask=mask), expected)
 
 
 PROCESSES = """
