@@ -71,15 +71,19 @@ ROCKETS = ("MiniRocket", "MultiRocket-Hydra")
 SVM = "SVM on IS09 functionals of whole clips"
 
 
-def builder(title, train):
-    """What builds a network by its title."""
+def candidate(title):
+    """A network by its title; what is recommended is decided inside the training sequences of each fold."""
     if title in ("GCN", "CNN", "BLSTM"):
-        return {"GCN": GCN, "CNN": CNN, "BLSTM": BLSTM}[title]
-    chosen = recommended(train)
+        return Candidate(title, {"GCN": GCN, "CNN": CNN, "BLSTM": BLSTM}[title])
     if title == DEFAULT:
-        return functools.partial(LGrIN, **chosen)
-    make = GRAPHS[title.removeprefix("L-GrIN ")]
-    return lambda *size: LGrIN(*size, **{**chosen, "adjacency": fixed(make(size[1]))})
+        return Candidate(title, LGrIN, choose=recommended)
+    return Candidate(title, functools.partial(on_graph, title.removeprefix("L-GrIN ")), choose=recommended)
+
+
+def on_graph(name, in_channels, num_nodes, num_classes, **chosen):
+    """What is recommended, but on a graph that nothing trains."""
+    adjacency = fixed(GRAPHS[name](num_nodes))
+    return LGrIN(in_channels, num_nodes, num_classes, **{**chosen, "adjacency": adjacency})
 
 
 def enrol(sequences, count, data):
@@ -100,11 +104,9 @@ def run_network(title, corpus, options, out):
             "all other" if count is None else str(count): functools.partial(enrol, corpus.sequences, count)
             for count in ENROLMENT
         }
-    sequences = as_asked(corpus.sequences, options)
-    train = [sequences[index] for index in corpus.folds[0].train]
     return cross_validate(
-        Candidate(title, builder(title, train)),
-        sequences,
+        candidate(title),
+        as_asked(corpus.sequences, options),
         corpus.folds,
         corpus.training,
         out,
@@ -147,7 +149,8 @@ def fit_all(make, X, corpus, options, out):
     groups = [int(data.group) if corpus.grouped else None for data in corpus.sequences]
     content = hashlib.sha256(np.ascontiguousarray(X).tobytes() + labels.tobytes()).hexdigest()[:12]
     for seed, fold in tqdm([(seed, fold) for seed in range(options.seeds) for fold in corpus.folds], desc=out.name):
-        path = out / f"{fold.name}-seed{seed}-{content}.json"
+        told = hashlib.sha256(repr([content, fold, groups, make(seed)]).encode()).hexdigest()[:12]
+        path = out / f"{fold.name}-seed{seed}-{told}.json"
         if not path.exists():
             mean, deviation = over_frames(X[fold.train])
             start, estimator = time.perf_counter(), make(seed)

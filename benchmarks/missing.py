@@ -43,6 +43,12 @@ def lose(pattern, fill, fraction, data):
     return data
 
 
+def build(normalize, in_channels, num_nodes, num_classes, **chosen):
+    """What is recommended, but that A sums or averages as it is told."""
+    adjacency = {**RECOMMENDED_ADJACENCY, "normalize": normalize}
+    return LGrIN(in_channels, num_nodes, num_classes, **{**chosen, "adjacency": adjacency})
+
+
 def rows(corpus, normalize, options):
     """Accuracy by what is lost, a row for each pattern and fill."""
     for number, data in enumerate(corpus.sequences):
@@ -51,10 +57,8 @@ def rows(corpus, normalize, options):
         f"{pattern}, {fill}, {fraction:.0%}": functools.partial(lose, pattern, fill, fraction)
         for pattern, fill, fraction in itertools.product(PATTERNS, FILLS, FRACTIONS)
     }
-    train = [corpus.sequences[index] for index in corpus.folds[0].train]
-    adjacency = {**RECOMMENDED_ADJACENCY, "normalize": normalize}
     runs = cross_validate(
-        Candidate(f"L-GrIN, {normalize}", functools.partial(LGrIN, **{**recommended(train), "adjacency": adjacency})),
+        Candidate(f"L-GrIN, {normalize}", functools.partial(build, normalize), choose=recommended),
         corpus.sequences,
         corpus.folds,
         corpus.training,

@@ -19,7 +19,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         classifier = SequenceClassifier.load_from_checkpoint(options.checkpoint)
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         parser.error(one_line(error, 5_000))
     spontaneous = None if options.spontaneous is None else options.spontaneous == "yes"
     for path in options.recording:

@@ -9,6 +9,7 @@ import lgrin
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.training import SequenceClassifier
+from lgrin.training.rebuild import unlike_its_keywords
 
 huggingface_hub = require("huggingface_hub", extra="hub")
 safetensors, safetensors_torch = require("safetensors", extra="hub"), require("safetensors.torch", extra="hub")
@@ -86,7 +87,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
                 f"classifier_ of a fitted LGrINClassifier"
             )
         settings = dict(classifier.hparams)
-        _check_plain(settings["model"])
+        _check_plain(classifier)
         copy = cls(**settings)
         copy.load_state_dict(classifier.state_dict())
         return copy.eval()
@@ -101,7 +102,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         Returns:
             The address on the Hub, if it was pushed there.
         """
-        _check_plain(self.hparams["model"])
+        _check_plain(self)
         return super().save_pretrained(save_directory, **options)
 
     @classmethod
@@ -160,7 +161,8 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         return classifier.to(map_location).eval()
 
 
-def _check_plain(config: Any) -> None:
+def _check_plain(classifier: SequenceClassifier) -> None:
+    config = classifier.hparams["model"]
     try:
         plain = config is not None and json.dumps(config) is not None
     except TypeError:
@@ -170,6 +172,8 @@ def _check_plain(config: Any) -> None:
             f"the model has modules or tensors as arguments, which {CONFIG} cannot hold; build it from plain keywords, "
             f"or keep its checkpoint"
         )
+    if found := unlike_its_keywords(classifier.model):
+        raise ValueError(f"the model is {found}, which {CONFIG} cannot hold; take an LGrIN, or keep its checkpoint")
 
 
 def _tuples(value: Any) -> Any:

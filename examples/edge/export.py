@@ -20,7 +20,7 @@ def main(arguments=None):
     try:
         to_onnx(SequenceClassifier.load_from_checkpoint(options.checkpoint), options.out)
         quantize(options.out, small)
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         parser.error(one_line(error, 5_000))
     for path in (options.out, small):
         print(f"{path}: {path.stat().st_size / 1000:,.0f} kB; see {path.with_suffix('.md')}")

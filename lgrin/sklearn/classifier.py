@@ -142,6 +142,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             Itself.
 
         Raises:
+            FloatingPointError: If training diverges, with the step in which it did and what to lower.
             TypeError: If X holds no sequences, or y or groups hold what cannot be sorted.
             ValueError: If X or y cannot be trained on, with the index of the first offender, or an option is out of
                 range.

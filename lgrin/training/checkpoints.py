@@ -9,6 +9,7 @@ import torch
 
 from lgrin.extras import require
 from lgrin.files import write_atomically
+from lgrin.training.structure import differences
 
 plugins = require("lightning.pytorch.plugins.io", extra="train")
 callbacks = require("lightning.pytorch.callbacks", extra="train")
@@ -150,12 +151,18 @@ class SameRun(callbacks.Callback):  # type: ignore[name-defined]
             ValueError: Naming the first that differs.
         """
         before = checkpoint["callbacks"].get(self.state_key, {})
-        for name, value in self.settings.items():
-            if before.get(name) != value:
-                raise ValueError(
-                    f"{name} is {value!r}, but the run to resume was started with {before.get(name)!r}; resume it with "
-                    f"the same, or start a new one in another folder"
-                )
+        if "network" in self.settings and "network" not in before:
+            raise ValueError(
+                "the run to resume was started by an older lgrin, which did not keep what its network is made of; "
+                "resume it with that version, or start a new one in another folder"
+            )
+        parts = self.settings.get("network", {}), before.get("network", {})
+        plain = ({key: value for key, value in one.items() if key != "network"} for one in (self.settings, before))
+        for name, now, then in (*differences(*plain), *differences(*parts)):
+            raise ValueError(
+                f"{name} is {now!r}, but the run to resume was started with {then!r}; resume it with the same, or "
+                f"start a new one in another folder"
+            )
 
 
 def has_stopped(checkpoint: dict[str, Any], patience: int) -> bool:

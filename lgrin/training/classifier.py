@@ -16,6 +16,7 @@ from lgrin.nn import LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_number, check_whole
 from lgrin.training.augment import Augment
 from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.rebuild import check_rebuilds, unlike_its_keywords
 from lgrin.transforms import Standardize
 
 lightning = require("lightning", extra="train")
@@ -106,6 +107,8 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             }
         )
         self.model = network
+        self.label_names = classes
+        self._unlike: str | None = None
         self.normalize = _scaling(self.frame_channels)
         self.augment = changes
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
@@ -128,10 +131,12 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
 
         Raises:
             FileNotFoundError: If there is no such file.
-            TypeError: If the checkpoint needs ``model=``.
+            TypeError: If the checkpoint holds a network that no keywords build, with what it is and the way out.
             ValueError: If the file is damaged or no checkpoint of a run.
         """
-        WholeCheckpoints().load_checkpoint(str(checkpoint_path))
+        checkpoint = WholeCheckpoints().load_checkpoint(str(checkpoint_path))
+        if options.get("model") is None:
+            check_rebuilds(checkpoint, checkpoint_path)
         options.setdefault("weights_only", True)
         return super().load_from_checkpoint(checkpoint_path, map_location, **options)
 
@@ -146,11 +151,17 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
 
     def setup(self, stage: str) -> None:
         """Shares the statistics of batch norms among the processes that train together."""
+        self._unlike = unlike_its_keywords(self.model)
         MaskedBatchNorm.synchronize(self.model, enabled=stage == "fit" and self.trainer.world_size > 1)
 
     def teardown(self, stage: str) -> None:
         """Leaves a model that trains alone."""
+        self._unlike = None
         MaskedBatchNorm.synchronize(self.model, enabled=False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what the network is where its keywords do not build it; empty where they do."""
+        checkpoint["network"] = unlike_its_keywords(self.model) if self._unlike is None else self._unlike
 
     def forward(self, batch: Data) -> Tensor:
         """Computes logits ``[B, C]`` of a PyG batch."""

@@ -23,9 +23,11 @@ from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import AVERAGING, RECIPE
 from lgrin.training.fit import bytes_of, digest, fit
+from lgrin.training.names import names_of_labels, renumbered
 from lgrin.training.protocols import Fold
 from lgrin.training.results import evaluate, write_results
 from lgrin.training.splits import groups_share_classes
+from lgrin.training.structure import plain, structure
 
 
 class Candidate(NamedTuple):
@@ -36,6 +38,8 @@ class Candidate(NamedTuple):
         build: Called with features P, frames M and classes C after the random numbers were seeded.
         options: Arguments of :class:`SequenceClassifier` that differ from the recipe of the comparison.
         space: For arguments of :class:`SequenceClassifier` the values to choose from.
+        choose: Called with the training sequences of each fold; returns keywords for ``build`` there, as
+            :func:`lgrin.training.recommended` does.
 
     Example:
         >>> from lgrin.baselines import BLSTM
@@ -44,9 +48,10 @@ class Candidate(NamedTuple):
     """
 
     name: str
-    build: Callable[[int, int, int], Module]
+    build: Callable[..., Module]
     options: Mapping[str, Any] = {}
     space: Mapping[str, Sequence[Any]] = {}
+    choose: Callable[[Sequence[Data]], Mapping[str, Any]] | None = None
 
     def settings(self, budget: int, seed: int) -> list[dict[str, Any]]:
         """Draws that many different settings; the first is the recommended one.
@@ -121,6 +126,7 @@ def cross_validate(
         digest), ``seconds`` (of its training), ``versions``.
 
     Raises:
+        FloatingPointError: If a run diverges, with its fold and seed and the step, see :func:`fit`.
         ValueError: If a sequence cannot be trained on, with its index and the reason.
 
     Example:
@@ -135,6 +141,7 @@ def cross_validate(
     """
     if workers is not None:
         check_whole("workers", workers)
+    sequences = renumbered(sequences, names_of_labels(sequences, training.classes), "sequences")
     data = [sequences[index] for index in range(len(sequences))]
     more = dict(variants or {})
     groups = [None if one.get("group") is None else int(one.group) for one in data]
@@ -198,22 +205,24 @@ class _Job(NamedTuple):
 
     def named(self, out: Path, content: list[Any]) -> "_Job":
         """The same with the file of its result, named after the sequences' content and all else that it depends on."""
-        model = self.build()
-        shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+        model = self.build([self.sequences[index] for index in (*self.fold.train, *self.fold.validation)])
         options = {**self.training.recipe, **self.candidate.options}
-        network = [str(model), getattr(model, "config", None), shapes, AVERAGING]
-        candidate = [self.candidate.name, options, dict(self.candidate.space), network]
+        start = [bytes_of(tensor) for tensor in model.state_dict().values()]  # tells starts and given graphs apart
+        network = [structure(model), hashlib.sha256(b"".join(start)).hexdigest(), AVERAGING]
+        candidate = [self.candidate.name, options, dict(self.candidate.space), plain(self.candidate.choose), network]
         data = [self.fold, *content, list(self.variants)]
         text = json.dumps([candidate, data, self.training, self.seed], default=str)
         name = "".join(letter if letter.isalnum() else "-" for letter in self.fold.name)
         short = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._replace(path=out / f"{name}-seed{self.seed}-{short}.json")
 
-    def build(self) -> Module:
-        """Draws the candidate's weights."""
+    def build(self, train: Sequence[Data]) -> Module:
+        """Draws the candidate's weights, its keywords chosen by what it is trained on."""
+        choose = self.candidate.choose
+        keywords = {} if choose is None else choose(train)
         torch.manual_seed(self.seed)
-        num_features = self.sequences[0].x.size(1)
-        return self.candidate.build(num_features, self.training.num_nodes, len(self.training.classes))
+        size = self.sequences[0].x.size(1), self.training.num_nodes, len(self.training.classes)
+        return self.candidate.build(*size, **keywords)
 
 
 def _run_all(jobs: list[tuple[int, _Job]], workers: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -269,21 +278,24 @@ def _surprise(probabilities: Tensor, sequences: list[Data]) -> float:
 def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: list[Data]) -> dict[str, Any]:
     training, start = job.training, time.perf_counter()
     options = {**training.recipe, **job.candidate.options, **setting}
-    classifier = SequenceClassifier(job.build(), len(train), classes=training.classes, **options)
+    classifier = SequenceClassifier(job.build(train), len(train), classes=training.classes, **options)
     with tempfile.TemporaryDirectory() as folder:
-        path = fit(
-            classifier,
-            train,
-            validation,
-            folder,
-            epochs=training.epochs,
-            batch_size=training.batch_size,
-            patience=training.patience,
-            averaging=AVERAGING,
-            seed=job.seed,
-            resumable=False,
-            progress=False,
-        )
+        try:
+            path = fit(
+                classifier,
+                train,
+                validation,
+                folder,
+                epochs=training.epochs,
+                batch_size=training.batch_size,
+                patience=training.patience,
+                averaging=AVERAGING,
+                seed=job.seed,
+                resumable=False,
+                progress=False,
+            )
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{job.candidate.name}, {job.fold.name}, seed {job.seed}: {error}") from error
         checkpoint = restore(classifier, path)
     states = [state for key, state in checkpoint["callbacks"].items() if key.startswith("ModelCheckpoint")]
     return {

@@ -125,7 +125,8 @@ def train_and_test(
     Args:
         model: The model, its weights drawn already.
         train: Training sequences.
-        test: Test sequences, which nothing but the evaluation sees.
+        test: Test sequences, which nothing but the evaluation sees; their classes are compared by name where the data
+            sets name them.
         out: Folder of the run.
         seed: Draws batches, dropout and changes.
         classes: Names of the classes.
@@ -140,7 +141,8 @@ def train_and_test(
         The classifier after its last epoch, and what it does on the test sequences.
 
     Raises:
-        FileExistsError: If ``out`` holds a run already that is not to be resumed.
+        FileExistsError: If ``out`` holds a run already that is not to be resumed, or another run is going on in it.
+        FloatingPointError: If training diverges, see :func:`fit`.
         TypeError: If ``patience`` is given.
         ValueError: If a sequence cannot be trained on, with its index and the reason.
 

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,16 @@ from lgrin.options import check_option, check_whole
 from lgrin.training.averaging import MovingAverage
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.divergence import StopAtDivergence
+from lgrin.training.names import names_of_labels, renumbered
+from lgrin.training.owner import sole_owner
+from lgrin.training.structure import make_up
 
 lightning = require("lightning", extra="train")
 callbacks_of = require("lightning.pytorch.callbacks", extra="train")
 loggers = require("lightning.pytorch.loggers", extra="train")
 accelerators = require("lightning.pytorch.accelerators", extra="train").AcceleratorRegistry
+rank_zero_only = require("lightning.pytorch.utilities", extra="train").rank_zero_only
 
 
 def fit(
@@ -61,6 +66,9 @@ def fit(
     every batch; batch norms share their statistics, so the processes together take the step that one would.
     ``docs/scaling.md`` has the commands.
 
+    Sequences of data sets that name their classes are labelled by these names: as ``classes`` of the classifier numbers
+    them, or ``train`` where it has none of its names.
+
     Args:
         classifier: The classifier; its normalisation is fitted here, on ``train``.
         train: Training sequences.
@@ -89,11 +97,12 @@ def fit(
         The path of ``best.ckpt``.
 
     Raises:
-        FileExistsError: If ``out`` holds a run already and ``resume`` is off.
+        FileExistsError: If ``out`` holds a run already and ``resume`` is off, or another run is going on in it.
+        FloatingPointError: If a loss, weight or statistic is not finite any more, with the step in which that happened.
         TypeError: If a label is no whole number.
         ValueError: If a sequence cannot be trained on, with its index and the reason, the batch cannot be shared
-            evenly, there is no such device, or the run to resume was started with other data or settings (``epochs``
-            may grow, unless the learning rate falls along a cosine to the last of them).
+            evenly, there is no such device, or the run to resume was started with another network, other data or other
+            settings (``epochs`` may grow, unless the learning rate falls along a cosine to the last of them).
 
     Example:
         >>> import tempfile
@@ -113,58 +122,78 @@ def fit(
     _check_device(device)
     if precision.endswith("16-true"):
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
+    names = names_of_labels(train, classifier.hparams["classes"])
+    train, validation = renumbered(train, names, "train"), renumbered(validation, names, "validation")
     model = classifier.model
     for sequences in (train, validation) if len(validation) else (train,):
         validate.dataset(sequences, model.num_nodes, model.num_classes, classifier.frame_channels)
-    last = Path(out) / "checkpoints" / "last.ckpt"
-    if last.exists() and not resume:
-        raise FileExistsError(f"{out} holds a run already; pass resume=True to go on with it, or another folder")
-    run = SameRun(
-        {
-            "seed": seed,
-            "batch_size": batch_size,
-            "patience": patience,
-            "averaging": float(averaging),
-            "precision": precision,
-            "buckets": buckets,
-            "train": digest(train),
-            "validation": digest(validation),
-            "epochs": epochs if classifier.hparams["halve_every"] is None else None,
-            **{name: value for name, value in classifier.hparams.items() if name != "model"},
-        }
-    )
-    if last.exists():
-        checkpoint = WholeCheckpoints().load_checkpoint(str(last))
-        run.check(checkpoint)
-        if has_stopped(checkpoint, patience):
-            return last.with_name("best.ckpt")
-    classifier.fit_normalization(train)
-    average = [MovingAverage(averaging)] if averaging else []
-    callbacks = [SeedEveryStep(seed), run, *average, *callbacks]
-    hardware = {
-        "accelerator": device,
-        "devices": devices,
-        "num_nodes": hosts,
-        "strategy": "ddp" if processes > 1 else "auto",
-        "precision": precision,
-    }
-    callbacks += _keepers(Path(out), patience if len(validation) else None, every=1 if resumable else epochs)
-    trainer = _trainer(Path(out), epochs, progress, callbacks, hardware)
-    batches = _batches(train, batch_size // processes, buckets, seed, trainer)
-    with _compiled(classifier, compile), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant
-        trainer.fit(
-            classifier,
-            DataLoader(train, batch_sampler=batches),
-            DataLoader(validation, batch_size) if len(validation) else None,
-            ckpt_path=str(last) if last.exists() else None,
+    classifier.label_names = names
+    leads = processes == 1 or rank_zero_only.rank == 0
+    with sole_owner(out) if leads else nullcontext():
+        last = Path(out) / "checkpoints" / "last.ckpt"
+        best = last.with_name("best.ckpt")
+        run = SameRun(
+            {
+                "seed": seed,
+                "batch_size": batch_size,
+                "patience": patience,
+                "averaging": float(averaging),
+                "precision": precision,
+                "buckets": buckets,
+                "train": digest(train),
+                "validation": digest(validation),
+                "epochs": epochs if classifier.hparams["halve_every"] is None else None,
+                **{name: value for name, value in classifier.hparams.items() if name != "model"},
+                "network": make_up(classifier),
+            }
         )
-    best = last.with_name("best.ckpt")
-    if not len(validation):
-        if trainer.is_global_zero:
-            write_atomically(best, lambda name: shutil.copyfile(last, name))
-        trainer.strategy.barrier()  # no process reads it before it is there
-    return best
+        if _is_done(last, run, resume, patience):
+            return best
+        classifier.fit_normalization(train)
+        stop = StopAtDivergence(classifier)
+        average = [MovingAverage(averaging)] if averaging else []
+        callbacks = [SeedEveryStep(seed), run, stop, *average, *callbacks]
+        hardware = {
+            "accelerator": device,
+            "devices": devices,
+            "num_nodes": hosts,
+            "strategy": "ddp" if processes > 1 else "auto",
+            "precision": precision,
+        }
+        callbacks += _keepers(Path(out), patience if len(validation) else None, every=1 if resumable else epochs)
+        trainer = _trainer(Path(out), epochs, progress, callbacks, hardware)
+        batches = _batches(train, batch_size // processes, buckets, seed, trainer)
+        with _compiled(classifier, compile), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant
+            trainer.fit(
+                classifier,
+                DataLoader(train, batch_sampler=batches),
+                DataLoader(validation, batch_size) if len(validation) else None,
+                ckpt_path=str(last) if last.exists() else None,
+            )
+        stop.check(classifier, trainer.global_step)
+        if not len(validation):
+            if trainer.is_global_zero:
+                write_atomically(best, lambda name: shutil.copyfile(last, name))
+            trainer.strategy.barrier()  # no process reads it before it is there
+        return best
+
+
+def _is_done(last: Path, run: SameRun, resume: bool, patience: int) -> bool:
+    """Whether the run that a folder holds has stopped early; raises if it may not be gone on with.
+
+    A run that was not to be resumed may have left ``best.ckpt`` alone, which another one would write over.
+    """
+    kept = next((path for path in (last, last.with_name("best.ckpt")) if path.exists()), None)
+    if kept is None:
+        return False
+    if not resume:
+        raise FileExistsError(
+            f"{last.parent.parent} holds a run already; pass resume=True to go on with it, or another folder"
+        )
+    checkpoint = WholeCheckpoints().load_checkpoint(str(kept))
+    run.check(checkpoint)
+    return kept == last and has_stopped(checkpoint, patience)
 
 
 def _check_device(device: str) -> None:
@@ -204,7 +233,9 @@ def digest(sequences: Sequence[Data]) -> str:
     for data in sequences:
         for nodes in data.node_stores:  # one for each modality
             for value in (nodes.x, data.y, nodes.get("frame"), nodes.get("mask")):
-                content.update(b"none" if value is None else bytes_of(value))
+                head = None if value is None else (value.dtype, tuple(value.shape))
+                content.update(repr((nodes._key, head)).encode())
+                content.update(b"" if value is None else bytes_of(value))
     return content.hexdigest()[:12]
 
 

@@ -17,6 +17,7 @@ from lgrin import validate
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.names import renumbered
 
 functional = require("torchmetrics.functional.classification", extra="train")
 
@@ -27,7 +28,7 @@ class Evaluation(NamedTuple):
     Attributes:
         accuracy: Part of the sequences that were recognised.
         uar: Unweighted average recall, the mean over classes of the part of each that was recognised.
-        confusion: Int64 ``[C, C]``, ``confusion[true, predicted]``.
+        confusion: Int64 ``[C, C]``, ``confusion[true, predicted]``, in the order of the classifier's classes.
         probabilities: ``[B, C]``.
     """
 
@@ -43,7 +44,8 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
 
     Args:
         classifier: The classifier; left in evaluation mode.
-        sequences: Sequences with labels.
+        sequences: Sequences with labels. Those of a data set that names its classes are compared by these names, which
+            may be fewer than the classifier's or in another order.
         batch_size: Sequences at a time.
 
     Returns:
@@ -51,7 +53,8 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
 
     Raises:
         TypeError: If a label is no whole number.
-        ValueError: If a sequence cannot be evaluated, with its index and the reason.
+        ValueError: If a sequence cannot be evaluated, with its index and the reason, such as a class that the
+            classifier was not trained for.
 
     Example:
         >>> from lgrin import LGrIN
@@ -60,6 +63,7 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
         torch.Size([4, 2])
     """
     num_classes = classifier.model.num_classes
+    sequences = renumbered(sequences, classifier.label_names, "sequences")
     validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.frame_channels)
     classifier.eval()
     loader = DataLoader(sequences, batch_size)

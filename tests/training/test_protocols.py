@@ -265,3 +265,38 @@ def test_the_cross_entropy_of_a_run_is_that_of_its_true_classes(tmp_path):
     right = np.array(run["target"]) == np.array(run["predicted"])
     assert 0 < run["cross_entropy"] < np.inf
     assert run["cross_entropy"] >= (~right).mean() * certain  # of two classes, a wrong one had less than one half
+
+
+def test_what_a_candidate_chooses_it_chooses_inside_each_fold(tmp_path):
+    seen = []
+
+    def choose(train):
+        seen.append({int(one.group) for one in train})
+        return {"dropout": 0.1 * int(train[0].group)}
+
+    data, training = corpus(), SMALL._replace(refit=True, epochs=1)
+    made = folds("group", data)[:3]
+    build_with = functools.partial(LGrIN, branch_channels=(4,))
+    chosen = Candidate("chosen", build_with, choose=choose)
+    options = {"workers": 1, "progress": False}
+    runs = cross_validate(chosen, data, made, training, tmp_path / "chosen", **options)
+    assert {frozenset(groups) for groups in seen} == {frozenset({0, 1, 2, 3, 4} - {group}) for group in range(3)}
+    for number, fold in enumerate(made):
+        first = min({0, 1, 2, 3, 4} - {number})
+        by_hand = Candidate("by hand", functools.partial(build_with, dropout=0.1 * first))
+        (run,) = cross_validate(by_hand, data, [fold], training, tmp_path / "by hand", **options)
+        assert run["weights"] == runs[number]["weights"]
+
+
+def test_graphs_and_settings_that_no_repr_shows_have_results_of_their_own(tmp_path):
+    def on(matrix, *size):
+        model = LGrIN(*size, adjacency={"init": matrix}, branch_channels=(4,))
+        model.adjacency.requires_grad_(False)
+        return model
+
+    data = corpus()
+    made = folds("group", data)[:1]
+    for matrix in (torch.eye(5), torch.ones(5, 5)):
+        candidate = Candidate("given", functools.partial(on, matrix))
+        cross_validate(candidate, data, made, SMALL._replace(epochs=1), tmp_path, workers=1, progress=False)
+    assert len(list(tmp_path.glob("*.json"))) == 2
