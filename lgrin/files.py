@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lgrin.options import check_path
+
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object]) -> None:
     """Writes a file under a temporary name beside its place, flushes it to disk and renames it.
@@ -16,6 +18,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
     Raises:
         IsADirectoryError: If the place is a folder.
         OSError: If it cannot be written to.
+        TypeError: If path is no path.
         ValueError: If it is anything else but a file, such as a device, which a rename would replace.
 
     Example:
@@ -24,7 +27,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
         >>> os.listdir(folder)
         ['a.txt']
     """
-    path = Path(path).resolve()
+    path = check_path("path", path).resolve()
     if path.is_dir():
         raise IsADirectoryError(f"path is {str(path)!r}, a folder; give the name of a file in it")
     if path.exists() and not path.is_file():

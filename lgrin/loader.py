@@ -6,6 +6,7 @@ from itertools import islice
 import torch
 from torch.utils.data import Sampler
 
+from lgrin.labels import entries
 from lgrin.options import check_whole
 
 
@@ -25,7 +26,9 @@ class BucketSampler(Sampler[list[int]]):
         pool: Batches in a pool. More of them leave less padding and mix lengths less.
 
     Raises:
-        ValueError: If a size is no positive whole number.
+        TypeError: If the sampler has no length, or lengths are no list or array.
+        ValueError: If a size is no positive whole number, a length is none either, or, while batches are drawn, the
+            sampler gives an index that has no length.
 
     Source:
         Bucketing by length is common practice; the order of batches is this library's.
@@ -45,24 +48,36 @@ class BucketSampler(Sampler[list[int]]):
         batch_size: int,
         pool: int = 16,
     ) -> None:
-        self.sampler, self.lengths = sampler, torch.as_tensor(lengths).tolist()
+        if not hasattr(sampler, "__len__"):
+            raise TypeError(f"sampler is a {type(sampler).__name__}, which has no length; pass a sampler or a list")
+        self.sampler = sampler
+        self.lengths = [
+            check_whole(f"lengths[{index}]", length, minimum=0)
+            for index, length in enumerate(entries("lengths", lengths))
+        ]
         self.batch_size, self.pool = check_whole("batch_size", batch_size), check_whole("pool", pool)
 
     def __iter__(self) -> Iterator[list[int]]:
         drawn = iter(self.sampler)
         while pool := list(islice(drawn, self.batch_size * self.pool)):
+            for index in pool:
+                if not 0 <= index < len(self.lengths):
+                    raise ValueError(
+                        f"sampler gives index {index}, but lengths has {len(self.lengths)} entries; give it the length "
+                        f"of every sequence of the dataset"
+                    )
             place = {index: position for position, index in enumerate(pool)}
             pool.sort(key=lambda index: self.lengths[index])
             batches = [pool[start : start + self.batch_size] for start in range(0, len(pool), self.batch_size)]
             yield from sorted(batches, key=lambda batch: min(place[index] for index in batch))
 
     def __len__(self) -> int:
-        return -(-len(self.sampler) // self.batch_size)  # type: ignore[arg-type]
+        return -(-len(self.sampler) // self.batch_size)
 
     def padding(self) -> float:
         """Measures which share of the batches' frames is padding, as the mean over the batches of one pass."""
         shares = []
         for batch in self:
             lengths = [self.lengths[index] for index in batch]
-            shares.append(1 - sum(lengths) / (len(lengths) * max(lengths)))
+            shares.append(1 - sum(lengths) / (len(lengths) * max(lengths)) if any(lengths) else 0.0)
         return sum(shares) / max(1, len(shares))

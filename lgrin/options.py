@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from math import inf, isinf, nan
 from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 
@@ -72,3 +74,76 @@ def check_number(name: str, value: Any, minimum: float = 0.0, maximum: float | N
         span = f"of {minimum:g} or more" if maximum is None else f"from {minimum:g} to {maximum:g}"
         raise ValueError(f"{name} is {value!r}; it has to be a number {span}")
     return number
+
+
+def check_between(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> float:
+    """Raises unless a number lies between two others and is neither, and returns it as a float.
+
+    Args:
+        name: Name of the argument.
+        value: What it was.
+        low: What it has to be larger than.
+        high: What it has to be smaller than.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: If it does not.
+
+    Example:
+        >>> check_between("fraction", 0.2)
+        0.2
+    """
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+    if not low < number < high:
+        raise ValueError(f"{name} is {value!r}; it has to lie between {low:g} and {high:g}")
+    return number
+
+
+def check_seed(name: str, value: Any) -> int:
+    """Raises unless a number is a seed that NumPy and PyTorch take, and returns it as an int.
+
+    Args:
+        name: Name of the argument.
+        value: What it was.
+
+    Returns:
+        The seed.
+
+    Raises:
+        ValueError: If it is none.
+
+    Example:
+        >>> check_seed("seed", 2**40)
+        Traceback (most recent call last):
+        ...
+        ValueError: seed is 1099511627776; it has to be a whole number from 0 to 4294967295
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**32:
+        raise ValueError(f"{name} is {value!r}; it has to be a whole number from 0 to {2**32 - 1}")
+    return int(value)
+
+
+def check_path(name: str, value: Any) -> Path:
+    """Raises unless an argument names a file or folder, and returns it as a path.
+
+    Args:
+        name: Name of the argument.
+        value: What it was.
+
+    Returns:
+        The path.
+
+    Raises:
+        TypeError: If it is no string and no path.
+
+    Example:
+        >>> check_path("path", None)
+        Traceback (most recent call last):
+        ...
+        TypeError: path is None; it has to be a string or a pathlib.Path
+    """
+    if not isinstance(value, str | PathLike):
+        raise TypeError(f"{name} is {value!r}; it has to be a string or a pathlib.Path")
+    return Path(value)

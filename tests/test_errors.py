@@ -138,7 +138,7 @@ MODEL_ERRORS = {
         "batch was given beside a ragged graph, which carries its own",
     ),
     "edges and frames": (lambda: MODEL(FLAT, EDGES), "x has 4 frames, but this pool was built for num_nodes=5"),
-    "threshold": (lambda: MODEL.adjacency.edges(threshold=-1.0), "threshold is -1.0; an entry of 0 is no edge"),
+    "threshold": (lambda: MODEL.adjacency.edges(threshold=-1.0), "threshold is -1.0; it has to be a number of 0"),
     "mask of no nodes": (lambda: MODEL.adjacency.edges(mask=torch.ones(5).bool()), "mask was given without frame"),
     "head": (lambda: LGrIN(3, 5, 2, head_channels=0), "head_channels is 0"),
     "loss matrix": (lambda: structure_loss(ADJ[:4]), r"adj has shape \[4, 5\]"),

@@ -42,3 +42,28 @@ def test_wrong_sizes_are_refused():
         BucketSampler(range(3), [1, 2, 3], 0)
     with pytest.raises(ValueError, match="pool is -1"):
         BucketSampler(range(3), [1, 2, 3], 1, pool=-1)
+
+
+@pytest.mark.parametrize("lengths", [[1, 2], torch.tensor([1, 2])], ids=["list", "tensor"])
+@pytest.mark.parametrize("drawn", [[0, 1, 2], [0, -1]])
+def test_an_index_without_a_length_is_named(lengths, drawn):
+    with pytest.raises(ValueError, match=rf"sampler gives index {drawn[-1]}, but lengths has 2 entries; give it"):
+        list(BucketSampler(drawn, lengths, 2))
+
+
+@pytest.mark.parametrize("length", [-1, 2.5, float("nan"), "2", None, True])
+def test_lengths_are_whole_numbers(length):
+    with pytest.raises(ValueError, match=r"lengths\[1\] is .*; it has to be a whole number, 0 or larger"):
+        BucketSampler(range(2), [1, length], 2)
+
+
+def test_what_has_no_length_is_named():
+    with pytest.raises(TypeError, match="sampler is a generator, which has no length"):
+        BucketSampler((index for index in range(3)), [1, 2, 3], 2)
+    for lengths in (None, (length for length in (1, 2)), 3):
+        with pytest.raises(TypeError, match=r"lengths is .*; it may be a list"):
+            BucketSampler(range(2), lengths, 2)
+
+
+def test_sequences_without_a_frame_need_no_padding():
+    assert BucketSampler(range(4), [0, 0, 3, 3], 2).padding() == 0

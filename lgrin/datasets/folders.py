@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from lgrin import validate
+from lgrin.arrays import real
 from lgrin.datasets.recordings import Recording, RecordingDataset, walk
 from lgrin.datasets.sequences import Sequences, sequence
 from lgrin.extras import require
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
+from lgrin.labels import entries, number
 from lgrin.options import check_whole
 
 COLUMNS = ("path", "label")
@@ -154,7 +156,8 @@ def from_arrays(
     """Makes a dataset of arrays in memory.
 
     Args:
-        arrays: One ``[T, P]`` array for each sequence, of any lengths; a frame with a NaN is missing.
+        arrays: One ``[T, P]`` array for each sequence, of any lengths; a frame with a NaN or a masked value is
+            missing.
         labels: The class of each, by any name; numbers are sorted as numbers.
         groups: The speaker, actor or subject of each, by any name; ``None`` where they do not matter.
         num_frames: The number of frames that models shall have, M; ``None`` takes the longest sequence.
@@ -164,20 +167,24 @@ def from_arrays(
         groups, and ``mask`` where a frame is missing in any of them.
 
     Raises:
-        ValueError: If there is no array, they do not match labels and groups, or one is not ``[T, P]``, is empty, holds
-            infinity, or has another P than the first.
+        TypeError: If arrays, labels or groups are no list or array, or labels are of several kinds, such as ``1`` and
+            ``"1"``, or of another kind than strings, bools and whole numbers.
+        ValueError: If there is no array, they do not match labels and groups, a label is missing or has a fraction, or
+            an array is not ``[T, P]``, is empty, holds infinity, complex numbers or dates, or has another P than the
+            first.
 
     Example:
         >>> dataset = from_arrays([np.zeros((5, 2)), np.ones((4, 2))], labels=["calm", "glad"], groups=["anna", "bert"])
         >>> dataset.classes, dataset.groups, dataset[1]
         (['calm', 'glad'], ['anna', 'bert'], Data(x=[4, 2], y=[1], frame=[4], group=[1], name='1'))
     """
-    for name, given in (("labels", labels), ("groups", groups)):
-        if given is not None and np.shape(given) != (len(arrays),):
-            raise ValueError(f"{name} has shape {list(np.shape(given))}; {len(arrays)} arrays need one entry each")
-    if len(arrays) == 0:
+    frames = [_frames(index, array) for index, array in enumerate(_listed(arrays))]
+    if not frames:
         raise ValueError("arrays is empty; give at least one [T, P] array")
-    frames = [_frames(index, array) for index, array in enumerate(arrays)]
+    for name, given in (("labels", labels), ("groups", [0] * len(frames) if groups is None else groups)):
+        shape = _shape(name, given)
+        if shape != [len(frames)]:
+            raise ValueError(f"{name} has shape {shape}; {len(frames)} arrays need one entry each")
     for index, x in enumerate(frames):
         if x.dim() != 2 or x.size(1) != frames[0].size(-1):
             raise ValueError(
@@ -185,8 +192,8 @@ def from_arrays(
             )
     masks = [~x.isnan().any(-1) for x in frames]
     missing = not all(bool(mask.all()) for mask in masks)
-    names, numbers = _number("labels", labels)
-    group_names, members = _number("groups", [] if groups is None else groups)
+    names, numbers = number("labels", labels)
+    group_names, members = number("groups", [] if groups is None else groups)
     sequences = [
         sequence(
             x,
@@ -210,21 +217,26 @@ def from_arrays(
 def _frames(index: int, array: Any) -> torch.Tensor:
     """Copies an array, or a tensor, into float32; what is masked in it is missing."""
     try:
-        if isinstance(array, torch.Tensor):
-            return array.detach().cpu().to(torch.float32, copy=True)
-        masked: Any = np.ma
-        return torch.tensor(masked.filled(masked.array(array, dtype=np.float32, copy=True), np.nan).copy())
+        return torch.tensor(real(array).copy())
     except (TypeError, ValueError) as error:
         raise ValueError(f"arrays[{index}] is no [T, P] array of real numbers ({error})") from error
 
 
-def _number(name: str, given: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """The different names in order, and for each entry which it is."""
-    entries = given.tolist() if isinstance(given, torch.Tensor | np.ndarray) else list(given)
-    for index, entry in enumerate(entries):
-        if entry is None or entry != entry:
-            raise ValueError(f"{name}[{index}] is {entry!r}; every sequence needs a name or a number")
-    return np.unique(np.asarray(entries), return_inverse=True)
+def _listed(arrays: Any) -> list[Any]:
+    """The arrays, one for each sequence."""
+    if isinstance(arrays, torch.Tensor) and arrays.is_nested:
+        return list(arrays.unbind())
+    if isinstance(arrays, torch.Tensor | np.ndarray) and arrays.ndim > 0:
+        return list(arrays)
+    if hasattr(arrays, "columns"):
+        raise TypeError("arrays is a table; give a list of [T, P] arrays, one for each sequence: [table.to_numpy()]")
+    return entries("arrays", arrays)
+
+
+def _shape(name: str, given: Any) -> list[int]:
+    """The shape of a list of labels, or of an array that is none."""
+    shape = getattr(given, "shape", None)
+    return [len(entries(name, given))] if shape is None or len(shape) < 2 else list(shape)
 
 
 def _read_table(table: Path, root: Path) -> dict[str, Recording]:
@@ -236,18 +248,18 @@ def _read_table(table: Path, root: Path) -> dict[str, Recording]:
     if lacking:
         raise ValueError(f"labels is {table}, which lacks the column {lacking[0]!r}; it has {list(rows.columns)}")
     found: dict[str, Recording] = {}
-    for number, cells in enumerate(rows.to_dict("records"), start=2):
+    for line, cells in enumerate(rows.to_dict("records"), start=2):
         row = {column: cell.strip() for column, cell in cells.items()}
         name = PurePosixPath(row["path"].replace("\\", "/")).as_posix()
         if not row["path"] or not row["label"]:
-            raise ValueError(f"{table}, line {number}: path or label is empty")
+            raise ValueError(f"{table}, line {line}: path or label is empty")
         if name in found:
-            raise ValueError(f"{table}, line {number}: {name} is listed twice")
+            raise ValueError(f"{table}, line {line}: {name} is listed twice")
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ValueError(f"{table}, line {number}: {name} is not below {root}; paths are relative to it")
+            raise ValueError(f"{table}, line {line}: {name} is not below {root}; paths are relative to it")
         if not (root / name).is_file():
             raise FileNotFoundError(
-                f"{table}, line {number}: there is no file {root / name}; paths are relative to {root}"
+                f"{table}, line {line}: there is no file {root / name}; paths are relative to {root}"
             )
         found[name] = Recording(row["label"], row.get("group") or None, row.get("text"))
     return found

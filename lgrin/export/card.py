@@ -12,6 +12,7 @@ import numpy as np
 
 from lgrin.export.runtime import ExportedModel, load
 from lgrin.files import write_atomically
+from lgrin.options import check_whole
 from lgrin.text import cell
 
 RUNS = 50
@@ -63,6 +64,7 @@ def latency(model: ExportedModel, runs: int = RUNS) -> float:
     Returns:
         The median in seconds.
     """
+    runs = check_whole("runs", runs)
     shape = (1, model.description.num_nodes, model.description.in_channels)
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     inputs, taken = {"x": x, "mask": np.ones(shape[:2], bool)}, []

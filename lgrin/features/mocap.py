@@ -63,7 +63,8 @@ class Mocap(Extractor):
     libraries: ClassVar[tuple[str, ...]] = ("pybvh",)
 
     def __post_init__(self) -> None:
-        if self.frame_rate is not None and not (isinstance(self.frame_rate, Real) and 0 < self.frame_rate < math.inf):
+        rate = self.frame_rate
+        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not 0 < rate < math.inf):
             raise ValueError(f"frame_rate is {self.frame_rate!r}; it has to be a number larger than 0")
         if self.joints is not None:
             check_whole("joints", self.joints)

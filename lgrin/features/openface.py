@@ -63,7 +63,8 @@ class OpenFace(Extractor):
     num_features = 2 * LANDMARKS
 
     def __post_init__(self) -> None:
-        if not isinstance(self.min_confidence, Real) or not 0 <= self.min_confidence <= 1:
+        lowest = self.min_confidence
+        if isinstance(lowest, bool) or not isinstance(lowest, Real) or not 0 <= lowest <= 1:
             raise ValueError(f"min_confidence is {self.min_confidence!r}; it has to lie between 0 and 1")
 
     def read(self, path: Path) -> Frames:

@@ -18,7 +18,7 @@ from lgrin.graph import (
     is_readable,
 )
 from lgrin.nn.calls import needs_call
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_number, check_option, check_whole
 
 INITS = ("normal", "uniform", "temporal", "lazy")
 NONNEGATIVITIES = ("relu",)
@@ -222,8 +222,7 @@ class LearnableAdjacency(Module):
             >>> edge_index.tolist(), edge_weight.tolist()
             ([[1, 2], [0, 2]], [2.0, 1.0])
         """
-        if threshold < 0:
-            raise ValueError(f"threshold is {threshold}; an entry of 0 is no edge, so it has to be 0 or larger")
+        threshold = check_number("threshold", threshold)  # an entry of 0 is no edge
         graph = self._padded(None)
         weights = graph.adj if isinstance(graph, DenseGraph) else graph.band
         target, column = (weights > threshold).nonzero(as_tuple=True)

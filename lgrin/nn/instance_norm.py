@@ -6,7 +6,7 @@ from torch.nn import Module
 
 from lgrin.graph import wide
 from lgrin.nn.sequences import Sequences
-from lgrin.options import check_whole
+from lgrin.options import check_number, check_whole
 
 
 class MaskedInstanceNorm(Module):
@@ -42,7 +42,7 @@ class MaskedInstanceNorm(Module):
 
     def __init__(self, num_features: int, eps: float = 0.01) -> None:
         super().__init__()
-        self.num_features, self.eps = check_whole("num_features", num_features), eps
+        self.num_features, self.eps = check_whole("num_features", num_features), check_number("eps", eps)
 
     def forward(
         self,

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from lgrin.graph import BandedGraph, DenseGraph, wide
 from lgrin.nn.adjacency import LearnableAdjacency
 from lgrin.nn.pool import GraphReadout, LearnablePool
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_number, check_option, check_whole
 
 REDUCTIONS = ("sum", "mean")
 
@@ -36,7 +36,7 @@ def structure_loss(
 
     Raises:
         TypeError: If it is neither.
-        ValueError: If the matrix is not square or the reduction is unknown.
+        ValueError: If the matrix is not square, a price is no number of 0 or more, or the reduction is unknown.
 
     Source:
         First two terms of Eq. (8), with Eq. (9), of Shirian, Tripathi and Guha, 2021.
@@ -46,6 +46,9 @@ def structure_loss(
         0.7...
     """
     check_option("reduction", reduction, REDUCTIONS)
+    if not torch.compiler.is_compiling():  # a compiled program has them as constants
+        check_number("lambda_distance", lambda_distance)
+        check_number("lambda_frobenius", lambda_frobenius)
     if isinstance(adj, BandedGraph):
         weights, num_nodes = adj.band, adj.num_nodes
         distance = torch.arange(weights.size(1), device=weights.device) - adj.bandwidth
@@ -78,7 +81,7 @@ class StructureLoss(Module):
         - **output:** a scalar
 
     Raises:
-        ValueError: If the reduction is unknown.
+        ValueError: If a price is no number of 0 or more, or the reduction is unknown.
 
     Source:
         First two terms of Eq. (8) of Shirian, Tripathi and Guha, 2021.
@@ -91,7 +94,9 @@ class StructureLoss(Module):
     def __init__(self, lambda_distance: float = 0.1, lambda_frobenius: float = 0.1, reduction: str = "sum") -> None:
         super().__init__()
         check_option("reduction", reduction, REDUCTIONS)
-        self.lambda_distance, self.lambda_frobenius, self.reduction = lambda_distance, lambda_frobenius, reduction
+        self.lambda_distance = check_number("lambda_distance", lambda_distance)
+        self.lambda_frobenius = check_number("lambda_frobenius", lambda_frobenius)
+        self.reduction = reduction
 
     def forward(self, adj: Any) -> Tensor:
         """Charges a matrix ``[M, M]`` or a banded graph."""
@@ -125,7 +130,7 @@ class LGrINLoss(Module):
         - **output:** scalar
 
     Raises:
-        ValueError: If the reduction is unknown or ``num_sequences`` is not positive.
+        ValueError: If a price is no number of 0 or more, the reduction is unknown, or ``num_sequences`` not positive.
 
     Source:
         Eq. (7)-(9) of Shirian, Tripathi and Guha, 2021.
@@ -149,7 +154,7 @@ class LGrINLoss(Module):
         super().__init__()
         check_whole("num_sequences", num_sequences)
         self.structure = StructureLoss(lambda_distance, lambda_frobenius, reduction)
-        self.num_sequences, self.lambda_pool = num_sequences, lambda_pool
+        self.num_sequences, self.lambda_pool = num_sequences, check_number("lambda_pool", lambda_pool)
 
     def forward(self, logits: Tensor, target: Tensor, model: Module) -> Tensor:
         """Adds the penalties of ``model`` to the cross-entropy of a batch; see the class."""

@@ -10,7 +10,7 @@ from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lgrin.graph import hide, is_readable, places, wide
-from lgrin.options import check_whole
+from lgrin.options import check_number, check_whole
 
 
 class MaskedBatchNorm(_BatchNorm):
@@ -54,7 +54,8 @@ class MaskedBatchNorm(_BatchNorm):
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True) -> None:
-        super().__init__(check_whole("num_features", num_features), eps, momentum, affine)
+        momentum = None if momentum is None else check_number("momentum", momentum, maximum=1)
+        super().__init__(check_whole("num_features", num_features), check_number("eps", eps), momentum, affine)
         self.synchronized, self.process_group = False, None
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from numbers import Integral
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,7 @@ from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_option, check_path, check_seed, check_whole
 from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
 from lgrin.training.checkpoints import load_tensors, restore
 from lgrin.training.classifier import SequenceClassifier
@@ -30,7 +30,6 @@ from lgrin.training.splits import hold_out
 from lgrin.transforms import Resample, from_settings
 
 base = require("sklearn.base", extra="train")
-multiclass = require("sklearn.utils.multiclass", extra="train")
 validation = require("sklearn.utils.validation", extra="train")
 
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
@@ -149,7 +148,6 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """
         sequences = read_sequences(self, X)
         classes, labels = encode(y, "y", len(sequences))
-        multiclass.check_classification_targets(y)
         if len(classes) < 2:
             raise ValueError(f"y holds one class, {classes.tolist()[0]!r}; a classifier needs two or more")
         members = None if groups is None else encode(groups, "groups", len(sequences))[1]
@@ -234,9 +232,10 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
         Raises:
             NotFittedError: Before :meth:`fit`.
-            TypeError: If a parameter or class is no plain value.
+            TypeError: If path is no path, or a parameter or class no plain value.
         """
         validation.check_is_fitted(self)
+        path = check_path("path", path)
         plain = {name: _plain(name, value) for name, value in self.get_params().items()}
         fitted = {name: getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_")}
         content = {
@@ -264,9 +263,10 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         Raises:
             FileNotFoundError: If it is not there.
             PermissionError: If it may not be read.
+            TypeError: If path is no path.
             ValueError: If it is damaged, was written by something else, or has the format of another version.
         """
-        content = _open(path)
+        content = _open(check_path("path", path))
         try:
             estimator = cls(**content["parameters"])
             for name, value in content["fitted"].items():
@@ -285,9 +285,15 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         return tags
 
     def _seed(self) -> int:
-        generator = validation.check_random_state(self.random_state)
-        if isinstance(self.random_state, Integral):
-            return int(self.random_state)
+        if isinstance(self.random_state, Real | np.bool_):
+            return check_seed("random_state", self.random_state)
+        try:
+            generator = validation.check_random_state(self.random_state)
+        except ValueError as error:
+            raise ValueError(
+                f"random_state is {self.random_state!r}; it may be None, a whole number from 0 to {2**32 - 1}, or a "
+                f"numpy.random.RandomState"
+            ) from error
         return int(generator.randint(np.iinfo(np.int32).max))
 
     def _parts(self, data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:

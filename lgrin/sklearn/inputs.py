@@ -1,5 +1,6 @@
 """From what scikit-learn's users call X and y to sequences of nodes."""
 
+from collections import deque
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -9,7 +10,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from lgrin.arrays import from_tensor, real, refuse_kinds
 from lgrin.extras import require
+from lgrin.labels import as_array, number
 from lgrin.options import check_whole
 
 validation = require("sklearn.utils.validation", extra="train")
@@ -31,11 +34,11 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
         in_channels: The channels that it was fitted with; ``None`` fits it with those of X.
 
     Returns:
-        Float32 arrays ``[channels, time]``, NaN where values are missing.
+        Float32 arrays ``[channels, time]``, NaN where values are missing or masked.
 
     Raises:
         TypeError: If X or a part of it is something else.
-        ValueError: If a sequence is empty, infinite or has other channels, with its index.
+        ValueError: If a sequence is empty, infinite, complex, holds dates or has other channels, with its index.
 
     Example:
         >>> from lgrin.sklearn import LGrINClassifier
@@ -44,7 +47,7 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
         [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     """
     check_whole("n_channels", estimator.n_channels)
-    X = _array(X)
+    X = _unwrapped(X)
     several = _holds_sequences(X)
     if several:
         rows = [_row(index, one) for index, one in enumerate(X)]
@@ -66,19 +69,25 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
     return sequences
 
 
-def _array(one: Any) -> Any:
-    """A tensor as an array, and anything else as it is."""
-    if not isinstance(one, Tensor):
-        return one
-    one = one.detach().cpu()
-    return (one.float() if one.dtype == torch.bfloat16 else one).numpy()
+def _unwrapped(X: Any) -> Any:
+    """A tensor, a buffer or a queue as an array or a list, and anything else as it is."""
+    if isinstance(X, Tensor) and X.is_nested:
+        return list(X.unbind())
+    if isinstance(X, Tensor):
+        try:
+            return from_tensor(X)
+        except TypeError as error:
+            raise TypeError(f"X is no array of numbers: {error}") from error
+    return np.asarray(X) if isinstance(X, memoryview) else list(X) if isinstance(X, deque) else X
 
 
 def _holds_sequences(X: Any) -> bool:
     """Tells sequences, each an array of its own, from a matrix."""
-    counted = hasattr(X, "__len__") and not isinstance(X, str | bytes | Mapping | Set)
+    counted = hasattr(X, "__len__") and not isinstance(X, str | bytes | bytearray | Mapping | Set)
     if not counted and not hasattr(X, "shape") and not hasattr(X, "__array__"):
         raise TypeError(f"X is a {type(X).__name__}; it may be {KINDS}")
+    if getattr(X, "ndim", 2) == 0:
+        raise TypeError(f"X is {X!r}, which has no dimension; it may be {KINDS}")
     if not isinstance(X, list | tuple):
         return getattr(X, "ndim", 2) > 2 or (isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype == object)
     lengths = {len(one) if isinstance(one, list | tuple) else None for one in X}
@@ -94,7 +103,7 @@ def _row(index: int, one: Any) -> np.ndarray:
     options: dict[str, Any] = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0, "ensure_min_features": 0}
     try:
         return validation.check_array(
-            _array(one), dtype=np.float32, ensure_all_finite="allow-nan", input_name=name, **options
+            real(one), dtype=np.float32, ensure_all_finite="allow-nan", input_name=name, **options
         )
     except (TypeError, ValueError) as error:
         if name in str(error):
@@ -107,12 +116,28 @@ def _rows_of_matrix(estimator: Any, X: Any, reset: bool) -> list[np.ndarray]:
     """Reads a matrix, and says what scikit-learn's errors do not."""
     options = {"dtype": np.float32, "ensure_all_finite": "allow-nan", "reset": reset}
     try:
-        return list(validation.validate_data(estimator, X, **options))
-    except ValueError as error:
+        return list(validation.validate_data(estimator, _real_matrix(X), **options))
+    except (OverflowError, TypeError, ValueError) as error:
         for sign, hint in HINTS.items():
             if sign in str(error):
                 raise ValueError(f"{str(error).rstrip('.')}; {hint}") from error
-        raise
+        if "X" in str(error) or "2D array" in str(error):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"X is no matrix of numbers: {error}") from error
+
+
+def _real_matrix(X: Any) -> Any:
+    """Fills what is masked with NaN, and refuses what NumPy would make real numbers of; anything else stays."""
+    masked: Any = np.ma
+    if hasattr(X, "dtypes"):  # a table keeps the names of its columns
+        for dtype in X.dtypes:
+            refuse_kinds(dtype)
+        return X
+    rows = X if isinstance(X, list | tuple) else [X]
+    dtype = X.dtype if hasattr(X, "dtype") else np.asarray(X).dtype
+    refuse_kinds(dtype)
+    return real(X) if dtype.kind == "O" or any(masked.isMaskedArray(row) for row in rows) else X
 
 
 def _channels_first(index: int, row: np.ndarray, n_channels: int) -> np.ndarray:
@@ -143,31 +168,32 @@ def encode(values: Any, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
         The different values in order, and for each sequence the number of its own.
 
     Raises:
-        TypeError: If they cannot be sorted, such as numbers beside strings, or one is None.
-        ValueError: If there is not one for each sequence, or one is NaN.
+        TypeError: If they cannot be sorted, such as numbers beside strings, or are neither.
+        ValueError: If there is not one for each sequence, or one is missing, infinite or has a fraction.
 
     Example:
         >>> [part.tolist() for part in encode(["calm", "glad", "calm"], "y", 3)]
         [['calm', 'glad'], [0, 1, 0]]
     """
-    given = values
+    given = from_tensor(values) if isinstance(values, Tensor) and values.dtype == torch.bfloat16 else values
     try:
-        values = validation.column_or_1d(values, warn=True)
+        values = validation.column_or_1d(given, warn=True)
     except ValueError as error:
-        raise ValueError(str(error).replace("y should be", f"{name} should be", 1)) from error
+        reason = str(error).replace("y should be", f"{name} should be", 1)
+        raise ValueError(reason if reason.startswith(name) else f"{name}: {reason}") from error
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} values, but X holds {count} sequences; give it one for each")
-    try:
-        if isinstance(given, list | tuple) and len({isinstance(one, str) for one in given}) > 1:
-            raise TypeError("NumPy would make strings of them all")
-        validation.assert_all_finite(values, input_name=name)
-        return np.unique(values, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(one).__name__ for one in given})
-        raise TypeError(
-            f"{name} holds {' and '.join(kinds)}, which cannot be sorted; make them all numbers or all strings, and "
-            f"leave out sequences without one"
-        ) from error
+    found, numbers = number(name, _column(given) if hasattr(given, "__len__") else values)
+    return as_array(found, values.dtype), numbers
+
+
+def _column(given: Any) -> Any:
+    """The entries of a column, as they were given."""
+    if hasattr(given, "iloc"):
+        return given.iloc[:, 0] if given.ndim == 2 else given
+    if hasattr(given, "reshape"):
+        return given.reshape(-1)
+    return [one[0] if isinstance(one, list | tuple) else one for one in given]
 
 
 def to_graphs(

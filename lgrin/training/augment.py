@@ -30,7 +30,7 @@ class Augment(Module):
         - **output:** x and mask, in the same shapes
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or batch or mask does not fit x.
 
     Source:
         Not in the paper. Window slicing: Le Guennec, Malinowski and Tavenard, "Data augmentation for time series
@@ -53,6 +53,11 @@ class Augment(Module):
         self, x: Tensor, batch: Tensor, mask: Tensor | None = None, batch_size: int | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Changes a batch; see the class."""
+        if batch.shape != x.shape[:1] or (mask is not None and mask.shape != batch.shape):
+            raise ValueError(
+                f"batch has shape {list(batch.shape)} and mask {None if mask is None else list(mask.shape)}; both have "
+                f"one entry for each of the {len(x)} nodes of x"
+            )
         size = count_sequences(batch, batch_size)
         if self.training and self.crop:
             take = self._windows(batch, size)

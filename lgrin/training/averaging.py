@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lgrin.extras import require
+from lgrin.options import check_number
 
 callbacks = require("lightning.pytorch.callbacks", extra="train")
 HEAD_START = 10
@@ -22,6 +23,9 @@ class MovingAverage(callbacks.WeightAveraging):  # type: ignore[name-defined]
     Args:
         decay: The largest decay d per step.
 
+    Raises:
+        ValueError: If it does not lie from 0 to 1.
+
     Source:
         The warm-up is that of TensorFlow's ``ExponentialMovingAverage``.
 
@@ -33,7 +37,7 @@ class MovingAverage(callbacks.WeightAveraging):  # type: ignore[name-defined]
 
     def __init__(self, decay: float) -> None:
         super().__init__(multi_avg_fn=self._average)
-        self.decay = decay
+        self.decay = check_number("decay", decay, maximum=1)
 
     def decay_at(self, step: int) -> float:
         """Returns the decay of a step."""

@@ -9,6 +9,7 @@ import torch
 
 from lgrin.extras import require
 from lgrin.files import write_atomically
+from lgrin.options import check_path
 from lgrin.training.structure import differences
 
 plugins = require("lightning.pytorch.plugins.io", extra="train")
@@ -29,6 +30,7 @@ def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
     Raises:
         FileNotFoundError: If it is not there.
         PermissionError: If it may not be read.
+        TypeError: If path is no path.
         ValueError: If it is damaged or holds more than tensors and plain values.
 
     Example:
@@ -37,7 +39,8 @@ def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
         ...
         ValueError: file ...checkpoints.py is damaged (File is not a zip file); save it again
     """
-    if not Path(path).is_file():
+    path = check_path("path", path)
+    if not path.is_file():
         raise FileNotFoundError(f"there is no {name} {path}")
     try:
         with ZipFile(path) as archive:

@@ -41,10 +41,14 @@ def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
     Returns:
         Epochs.
 
+    Raises:
+        ValueError: If a number is no whole number, 1 or larger.
+
     Example:
         >>> enough_epochs(40), enough_epochs(3_000)
         (300, 60)
     """
+    num_sequences, batch_size = check_whole("num_sequences", num_sequences), check_whole("batch_size", batch_size)
     return max(FEWEST_EPOCHS, ceil(ENOUGH_STEPS / ceil(num_sequences / batch_size)))
 
 

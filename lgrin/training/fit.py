@@ -18,7 +18,7 @@ from lgrin import validate
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.loader import BucketSampler
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_number, check_option, check_seed, check_whole
 from lgrin.training.averaging import MovingAverage
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
@@ -117,7 +117,8 @@ def fit(
     processes = check_whole("devices", devices) * check_whole("hosts", hosts)
     if batch_size % processes:
         raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
-    if not 0 <= averaging < 1:
+    seed = check_seed("seed", seed)
+    if check_number("averaging", averaging, maximum=1) == 1:
         raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
     _check_device(device)
     if precision.endswith("16-true"):

@@ -7,7 +7,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from lgrin.extras import require
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_option, check_seed, check_whole
 
 PROTOCOLS = ("paper", "recording", "group", "group-kfold", "sentence", "group-sentence", "own")
 VALIDATION = 5  # a fifth of what is not tested
@@ -74,6 +74,7 @@ def folds(protocol: str, sequences: Sequence[Data], num_folds: int = 5, seed: in
     """
     check_option("protocol", protocol, PROTOCOLS)
     check_whole("num_folds", num_folds, minimum=2)
+    seed = check_seed("seed", seed)
     labels = np.array([int(data.y) for data in sequences])
     made = [
         _with_validation(protocol, name, rest, test, sequences, labels, seed)

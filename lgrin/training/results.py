@@ -16,6 +16,7 @@ import lgrin
 from lgrin import validate
 from lgrin.extras import require
 from lgrin.files import write_atomically
+from lgrin.options import check_whole
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.names import renumbered
 
@@ -62,7 +63,7 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
         >>> evaluate(SequenceClassifier(LGrIN(3, 5, 2), num_sequences=4), data).probabilities.shape
         torch.Size([4, 2])
     """
-    num_classes = classifier.model.num_classes
+    num_classes, batch_size = classifier.model.num_classes, check_whole("batch_size", batch_size)
     sequences = renumbered(sequences, classifier.label_names, "sequences")
     validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.frame_channels)
     classifier.eval()

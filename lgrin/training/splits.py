@@ -7,6 +7,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from lgrin.extras import require
+from lgrin.options import check_between, check_seed
 
 
 def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) -> tuple[list[Data], list[Data]]:
@@ -30,8 +31,7 @@ def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int
         >>> [len(part) for part in stratified_split(data)]
         [8, 2]
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction is {fraction}; it has to lie between 0 and 1")
+    fraction, seed = check_between("fraction", fraction), check_seed("seed", seed)
     if len(sequences) == 0:
         raise ValueError("sequences is empty; there is nothing to split")
     labels = np.array([int(data.y) for data in sequences])
@@ -73,8 +73,7 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
         >>> len(train), {int(data.group) for data in held_out} & {int(data.group) for data in train}
         (16, set())
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction is {fraction}; it has to lie between 0 and 1")
+    fraction, seed = check_between("fraction", fraction), check_seed("seed", seed)
     labels = np.array([int(data.y) for data in sequences])
     groups = np.array([int(data.group) for data in sequences])
     count = len(np.unique(groups))

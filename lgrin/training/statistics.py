@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_between, check_option, check_whole
 
 SCORES = ("accuracy", "uar", "macro_f1")
 EXACT_GROUPS = 20
@@ -171,7 +171,7 @@ def interval_over_groups(values: ArrayLike, level: float = 0.95) -> Interval:
         '0.70 in 0.57..0.83, 95% t interval over 4 groups'
     """
     means = _over_groups("values", values)
-    _check_part("level", level)
+    check_between("level", level)
     low, high = _t_interval(means.mean(), stats.sem(means), len(means) - 1, level)
     return Interval(float(means.mean()), low, high, f"{_percent(level)} t interval over {len(means)} groups")
 
@@ -216,8 +216,9 @@ def interval_over_recordings(
         (0.875, '95% bootstrap interval (BCa) over 40 recordings')
     """
     check_option("score", score, SCORES)
-    _check_part("level", level)
+    check_between("level", level)
     check_whole("resamples", resamples)
+    check_whole("seed", seed, minimum=0)
     names, labels = np.unique(_labels(target, predicted), return_inverse=True)  # scores count classes that occur
     target, predicted = labels.reshape(2, -1)
     num_classes = len(names)
@@ -268,6 +269,7 @@ def compare_over_groups(
     if len(one) != len(other):
         raise ValueError(f"first has {len(one)} groups and second has {len(other)}; compare them on the same groups")
     check_whole("resamples", resamples)
+    check_whole("seed", seed, minimum=0)
     differences = one - other
     interval = interval_over_groups(differences, level)
     sums, exact = _flipped_sums(differences, resamples, seed)
@@ -341,8 +343,8 @@ def corrected_resampled_test(differences: ArrayLike, test_fraction: float, level
         >>> round(comparison.difference, 3), round(comparison.p_value, 3)
         (0.1, 0.103)
     """
-    _check_part("test_fraction", test_fraction)
-    _check_part("level", level)
+    check_between("test_fraction", test_fraction)
+    check_between("level", level)
     values = np.asarray(differences, dtype=float)
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"differences has shape {list(values.shape)}; it has to be [k] with two folds or more")
@@ -465,11 +467,6 @@ def _t_interval(mean: float, error: float, freedom: int, level: float) -> tuple[
     """Unlike scipy's, defined for an error of 0."""
     margin = stats.t.ppf((1 + level) / 2, freedom) * error
     return float(mean - margin), float(mean + margin)
-
-
-def _check_part(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError(f"{name} is {value}; it has to lie between 0 and 1")
 
 
 def _check_finite(name: str, values: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_option, check_whole
+from lgrin.transforms.nodes import check_sequence
 from lgrin.transforms.resample import evenly_spread, take_frames
 
 LONGER = ("error", "crop", "resample")
@@ -23,12 +24,12 @@ class CyclicPad(BaseTransform):
             ``"resample"`` keeps M frames evenly spread from the first to the last, none of them interpolated.
 
     Shapes:
-        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask`` and ``data.time``, if there are any, follow their
-          frames, and ``data.frame`` becomes 0..M-1
+        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask``, ``data.time`` and whatever else has one entry for
+          each frame follow their frames, and ``data.frame`` becomes 0..M-1
 
     Raises:
-        ValueError: If a sequence is empty, too long under ``"error"``, already a graph with edges, or has frames
-            left out of ``data.frame``.
+        ValueError: If a sequence is empty, too long under ``"error"``, already a graph with edges, has frames left
+            out of ``data.frame``, or an attribute that does not fit its frames.
 
     Source:
         "Implementation details" in Sec. IV-A of Shirian, Tripathi and Guha, 2021, which do not mention longer clips.
@@ -46,7 +47,7 @@ class CyclicPad(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Pads or shortens one sequence; see the class."""
-        length = data.x.size(0)
+        length = check_sequence(data)
         if length <= self.num_nodes or self.longer == "crop":
             return take_frames(data, torch.arange(self.num_nodes) % max(length, 1))
         if self.longer == "resample":

@@ -4,6 +4,23 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from lgrin import validate
+from lgrin.arguments import check_features
+from lgrin.transforms.nodes import check_sequence, names_nodes
+
+REPLACED = ("edge_index", "edge_weight")
+
+
+def _without_edges(data: Data) -> int:
+    """Takes away the graph that a sequence has, and counts its frames."""
+    for name in REPLACED:
+        if name in data:
+            del data[name]
+    for name in data.keys():  # noqa: SIM118 (a Data is no dictionary)
+        if names_nodes(name):
+            raise ValueError(f"data has an {name}, which would not fit the new edges; leave it out")
+    return check_sequence(data)
+
 
 class LineGraph(BaseTransform):
     r"""Connects each frame with the frames before and after it.
@@ -13,7 +30,11 @@ class LineGraph(BaseTransform):
     Shapes:
         - **data.x:** ``[L, F]``, and **data.frame** ``[L]`` if frames are left out; frames outside **data.mask**, if
           there is one, get no edge
-        - **data.edge_index:** ``[2, E]``, both directions, the weight of each edge being 1
+        - **data.edge_index:** ``[2, E]``, both directions, the weight of each edge being 1; edges and weights that the
+          sequence has are replaced
+
+    Raises:
+        ValueError: If the sequence has other attributes of edges, or its mask or frame does not fit x.
 
     Source:
         "Binary adjacency" in Sec. IV-D and Table V of Shirian, Tripathi and Guha, 2021.
@@ -26,6 +47,7 @@ class LineGraph(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Adds the edges to one sequence."""
+        _without_edges(data)
         frame = data.get("frame")
         frame = torch.arange(data.x.size(0), device=data.x.device) if frame is None else frame
         connected = (frame.unsqueeze(-1) - frame).abs() == 1
@@ -45,6 +67,11 @@ class FeatureDistanceGraph(BaseTransform):
         - **data.x:** ``[L, F]``; frames outside **data.mask**, if there is one, get no edge
         - **data.edge_index:** ``[2, E]``, every pair of two frames; **data.edge_weight:** ``[E]``
 
+    Raises:
+        TypeError: If x is not floating.
+        ValueError: If a present frame is not finite, the sequence has other attributes of edges, or its mask does not
+            fit x.
+
     Source:
         "Weighted adjacency" in Sec. IV-D and Table V of Shirian, Tripathi and Guha, 2021, whose weights grow with
         distance, as here.
@@ -57,7 +84,11 @@ class FeatureDistanceGraph(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Adds the edges to one sequence."""
-        length = data.x.size(0)
+        length = _without_edges(data)
+        check_features(data.x)
+        if data.x.dim() != 2:
+            raise ValueError(f"data.x has shape {list(data.x.shape)}; distances need [L, F]")
+        validate.features(data.x, data.get("mask"), "data.x")
         connected = ~torch.eye(length, dtype=torch.bool, device=data.x.device)
         if data.get("mask") is not None:
             connected &= data.mask & data.mask.unsqueeze(-1)

@@ -5,6 +5,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_whole
+from lgrin.transforms.nodes import check_sequence
 
 
 class MaskTail(BaseTransform):
@@ -21,7 +22,8 @@ class MaskTail(BaseTransform):
         - **data.x:** ``[L, F]`` stays as it is; **data.mask:** bool ``[L]`` is added, or is True in fewer frames
 
     Raises:
-        ValueError: If ``least`` is no positive whole number, or the sequence is empty or the same from its first frame.
+        ValueError: If ``least`` is no positive whole number, or the sequence is empty, the same from its first frame,
+            or no ``[L, F]``.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -34,10 +36,10 @@ class MaskTail(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Marks the tail of one sequence; see the class."""
-        length = data.x.size(0)
+        length = check_sequence(data)
         if length == 0:
             raise ValueError("data.x has no frame; leave empty sequences out")
-        different = (data.x != data.x[-1:]).any(-1).nonzero()
+        different = (data.x != data.x[-1:]).flatten(1).any(-1).nonzero()
         start = int(different[-1]) + 1 if len(different) else 0
         mask = torch.ones(length, dtype=torch.bool, device=data.x.device) if data.get("mask") is None else data.mask
         if length - start >= self.least:

@@ -7,6 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_whole
+from lgrin.transforms.nodes import check_sequence
 from lgrin.transforms.resample import evenly_spread, take_frames
 
 
@@ -24,10 +25,11 @@ class Patches(BaseTransform):
 
     Shapes:
         - **data.x:** ``[L, F]`` becomes ``[M, w, F]``; ``data.mask`` is True where all frames of a piece are present,
-          ``data.time`` that of its middle, ``data.frame`` 0..M-1
+          ``data.time`` and whatever else has one entry for each frame that of its middle, ``data.frame`` 0..M-1
 
     Raises:
-        ValueError: If a sequence is empty, already a graph with edges, or has frames left out of ``data.frame``.
+        ValueError: If a sequence is empty, already a graph with edges, has frames left out of ``data.frame``, or an
+            attribute that does not fit its frames.
 
     Example:
         >>> Patches(3, width=2)(Data(x=torch.tensor([[1.0], [2.0], [3.0]]))).x.squeeze(-1).tolist()
@@ -39,7 +41,7 @@ class Patches(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Cuts one sequence; see the class."""
-        length, x, mask = data.x.size(0), data.x, data.get("mask")
+        length, x, mask = check_sequence(data), data.x, data.get("mask")
         centres = evenly_spread(length, self.num_nodes)
         data = take_frames(data, centres)
         context = torch.arange(self.width) - self.width // 2

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_whole
+from lgrin.transforms.nodes import attributes_of_frames, check_sequence, taken
 
 
 def evenly_spread(length: int, num_nodes: int) -> Tensor:
@@ -31,31 +32,30 @@ def take_frames(data: Data, take: Tensor) -> Data:
     """Replaces the frames of a sequence by a selection of them, which become frames 0, 1, 2, ...
 
     Args:
-        data: The sequence; ``data.mask`` and ``data.time``, if there are any, follow its frames.
+        data: The sequence; whatever has one entry for each frame follows its frames.
         take: Int64, the frames to take.
 
     Returns:
         The same object.
 
     Raises:
-        ValueError: If the sequence is empty, already a graph with edges, or has frames left out of ``data.frame``.
+        ValueError: If the sequence is empty, already a graph with edges, has frames left out of ``data.frame``, or an
+            attribute that does not fit its frames.
 
     Example:
         >>> take_frames(Data(x=torch.tensor([[1.0], [2.0]])), torch.tensor([1, 1, 0])).x.flatten().tolist()
         [2.0, 2.0, 1.0]
     """
-    length = data.x.size(0)
+    names, length = attributes_of_frames(data), data.x.size(0)
     if length == 0:
         raise ValueError("data.x has no frame, so there is nothing to repeat; leave empty sequences out")
-    if data.get("edge_index") is not None:
-        raise ValueError("data has an edge_index, which this would break; fix the length before a graph is built")
     frame = data.get("frame")
-    if frame is not None and not torch.equal(frame, torch.arange(length, device=frame.device)):
+    if frame is not None and not torch.equal(frame.long(), torch.arange(length, device=frame.device)):
         raise ValueError("data.frame leaves frames out; keep them in data.x and mark them in data.mask instead")
-    take = take.to(data.x.device)
-    for name in ("x", "mask", "time"):
-        if data.get(name) is not None:
-            data[name] = data[name][take]
+    for name in names:
+        data[name] = taken(data[name], take)
+    if "num_nodes" in data:
+        data.num_nodes = len(take)
     data.frame = torch.arange(len(take), device=data.x.device)
     return data
 
@@ -71,11 +71,12 @@ class Resample(BaseTransform):
         num_nodes: Frames afterwards, M.
 
     Shapes:
-        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask`` and ``data.time``, if there are any, follow their
-          frames, and ``data.frame`` becomes 0..M-1
+        - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask``, ``data.time`` and whatever else has one entry for
+          each frame follow their frames, and ``data.frame`` becomes 0..M-1
 
     Raises:
-        ValueError: If a sequence is empty, already a graph with edges, or has frames left out of ``data.frame``.
+        ValueError: If a sequence is empty, already a graph with edges, has frames left out of ``data.frame``, or an
+            attribute that does not fit its frames.
 
     Example:
         >>> Resample(4)(Data(x=torch.tensor([[1.0], [2.0]]))).x.flatten().tolist()
@@ -88,7 +89,7 @@ class Resample(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Resamples one sequence; see the class."""
-        return take_frames(data, evenly_spread(data.x.size(0), self.num_nodes))
+        return take_frames(data, evenly_spread(check_sequence(data), self.num_nodes))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.data import Data
 
+from lgrin import validate
+from lgrin.arguments import check_mask
 from lgrin.options import check_whole
 
 
@@ -55,16 +57,12 @@ class Standardize(Module):
             Itself.
 
         Raises:
-            ValueError: If no frame is present, or one does not have P features.
+            ValueError: If no frame is present, or one does not have P features or is not finite.
         """
         count = 0
         mean, squares, largest = (torch.zeros(self.mean.numel(), dtype=torch.float64) for _ in range(3))
         for index, data in enumerate(sequences):
-            x = (data.x if data.get("mask") is None else data.x[data.mask]).double()
-            if x.size(-1) != self.mean.numel():
-                raise ValueError(
-                    f"sequences[{index}] has {x.size(-1)} features a frame, but num_features={self.mean.numel()}"
-                )
+            x = self._present(index, data)
             if x.size(0) == 0:
                 continue
             new, shift = x.size(0), x.mean(0) - mean
@@ -79,6 +77,19 @@ class Standardize(Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
         return self
+
+    def _present(self, index: int, data: Data) -> Tensor:
+        """The present frames of a sequence, all finite."""
+        x, mask = data.x, data.get("mask")
+        check_mask(x, mask)
+        if x.dim() < 2:
+            raise ValueError(f"sequences[{index}].x has shape {list(x.shape)}; it has to be [L, P]")
+        if x.size(-1) != self.mean.numel():
+            raise ValueError(
+                f"sequences[{index}] has {x.size(-1)} features a frame, but num_features={self.mean.numel()}"
+            )
+        validate.features(x, mask, f"sequences[{index}].x")
+        return (x if mask is None else x[mask]).double()
 
     def forward(self, x: Tensor) -> Tensor:
         """Scales ``[*, P]``."""

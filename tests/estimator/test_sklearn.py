@@ -310,6 +310,25 @@ def test_a_file_is_written_whole_or_not_at_all(fitted, tmp_path, monkeypatch):
     assert LGrINClassifier.load(path).classes_.tolist() == ["calm", "glad"]
 
 
+def test_classes_that_numpy_would_mix_up_survive_a_file(tmp_path):
+    X, _ = toy()
+    for labels in (["a", "a\0"], [2**53, 2**53 + 1], [2.0**53, 2**53 + 1], [False, True]):
+        fitted = LGrINClassifier(**SMALL).fit(X, labels * 6)
+        fitted.save(tmp_path / "fitted.pt")
+        loaded = LGrINClassifier.load(tmp_path / "fitted.pt")
+        assert loaded.classes_.tolist() == labels
+        assert list(map(type, loaded.classes_.tolist())) == list(map(type, labels))
+        assert np.array_equal(loaded.predict(X), fitted.predict(X))
+
+
+@pytest.mark.parametrize("path", [None, 3, b"fitted.pt", ["fitted.pt"]], ids=repr)
+def test_what_is_no_path_is_named(fitted, path):
+    message = f"path is {re.escape(repr(path))}; it has to be a string or a pathlib.Path"
+    for use in (LGrINClassifier.load, fitted.save):
+        with pytest.raises(TypeError, match=message):
+            use(path)
+
+
 def test_what_no_file_can_hold_is_named(tmp_path):
     X, y = toy()
     classifier = LGrINClassifier(**{**SMALL, "random_state": np.random.RandomState(0)}).fit(X, y)
@@ -406,18 +425,18 @@ def test_arrays_that_may_not_be_written_to_are_only_read(fitted):
 
 @pytest.mark.parametrize("name", ["y", "groups"])
 @pytest.mark.parametrize(
-    ("labels", "kinds"),
+    ("labels", "kind", "message"),
     [
-        (["a", 1] * 6, "int and str"),
-        (np.array(["a", 1] * 6, object), "int and str"),
-        (["a", None] * 6, "NoneType and str"),
-        (np.array([None] * 12, object), "NoneType"),
+        (["a", 1] * 6, TypeError, "holds int and str, which cannot be sorted; make them all numbers or all"),
+        (np.array(["a", 1] * 6, object), TypeError, "holds int and str, which cannot be sorted"),
+        (["a", None] * 6, ValueError, r"\[1\] is None; every sequence needs a name or a number"),
+        (np.array([None] * 12, object), ValueError, r"\[0\] is None; every sequence needs a name"),
     ],
     ids=["list", "array", "gaps", "nothing"],
 )
-def test_labels_that_cannot_be_sorted_are_named(name, labels, kinds):
+def test_labels_that_cannot_be_sorted_are_named(name, labels, kind, message):
     X, y = toy()
-    with pytest.raises(TypeError, match=f"{name} holds {kinds}, which cannot be sorted; make them all numbers or all"):
+    with pytest.raises(kind, match=f"{name} ?{message}"):
         LGrINClassifier(**SMALL).fit(**{"X": X, "y": y, name: labels})
 
 
@@ -427,14 +446,18 @@ def test_labels_that_cannot_be_sorted_are_named(name, labels, kinds):
         ({"y": ["calm"] * 12}, "y holds one class, 'calm'; a classifier needs two or more"),
         ({"y": ["calm", "glad"]}, "y has 2 values, but X holds 12 sequences"),
         ({"groups": [1, 2]}, "groups has 2 values, but X holds 12 sequences"),
-        ({"groups": [np.nan] * 12}, "Input groups contains NaN"),
+        ({"groups": [np.nan] * 12}, r"groups\[0\] is nan; every sequence needs a name or a number"),
         ({"X": np.zeros((12, 7)), "n_channels": 2}, r"X\[0\] has 7 values, which n_channels=2 channels cannot share"),
         ({"n_channels": 0, "X": np.zeros((12, 7))}, "n_channels is 0"),
         ({"n_channels": -3}, "n_channels is -3; it has to be a whole number, 1 or larger"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"num_nodes": 0}, "num_nodes is 0"),
-        ({"random_state": -1}, "Seed must be between 0"),
+        ({"random_state": -1}, "random_state is -1; it has to be a whole number from 0 to 4294967295"),
+        ({"random_state": 2**40}, "random_state is 1099511627776; it has to be a whole number from 0 to 4294967295"),
+        ({"random_state": "luck"}, "random_state is 'luck'; it may be None, a whole number from 0 to 4294967295, or a"),
+        ({"random_state": np.random.default_rng(0)}, r"random_state is Generator.*; it may be None"),
+        ({"y": np.linspace(0, 1, 12)}, r"y\[1\] is 0.09.*divide a continuous target into classes first"),
         ({"y": None}, r"y should be a 1d array, got an array of shape \(\)"),
         ({"groups": np.zeros((12, 2))}, r"groups should be a 1d array, got an array of shape \(12, 2\)"),
         ({"branch_channels": (8, 0)}, r"branch_channels\[1\] is 0; it has to be a whole number, 1 or larger"),

@@ -70,3 +70,13 @@ def test_a_window_without_a_present_frame_is_not_taken():
         assert (changed[left] % 20 == 0).all()
     changed, left = changes(x, batch, torch.zeros(40, dtype=torch.bool))  # an absent modality
     assert not left.any()
+
+
+@pytest.mark.parametrize("length", [len(BATCH) - 1, len(BATCH) + 1])
+def test_what_does_not_fit_the_nodes_is_named(length):
+    x, wrong = torch.randn(len(BATCH), 2), torch.ones(length, dtype=torch.bool)
+    for batch, mask in ((BATCH, wrong), (wrong.long(), None)):
+        with pytest.raises(
+            ValueError, match=rf"batch has shape .*; both have one entry for each of the {len(x)} nodes"
+        ):
+            Augment(crop=0.5)(x, batch, mask, 3)

@@ -1,12 +1,13 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import Compose
 
 from lgrin.nn import GStarConv
-from lgrin.transforms import CyclicPad, FeatureDistanceGraph, LineGraph, Resample, Standardize
+from lgrin.transforms import CyclicPad, FeatureDistanceGraph, LineGraph, MaskTail, Patches, Resample, Standardize
 
 
 def sequence(length, **others):
@@ -110,3 +111,132 @@ def test_reprs_say_every_setting_because_processed_files_are_named_after_them():
     shown = repr(Compose([CyclicPad(5, longer="crop"), Resample(3), LineGraph()]))
     assert "CyclicPad(5, longer='crop')" in shown
     assert "Resample(3)" in shown
+
+
+LENGTHS = [
+    CyclicPad(5),
+    CyclicPad(2, longer="crop"),
+    CyclicPad(2, longer="resample"),
+    Resample(5),
+    Resample(2),
+    Patches(4, 2),
+]
+ALL = [*LENGTHS, LineGraph(), FeatureDistanceGraph(), MaskTail(2)]
+
+
+@pytest.mark.parametrize("transform", LENGTHS, ids=repr)
+def test_whatever_has_one_entry_for_each_frame_follows_its_frames(transform):
+    number = torch.arange(3)
+    data = transform(
+        sequence(
+            3,
+            mask=number != 1,
+            time=number / 25,
+            pos=number.unsqueeze(-1).expand(3, 2),
+            confidence=number.double(),
+            video_frame=number.numpy(),
+            words=["a", "b", "c"],
+            marks=("a", "b", "c"),
+            y=torch.tensor([1]),
+            group=torch.tensor([4]),
+            weight=torch.tensor([0.1, 0.2]),
+            name="abc",
+            num_nodes=3,
+        )
+    )
+    take = data.confidence.long()
+    assert len(take) == len(data.x) == data.num_nodes
+    assert take.max() > 0
+    assert torch.equal(data.time, take / 25)
+    assert torch.equal(data.pos[:, 1], take)
+    assert np.array_equal(data.video_frame, take.numpy())
+    assert data.words == ["abc"[index] for index in take]
+    assert data.marks == tuple(data.words)
+    assert data.frame.tolist() == list(range(len(take)))
+    assert (data.y.tolist(), data.group.tolist(), data.name, len(data.weight)) == ([1], [4], "abc", 2)
+
+
+@pytest.mark.parametrize("transform", LENGTHS, ids=repr)
+@pytest.mark.parametrize("name", ["edge_index", "edge_attr", "edge_weight", "adj_t", "train_index", "face", "ptr"])
+def test_what_a_new_length_would_break_is_named(transform, name):
+    with pytest.raises(ValueError, match=f"data has an {name}, which this would break"):
+        transform(sequence(3, **{name: torch.zeros(2, 3, dtype=torch.long)}))
+
+
+@pytest.mark.parametrize("transform", LENGTHS, ids=repr)
+def test_the_only_entry_beside_an_only_frame_may_belong_to_either(transform):
+    data = transform(sequence(1, mask=torch.tensor([True]), time=torch.zeros(1), y=torch.tensor([1]), name="a"))
+    assert (len(data.mask), len(data.time), data.y.tolist()) == (len(data.x), len(data.x), [1])
+    for value in (torch.tensor([3]), ["a"]):
+        with pytest.raises(ValueError, match=r"data\.speaker has one entry, and so has the sequence"):
+            transform(sequence(1, speaker=value))
+
+
+@pytest.mark.parametrize("transform", ALL, ids=repr)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask": torch.ones(4, dtype=torch.bool)}, r"data\.mask has shape \[4\], but data\.x has 3 frames"),
+        ({"mask": torch.ones(2, dtype=torch.bool)}, r"data\.mask has shape \[2\], but data\.x has 3 frames"),
+        ({"mask": torch.tensor(True)}, r"data\.mask has shape \[\], but data\.x has 3 frames"),
+        ({"mask": torch.ones(3)}, r"data\.mask is torch\.float32 \[3\]; it has to be torch\.bool \[3\]"),
+        ({"mask": torch.ones(3, 1, dtype=torch.bool)}, r"data\.mask is torch\.bool \[3, 1\]; it has to be"),
+        ({"time": torch.zeros(4)}, r"data\.time has shape \[4\], but data\.x has 3 frames"),
+        ({"frame": torch.arange(4)}, r"data\.frame has shape \[4\], but data\.x has 3 frames"),
+        ({"x": torch.arange(3.0)}, r"data\.x has shape \[3\]; it has to be \[L, F\]: pass x\.unsqueeze"),
+        ({"x": torch.tensor(3.0)}, r"data\.x has shape \[\]; it has to be \[L, F\]"),
+        ({"x": None}, r"data\.x is None; it has to be a tensor"),
+        ({"x": [[1.0], [2.0]]}, r"data\.x is a list; it has to be a tensor"),
+        ({"batch": torch.tensor([0, 0, 1])}, "data is a batch of sequences; transform each before"),
+    ],
+)
+def test_what_does_not_fit_the_frames_is_named(transform, changes, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        transform(Data(**{"x": torch.rand(3, 1), **changes}))
+
+
+def test_several_modalities_are_transformed_before_they_are_joined():
+    data = HeteroData()
+    data["face"].x = torch.rand(3, 1)
+    for transform in ALL:
+        with pytest.raises(
+            TypeError, match=r"data has several modalities; transform each before lgrin\.datasets\.join"
+        ):
+            transform(data)
+
+
+def test_new_edges_leave_nothing_of_the_old_ones_behind():
+    both = LineGraph()(FeatureDistanceGraph()(sequence(3)))
+    assert "edge_weight" not in both
+    assert both.edge_index.tolist() == LineGraph()(sequence(3)).edge_index.tolist()
+    for transform in (LineGraph(), FeatureDistanceGraph()):
+        with pytest.raises(ValueError, match="data has an edge_attr, which would not fit the new edges"):
+            transform(sequence(3, edge_attr=torch.zeros(4, 2)))
+
+
+def test_distances_are_of_finite_numbers():
+    with pytest.raises(ValueError, match=r"data\.x\[1, 0\] is nan; mark such frames as absent"):
+        FeatureDistanceGraph()(Data(x=torch.tensor([[0.0], [torch.nan]])))
+    with pytest.raises(TypeError, match=r"x is torch\.int64"):
+        FeatureDistanceGraph()(Data(x=torch.tensor([[0], [1]])))
+    with pytest.raises(ValueError, match=r"data\.x has shape \[2, 3, 4\]; distances need \[L, F\]"):
+        FeatureDistanceGraph()(Data(x=torch.zeros(2, 3, 4)))
+
+
+def test_the_tail_of_pieces_is_masked_as_well():
+    x = torch.tensor([1.0, 2.0, 0.0, 0.0]).view(4, 1, 1).expand(4, 2, 3)
+    assert MaskTail(2)(Data(x=x)).mask.tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_standardize_refuses_what_is_not_finite(value):
+    x = torch.rand(3, 2)
+    x[1, 0] = value
+    before = Standardize(2)
+    with pytest.raises(ValueError, match=r"sequences\[1\]\.x\[1, 0\] is (nan|inf); mark such frames as absent"):
+        before.fit([Data(x=torch.rand(3, 2)), Data(x=x)])
+    assert before.mean.tolist() == [0, 0]
+    assert Standardize(2).fit([Data(x=x, mask=torch.tensor([True, False, True]))]).mean.isfinite().all()
+    for mask in (torch.ones(4, dtype=torch.bool), torch.ones(3)):
+        with pytest.raises(ValueError, match=r"mask is torch.* it has to be torch\.bool \[3\]"):
+            Standardize(2).fit([Data(x=torch.rand(3, 2), mask=mask)])
