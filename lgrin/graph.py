@@ -17,6 +17,7 @@ from torch_geometric.utils import scatter
 
 from lgrin.arguments import check_features, check_index, check_mask, check_range
 from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges
+from lgrin.ops.functional import is_mapped
 
 BLOCK = 64
 
@@ -37,13 +38,13 @@ def hide(x: Tensor, mask: Tensor | None) -> Tensor:
     """
     if mask is None:
         return x
-    if not is_readable(x):
+    if not is_readable(mask):
         return x.masked_fill(~mask.unsqueeze(-1), 0)
     return x.reshape(-1, x.size(-1)).index_fill(0, places(~mask), 0).view(x.shape)  # five times as fast
 
 
 def is_readable(x: Tensor) -> bool:
-    """Says whether values can be looked at for nothing: on a CPU, outside programs that are compiled.
+    """Says whether values can be looked at for nothing: on a CPU, outside compiled programs and ``torch.func.vmap``.
 
     Args:
         x: Any tensor.
@@ -55,7 +56,7 @@ def is_readable(x: Tensor) -> bool:
         >>> is_readable(torch.zeros(1))
         True
     """
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not is_mapped(x)
 
 
 def places(mask: Tensor) -> Tensor:
@@ -375,7 +376,7 @@ def _check_places(frame: Tensor, num_nodes: int, batch: Tensor, batch_size: int,
 
 def _longest(frame: Tensor, mask: Tensor | None, num_nodes: int) -> int:
     """The number of frames that the longest sequence reaches to, where it costs nothing to know."""
-    if not is_readable(frame):
+    if not is_readable(frame) or not (mask is None or is_readable(mask)):
         return num_nodes
     there = frame if mask is None else frame[mask]
     return min(num_nodes, max(1, int(there.max()) + 1)) if there.numel() else 1
@@ -433,7 +434,7 @@ class EdgeList(NamedTuple):
         if self.frame is None:
             return neighbor_max_edges(x, closed, self.mask)[0]
         order = self.frame.sort(stable=True)[1]
-        place = torch.empty_like(order).scatter_(0, order, itself)
+        place = torch.zeros_like(order).scatter(0, order, itself)
         mask = None if self.mask is None else self.mask[order]
         return neighbor_max_edges(x[order], place[closed], mask)[0][place]
 
@@ -468,9 +469,9 @@ def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Ten
         >>> parallel_sum(edge_index, torch.tensor([1.0, 2.0, -3.0]), num_nodes=2).tolist()
         [-2.0, 2.0, -2.0]
     """
-    pair, order = (edge_index[0] * num_nodes + edge_index[1]).sort(stable=True)
+    pair, order = (edge_index[0] * num_nodes + edge_index[1]).sort()
     starts = torch.cat([pair.new_zeros(1), (pair[1:] != pair[:-1]).long()])[: pair.size(0)]
-    group = torch.empty_like(order).scatter_(0, order, starts.cumsum(0))
+    group = torch.zeros_like(order).scatter(0, order, starts.cumsum(0))
     return edge_weight.new_zeros(edge_weight.shape).index_add(0, group, edge_weight)[group]
 
 

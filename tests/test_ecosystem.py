@@ -13,6 +13,7 @@ import torch
 from torch_geometric import EdgeIndex
 from torch_geometric.datasets import KarateClub
 from torch_geometric.explain import Explainer, GNNExplainer
+from torch_geometric.explain.algorithm.graphmask_explainer import GraphMaskExplainer
 from torch_geometric.nn import GCNConv, Sequential
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
@@ -294,6 +295,20 @@ def test_an_explanation_of_a_matrix_is_refused():
     layer.explain = True
     with pytest.raises(ValueError, match=r"pass edge_index, edge_weight = adjacency.edges"):
         layer(torch.randn(4, 3), torch.rand(4, 4))
+
+
+@pytest.mark.parametrize("layer", [GStarConv(3, 3), GraphInception(3, (3,))])
+def test_an_explainer_of_messages_is_refused_by_name(layer):
+    explainer = Explainer(
+        layer,
+        algorithm=GraphMaskExplainer(1, epochs=1, log=False),
+        explanation_type="model",
+        node_mask_type="attributes",
+        edge_mask_type="object",
+        model_config={"mode": "regression", "task_level": "node", "return_type": "raw"},
+    )
+    with pytest.raises(NotImplementedError, match=r"has no messages .* GraphMaskExplainer .* such as GNNExplainer"):
+        explainer(torch.randn(3, 3), torch.tensor([[0, 1], [1, 2]]))
 
 
 @pytest.mark.parametrize("present", [True, False])

@@ -201,10 +201,10 @@ def _fill_bools(x: Tensor, mask: Tensor, value: Any) -> Any:
 
 
 def _stable_sort(x: Any, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
-    """Among equal entries TopK takes the first first; it takes no small integers."""
+    """Sorts floating numbers (whole ones are decomposed): among equal entries TopK takes the first first."""
     op = require("onnxscript", extra="export").opset20
     length = op.Constant(value_ints=[x.shape[dim]])
-    return op.TopK(op.Cast(x, to=1), length, axis=dim, largest=int(descending), sorted=1)
+    return op.TopK(x, length, axis=dim, largest=int(descending), sorted=1)
 
 
 def _check_same(program: _Program, content: bytes, description: Description) -> None:

@@ -38,6 +38,7 @@ class GraphLayer(MessagePassing):
         Raises:
             TypeError: If a dtype or kind has no meaning here.
             ValueError: If sizes do not fit, or an explanation runs on anything but an edge list.
+            NotImplementedError: If an explainer asks for messages and not for an edge mask.
         """
         graph = as_graph(x, edge_index, edge_weight, mask)
         if x.size(-1) != self.in_channels:
@@ -50,6 +51,11 @@ class GraphLayer(MessagePassing):
             raise ValueError(
                 "an explanation with edge masks needs an edge list, but edge_index is a "
                 f"{type(graph).__name__}; pass edge_index, edge_weight = adjacency.edges(frame, batch)"
+            )
+        if self._edge_mask is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has no messages for an explainer to replace, which is how GraphMaskExplainer "
+                f"works; take one that masks edges, such as GNNExplainer"
             )
         edge_mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
         return graph.reweighted(edge_mask)

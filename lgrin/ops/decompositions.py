@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lgrin.ops.functional import add_at
 from lgrin.ops.neighbor_max import gather_back, neighbor_max, neighbor_max_banded, neighbor_max_edges
 from lgrin.ops.window import source_dtype
 
@@ -15,6 +16,8 @@ GROUP = 4  # nodes whose subsets are looked up; 3 to 5 are about as fast, 8 is s
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """Lists a decomposition for every operator of lgrin, for ``run_decompositions`` of an exported program.
+
+    Stable sorting of whole numbers is among them, which ONNX does not know and edge lists need.
 
     Right for programs that run one clip at a time in another runtime, and for nothing else. Values over a matrix are
     looked up in maxima of small subsets, ``[B, M, M / 4, F]``; a band takes ``[B, M, F, 2w + 1]``. Sources, which only
@@ -36,7 +39,8 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         neighbor_max_edges: _edges,
         gather_back: _gather_back,
     }
-    return {operator._opoverload: function for operator, function in functions.items()}
+    ours = {operator._opoverload: function for operator, function in functions.items()}
+    return {**ours, torch.ops.aten.sort.stable: _stable_sort}
 
 
 def _dense(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -49,7 +53,7 @@ def _dense(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tuple[Te
 
 
 def _banded(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    num_nodes, size = neighbors.shape
+    num_nodes, size = neighbors.shape[-2:]
     width = size // 2
     present = x.new_ones(x.shape[:2], dtype=torch.bool) if mask is None else mask
     around = pad(present, (width, width)).unfold(1, size, 1)
@@ -75,8 +79,18 @@ def _edges(x: Tensor, edge_index: Tensor, mask: Tensor | None = None) -> tuple[T
 
 
 def _gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
-    total = pad(torch.zeros_like(grad), (0, 0, 0, 1))
-    return total.scatter_add(1, source.long(), grad)[:, : grad.size(1)]
+    return add_at(grad, source)
+
+
+def _stable_sort(x: Tensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+    """Sorts whole numbers together with their places, so that no two are the same."""
+    if x.is_floating_point() or x.dim() == 0:
+        return NotImplemented
+    size = x.size(dim)
+    place = torch.arange(size, device=x.device)
+    place = (size - 1 - place if descending else place).view(-1, *[1] * (x.dim() - 1)).movedim(0, dim)
+    order = (x.long() * size + place).sort(dim, descending)[1]
+    return x.gather(dim, order), order
 
 
 def _subset_max(x: Tensor, runs: Tensor) -> Tensor:

@@ -6,12 +6,22 @@ A node without a neighbour gets 0, and so does an absent one; their source is on
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lgrin.arguments import check_range
+from lgrin.ops.functional import (
+    gradient_of_sources,
+    map_edges,
+    map_gradients,
+    map_windows,
+    maximum_of_sources,
+    read_at,
+    register_transformed,
+)
 from lgrin.ops.kernels import kernels_for
 from lgrin.ops.window import Window, source_dtype
 
@@ -46,8 +56,8 @@ def neighbor_max_banded(x: Tensor, neighbors: Tensor, mask: Tensor | None = None
 
     Args:
         x: Node features ``[B, M, F]``.
-        neighbors: Bool ``[M, 2w + 1]``; entry ``[i, k]`` says that node ``i + k - w`` is a neighbour of node i.
-            What lies before the first or after the last node is ignored.
+        neighbors: Bool ``[M, 2w + 1]`` or ``[B, M, 2w + 1]``; entry ``[i, k]`` says that node ``i + k - w`` is a
+            neighbour of node i. What lies before the first or after the last node is ignored.
         mask: Bool ``[B, M]``, the nodes that are present; ``None`` means all.
 
     Returns:
@@ -142,10 +152,19 @@ def _keep_place(ctx: Any, inputs: Any, output: Any) -> None:
 
 def _backward_of_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
     (source,) = ctx.saved_tensors
-    return torch.nn.functional.pad(grad, (0, 0, 0, 1)).gather(1, source.long()), None, None
+    return read_at(grad, source), None, None
 
 
 neighbor_max.register_autograd(_backward, setup_context=_keep_source(lambda neighbors: neighbors.size(-1)))
-neighbor_max_banded.register_autograd(_backward, setup_context=_keep_source(lambda band: band.size(1) // 2))
+neighbor_max_banded.register_autograd(_backward, setup_context=_keep_source(lambda band: band.size(-1) // 2))
 neighbor_max_edges.register_autograd(_backward, setup_context=_keep_source(lambda edge_index: 2**31 - 1))
 gather_back.register_autograd(_backward_of_backward, setup_context=_keep_place)
+
+neighbor_max.register_vmap(partial(map_windows, neighbor_max))
+neighbor_max_banded.register_vmap(partial(map_windows, neighbor_max_banded))
+neighbor_max_edges.register_vmap(partial(map_edges, neighbor_max_edges))
+gather_back.register_vmap(partial(map_gradients, gather_back))
+
+for operator in (neighbor_max, neighbor_max_banded, neighbor_max_edges):
+    register_transformed(operator, maximum_of_sources)
+register_transformed(gather_back, gradient_of_sources)

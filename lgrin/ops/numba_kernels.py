@@ -15,22 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
 from torch import Tensor
 
+from lgrin.ops.numba_cache import compiled
 from lgrin.ops.window import Window, source_dtype
 
 GROUP = 8  # targets in a row, whose common neighbours are compared once
 SIZE_OF_A_THREAD = 2**15  # numbers that are worth another thread
 PARTS = 4  # of a thread's work
-
-
-def _compiled(function):
-    """Compiles without the interpreter's lock and keeps the machine code on disk where a folder can be written."""
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # numba found no such folder
-        return njit(**options)(function)
 
 
 @njit(inline="always")
@@ -99,7 +92,7 @@ def _list_true(flags, but, first, nodes):
     return count
 
 
-@_compiled
+@compiled
 def _window_max(start, stop, x, neighbors, stride, offset, reach, present, ordered, values, sources):
     _, num_nodes, channels = x.shape
     groups = (num_nodes + GROUP - 1) // GROUP
@@ -143,7 +136,7 @@ def _window_max(start, stop, x, neighbors, stride, offset, reach, present, order
                 sources[b, i, f] = own_source[f]
 
 
-@_compiled
+@compiled
 def _edge_max(start, stop, x, pointers, nodes, ordered, values, sources):
     num_nodes = x.shape[0]
     for i in range(start, stop):
@@ -154,7 +147,7 @@ def _edge_max(start, stop, x, pointers, nodes, ordered, values, sources):
             _maximum(x, nodes[pointers[i] : pointers[i + 1]], ordered, values[i], sources[i])
 
 
-@_compiled
+@compiled
 def _gather_back(start, stop, grad, sources, block, total):
     _, num_nodes, channels = grad.shape
     blocks = (channels + block - 1) // block
@@ -251,3 +244,17 @@ def _share(kernel: Callable[..., object], jobs: int, size: int, *arguments: Any)
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="lgrin")
+
+
+def _start_anew() -> None:
+    """Forgets the threads of the parent process: a forked one has only their locks and their work."""
+    global_compiler_lock.release()
+    _threads.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):  # forks while nobody compiles, whose lock would stay closed in the new process
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=_start_anew,
+    )

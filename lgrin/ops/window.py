@@ -32,9 +32,10 @@ class Window(NamedTuple):
 
     @classmethod
     def banded(cls, neighbors: Tensor) -> "Window":
-        """Reads ``[M, 2w + 1]``."""
-        width = neighbors.size(1) // 2
-        return cls(neighbors.unsqueeze(0).contiguous(), 2 * width, width, width)
+        """Reads ``[M, 2w + 1]`` or ``[B, M, 2w + 1]``."""
+        width = neighbors.size(-1) // 2
+        stack = neighbors if neighbors.dim() == 3 else neighbors.unsqueeze(0)
+        return cls(stack.contiguous(), 2 * width, width, width)
 
     def pairs(self, sequences: slice, targets: slice) -> tuple[Tensor, Tensor, Tensor]:
         """Lists the neighbours one by one, by sequence and target; nodes may lie outside ``0..M-1``.

@@ -79,6 +79,26 @@ def test_files_say_what_the_network_says_with_and_without_missing_frames(exporte
             assert np.allclose(probabilities, torch.from_numpy(expected).softmax(-1), atol=1e-4)
 
 
+class FirstByLevel(torch.nn.Module):
+    """Classifies by the frame of the lowest level, the first of those that share it."""
+
+    in_channels, num_nodes, num_classes = 2, 8, 2
+
+    def forward(self, x, mask):
+        level = x[..., :1].round().masked_fill(~mask.unsqueeze(-1), 9.0)
+        order = level.sort(dim=1, stable=True)[1]
+        return x.gather(1, order.expand_as(x))[:, 0]
+
+
+def test_a_stable_sort_of_floating_numbers_stays_stable(tmp_path):
+    to_onnx(FirstByLevel(), tmp_path / "model.onnx")
+    x = torch.randn(50, 8, 2, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(50, 8, dtype=torch.bool)
+    assert np.array_equal(
+        load(tmp_path / "model.onnx")(x.numpy(), mask.numpy()).logits, FirstByLevel()(x, mask).numpy()
+    )
+
+
 def test_the_classifier_is_left_as_it_was(folder):
     torch.manual_seed(0)
     network = LGrIN(34, FRAMES, 3, branch_channels=(4,), num_layers=1)

@@ -311,3 +311,14 @@ def test_exported_programs_can_leave_the_operators_behind(dense):
     program = program.run_decompositions({**torch.export.default_decompositions(), **decompositions()})
     assert not any("lgrin" in str(node.target) for node in program.graph.nodes)
     assert torch.allclose(program.module()(x, graph), layer(x, graph), atol=1e-6)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
+def test_whole_numbers_are_sorted_as_stably_without_a_stable_sort(dtype, descending):
+    torch.manual_seed(0)
+    x = torch.randint(-3 if dtype == torch.int64 else 0, 3, (4, 50, 2)).to(dtype)
+    for dim in (0, 1, -1):
+        expected = x.sort(dim=dim, stable=True, descending=descending)
+        actual = DECOMPOSED["aten.sort.stable"](x, stable=True, dim=dim, descending=descending)
+        assert all(map(torch.equal, actual, expected))
