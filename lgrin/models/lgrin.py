@@ -277,7 +277,8 @@ class LGrIN(Module):
         """Runs encoder and inception layers and returns the arguments of the readout."""
         frames, leading = x, _leading(batch, edge_index)
         if self.encoder is not None:
-            x = stand_in(frames, leading, self.in_channels, self.adjacency.weight.dtype)
+            dtype = next((one.dtype for one in self.adjacency.parameters()), torch.get_default_dtype())
+            x = stand_in(frames, leading, self.in_channels, dtype)
         check_nodes(x, frame, batch, mask, batch_size)
         check_one_batch(x, type(self).__name__)
         if x.size(-1) != self.in_channels:

@@ -1,7 +1,10 @@
 """Which modules have to be called, and which may be computed side by side with others."""
 
-from torch.nn import Module
+from torch import Tensor
+from torch.nn import Module, Parameter
 from torch.nn.modules.module import _has_any_global_hook
+
+PLAIN_KINDS = {Parameter, Tensor, type(None)}
 
 
 def is_plain(module: Module | None, kind: type[Module]) -> bool:
@@ -41,7 +44,9 @@ def needs_call(module: Module) -> bool:
         >>> needs_call(linear)
         True
     """
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    if any(hooks) or "forward" in module.__dict__ or _has_any_global_hook():
+    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
         return True
-    return any(hasattr(type(one), "__tensor_flatten__") for one in module._parameters.values())
+    if "forward" in module.__dict__ or _has_any_global_hook():
+        return True
+    kinds = {type(one) for one in module._parameters.values()} - PLAIN_KINDS
+    return any(hasattr(kind, "__tensor_flatten__") for kind in kinds)

@@ -169,12 +169,13 @@ class LGrINLoss(Module):
         mean = self.structure.reduction == "mean"
         total: Tensor | float = 0.0
         for module in model.modules():
-            self._refuse_unpriced(module)
             if isinstance(module, LearnableAdjacency):
                 total = total + self.structure(module.graph())
             elif isinstance(module, LearnablePool):
                 squares = wide(module.weights()).square()
                 total = total + self.lambda_pool * (squares.mean() if mean else squares.sum())
+            elif "adjacency" in module._modules or "learned" in module._modules or hasattr(type(module), "graph"):
+                self._refuse_unpriced(module)
         return total if mean else total / self.num_sequences
 
     def _refuse_unpriced(self, module: Module) -> None:
@@ -187,7 +188,7 @@ class LGrINLoss(Module):
                 f"LearnableAdjacency, or pass lambda_distance=0 and lambda_frobenius=0 here and add your own "
                 f"lgrin.nn.structure_loss"
             )
-        pool = module.learned if isinstance(module, GraphReadout) else None
+        pool: Any = module.learned if isinstance(module, GraphReadout) else None
         if self.lambda_pool and pool is not None and _learns_beside(pool, LearnablePool):
             raise TypeError(
                 f"the learned pool is a {type(pool).__name__}, whose loss is not known; derive it from LearnablePool, "

@@ -106,3 +106,14 @@ def test_a_pool_whose_price_is_not_known_is_refused():
         LGrINLoss(9)(model(torch.randn(4, 5, 3)), torch.tensor([0, 1, 1, 0]), model)
     expected = structure_loss(model.adjacency(), reduction="mean")
     torch.testing.assert_close(LGrINLoss(9, lambda_pool=0.0).penalty(model), expected)
+
+
+def test_a_model_with_an_encoder_takes_an_adjacency_of_any_class():
+    class Fixed(torch.nn.Module):
+        num_nodes = 5
+
+        def graph(self, frame=None, batch=None, mask=None, batch_size=None):
+            return DenseGraph(torch.eye(5), mask)
+
+    model = LGrIN(3, 5, 2, adjacency=Fixed(), encoder=torch.nn.Embedding(7, 3))
+    assert model(torch.randint(0, 7, (4, 5))).shape == (4, 2)
