@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import lgrin
+from lgrin.bounds import check_build
 from lgrin.extras import require
 from lgrin.files import write_atomically
+from lgrin.text import one_line
 from lgrin.training import SequenceClassifier
 from lgrin.training.rebuild import unlike_its_keywords
 
@@ -151,12 +153,18 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         if not Path(model_id).is_dir():
             path = Path(huggingface_hub.hf_hub_download(model_id, WEIGHTS, **download))
         try:
-            classifier = cls(**_tuples(options))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{CONFIG} of {model_id} describes no classifier of lgrin ({error})") from error
-        try:
-            classifier.load_state_dict(safetensors_torch.load_file(path))
+            weights = safetensors_torch.load_file(path)
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
+            raise ValueError(f"{path} is damaged or of another model ({error}); save or fetch it again") from error
+        settings = _tuples(options)
+        try:
+            check_build(lambda: SequenceClassifier(**settings), settings["model"], weights)
+            classifier = cls(**settings)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{CONFIG} of {model_id} describes no classifier of lgrin ({one_line(error)})") from error
+        try:
+            classifier.load_state_dict(weights)
+        except RuntimeError as error:
             raise ValueError(f"{path} is damaged or of another model ({error}); save or fetch it again") from error
         return classifier.to(map_location).eval()
 

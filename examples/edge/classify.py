@@ -29,7 +29,7 @@ COLUMNS = {  # of what openSMILE measures, by layout; MFCC 0 comes behind MFCC 1
     "released": [12, *range(12), *range(13, 16), 46, *range(34, 46), *range(47, 51)],
 }
 RATES = (1_000, 1_000_000)  # Hz, between which a recording of speech lies
-SAMPLES, SAMPLES_A_BYTE = 1 << 22, 400  # at most: silence takes few bytes in compressed audio
+SAMPLES, SAMPLES_A_BYTE = 1 << 20, 100  # that a file can hold at most: speech at 4 kbit/s has some 100 samples a byte
 OPEN = 0x7FFFF000  # bytes: writers into a pipe leave 0 or at least this as the length
 LOUDEST = 8.0  # times full scale; what is beyond full scale is clipped
 STEP_OF_16_BITS = 2.0**-15
@@ -159,10 +159,13 @@ def check_whole(path):
 
 def check_promises(path, file):
     """Raises if a header promises more samples than the file can hold, or a rate at which nobody records speech."""
+    if not file.seekable():
+        raise Unusable(f"{path} cannot be read as audio ({file.subtype_info} cannot be sought; convert it to PCM)")
     if not RATES[0] <= file.samplerate <= RATES[1]:
         raise Unusable(f"{path} has {file.samplerate:,} samples a second, not {RATES[0]:,} to {RATES[1]:,}")
     size = Path(path).stat().st_size
-    if file.frames * file.channels > SAMPLES + SAMPLES_A_BYTE * size:
+    asked = max(file.frames * file.channels, file.frames * SAMPLING_RATE // file.samplerate)
+    if asked > SAMPLES + SAMPLES_A_BYTE * size:
         raise Unusable(f"{path} promises {file.frames:,} samples, more than its {size:,} bytes can hold")
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 CHUNK = 1 << 20
 TIMEOUT = 60.0  # seconds without an answer
 ZENODO = "https://zenodo.org/api/records"
+UNPACKED, UNPACKED_A_BYTE = 1 << 24, 100  # bytes that an archive unpacks to at most; text shrinks to a tenth or so
 
 
 class RemoteFile(NamedTuple):
@@ -130,7 +131,8 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
 
     Raises:
         OSError: If the disk is full.
-        ValueError: If it is no zip file, a member is damaged, or one points outside the folder or is a link.
+        ValueError: If it is no zip file, a member is damaged, one points outside the folder or is a link, or they would
+            take more than 100 times the archive's size.
 
     Example:
         >>> import tempfile
@@ -148,6 +150,7 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
     temporary.mkdir(parents=True)
     try:
         with zipfile.ZipFile(archive) as content:
+            _check_size(archive, content.infolist())
             for member in content.infolist():
                 _check_member(archive, member)
             content.extractall(temporary)
@@ -156,6 +159,13 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
         raise ValueError(f"{archive} is damaged ({error}); delete it and fetch it again") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_size(archive: str | Path, members: list[zipfile.ZipInfo]) -> None:
+    """Looks at what the members say that they unpack to, beyond which zipfile reads none of them."""
+    size, unpacked = Path(archive).stat().st_size, sum(member.file_size for member in members)
+    if unpacked > UNPACKED + UNPACKED_A_BYTE * size:
+        raise ValueError(f"{archive} has {size:,} bytes and would unpack to {unpacked:,}; no corpus shrinks so far")
 
 
 def _check_member(archive: str | Path, member: zipfile.ZipInfo) -> None:

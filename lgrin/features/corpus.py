@@ -15,6 +15,7 @@ from lgrin.extras import require
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.files import write_atomically
 from lgrin.options import check_option, check_whole
+from lgrin.text import one_line
 
 ON_ERROR = ("raise", "skip")
 
@@ -50,8 +51,8 @@ def extract(
         extractor: Any extractor, for example ``Speech()``.
         paths: The files.
         cache: Folder for results; ``None`` keeps none.
-        on_error: ``"raise"`` stops at the first file that yields no frames, ``"skip"`` goes on and lists all of them
-            in one warning at the end.
+        on_error: ``"raise"`` stops at the first file that yields no frames, ``"skip"`` goes on, whatever a file raises,
+            and lists all of them in one warning at the end.
         workers: Processes at a time; ``None`` takes one per core, 1 none beside this one.
         progress: Whether to show a progress bar.
 
@@ -60,6 +61,7 @@ def extract(
 
     Raises:
         FileNotFoundError: If one of the files is not there.
+        ConnectionError: If weights that the extractor needs cannot be fetched.
         ImportError: If a library is not installed, with the extra that brings it.
         RuntimeError: If a process died, with the files that were not done.
         SignalError: Under ``"raise"``, with the file and the reason.
@@ -90,7 +92,7 @@ def extract(
                 _raise_first([outcome], [files[index]], on_error)
     failures = {str(path): reason for path, reason in zip(files, outcomes, strict=True) if isinstance(reason, str)}
     if failures:
-        listed = "\n".join(f"  {path}: {reason}" for path, reason in failures.items())
+        listed = "\n".join(f"  {one_line(path, 5_000)}: {one_line(reason)}" for path, reason in failures.items())
         warnings.warn(
             f"{len(failures)} of {len(files)} files yield no frames and are left out:\n{listed}", stacklevel=2
         )
@@ -134,8 +136,12 @@ def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tu
         outcome: Frames | str = extractor(path)
     except SignalError as error:
         outcome = error.reason
+    except (FileNotFoundError, ImportError, ConnectionError):
+        raise  # no other file would fare better
     except (PermissionError, IsADirectoryError, MemoryError) as error:
         return index, f"it cannot be opened ({type(error).__name__}: {error})"  # today, so that is not remembered
+    except Exception as error:  # a reader of others' formats may raise anything; the reason is not remembered either
+        return index, f"it cannot be read ({type(error).__name__}: {error})"
     if place is not None:
         content = {"reason": outcome} if isinstance(outcome, str) else outcome._asdict()
         write_atomically(place, lambda name: torch.save(content, name))
@@ -144,7 +150,7 @@ def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tu
 
 def _place(extractor: Extractor, path: Path, cache: str | Path | None) -> Path | None:
     """Where the outcome for a file's present content is kept."""
-    if cache is None or (not os.access(path, os.R_OK) and path.exists()):
+    if cache is None or (path.exists() and not (path.is_file() and os.access(path, os.R_OK))):
         return None
     with open(path, "rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()[:32]

@@ -16,6 +16,7 @@ from lgrin.features.detectors import check_detector, libraries_of, load_detector
 from lgrin.features.extractor import Extractor, Frames, SignalError
 
 LANDMARKS = 68
+LARGEST = 7680 * 4320  # pixels of a frame
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 
 
@@ -39,8 +40,8 @@ class FaceLandmarks(Extractor):
     Raises:
         ConnectionError: If the weights of face-alignment are not here yet and cannot be fetched.
         ImportError: If a library is not installed (extra ``faces``).
-        SignalError: If the file is no video, cut short (as far as avi, mp4 and mov files say), cannot be decoded, or
-            shows no face.
+        SignalError: If the file is no video, cut short (as far as avi, mp4 and mov files say), cannot be decoded, has
+            frames of more than 7680 x 4320 pixels, or shows no face.
         ValueError: If the detector or the device is unknown.
 
     Source:
@@ -132,6 +133,10 @@ def _video(path: Path) -> Iterator[tuple[Any, Any]]:
             streams = [stream for stream in container.streams.video if not stream.disposition & cover]
             if not streams:
                 raise SignalError(path, "it holds no video")
+            context = streams[0].codec_context
+            if context.width * context.height > LARGEST:
+                raise SignalError(path, f"its frames have {context.width} x {context.height} pixels, over 7680 x 4320")
+            context.options = {"max_pixels": str(LARGEST)}  # frames further on may have other sizes
             yield container, streams[0]
     except av.error.FFmpegError as error:
         raise SignalError(path, f"it cannot be decoded as video ({error.strerror})") from error

@@ -13,6 +13,9 @@ import torch
 from lgrin.extras import require
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_whole
+from lgrin.text import one_line
+
+FRAMES, FRAMES_A_FRAME = 1_000, 100  # that resampling makes at most, of each that is there
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Mocap(Extractor):
 
     Raises:
         ImportError: If pybvh is not installed (extra ``mocap``).
-        SignalError: If the file is no BVH, cut short, or its skeleton has another number of joints.
+        SignalError: If the file is no BVH, cut short, its skeleton has another number of joints, or its frames are
+            so far apart that resampling would make more than 100 of each.
         ValueError: If a setting is out of range.
 
     Source:
@@ -80,8 +84,10 @@ class Mocap(Extractor):
         pybvh = require("pybvh", extra="mocap")
         try:
             motion = _read(pybvh, path)
-        except (ValueError, IndexError, UnicodeDecodeError) as error:
-            raise SignalError(path, f"it cannot be read as BVH ({error})") from error
+        except (ValueError, IndexError, ArithmeticError, RecursionError) as error:
+            raise SignalError(path, f"it cannot be read as BVH ({one_line(error)})") from error
+        if not 0 < motion.frame_time < math.inf:
+            raise SignalError(path, f"its frames are {motion.frame_time:g} seconds apart")
         if self.joints not in (None, motion.joint_count):
             raise SignalError(path, f"its skeleton has {motion.joint_count} joints, not joints={self.joints}")
         if motion.frame_count <= self.skip:
@@ -89,11 +95,24 @@ class Mocap(Extractor):
         motion = motion[self.skip :]
         angles = motion.joint_angles
         if self.frame_rate is not None and not math.isclose(self.frame_rate * motion.frame_time, 1):
+            _check_length(path, motion, self.frame_rate)
             motion = motion.resample(self.frame_rate)
             angles = np.unwrap(motion.joint_angles, axis=0)
         angles = np.rad2deg(angles).reshape(len(motion.root_pos), -1)
         x = torch.from_numpy(np.concatenate([motion.root_pos, angles], axis=1)).float()
         return Frames(x, torch.ones(len(x), dtype=torch.bool), 1 / motion.frame_time)
+
+
+def _check_length(path: Path, motion: Any, frame_rate: float) -> None:
+    """Looks at how many frames resampling would make, before it makes them."""
+    wanted = (motion.frame_count - 1) * motion.frame_time * frame_rate
+    most = FRAMES + FRAMES_A_FRAME * motion.frame_count
+    if wanted > most:
+        raise SignalError(
+            path,
+            f"its {motion.frame_count} frames are {motion.frame_time:g} seconds apart; frame_rate={frame_rate:g} would "
+            f"make {wanted:.3g} of them, where {most:,} are allowed",
+        )
 
 
 def _read(pybvh: Any, path: Path) -> Any:

@@ -17,6 +17,7 @@ from lgrin.features.faces import LANDMARKS, normalize_landmarks
 STATE = ["frame", "timestamp", "confidence"]
 SUCCESS = "success"  # the tables published with RAVDESS go without it
 POINTS = [f"{axis}_{point}" for point in range(LANDMARKS) for axis in "xy"]
+FRAMES, FRAMES_A_ROW = 10_000, 100  # that a table can tell of at most, where it leaves frames without a face out
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class OpenFace(Extractor):
     Raises:
         ImportError: If pandas is not installed (extra ``faces``).
         SignalError: If the file is no such table, lacks a column, has a row that is cut short or no number where there
-            has to be one, no frame with a face, or timestamps that do not rise.
+            has to be one, numbers of frames that no table with so few rows has, no frame with a face, or timestamps
+            that do not rise.
         ValueError: If ``min_confidence`` is not between 0 and 1.
 
     Source:
@@ -75,6 +77,10 @@ class OpenFace(Extractor):
         odd = (frame < 1) | (frame % 1 != 0)
         if odd.any():
             raise SignalError(path, f"frame is {frame[odd][0]:g} in row {odd.argmax() + 1}, which is none of 1, 2, ...")
+        most = FRAMES + FRAMES_A_ROW * len(table)
+        if frame.max() > most:
+            where = f"{frame.max():g} in row {frame.argmax() + 1}"
+            raise SignalError(path, f"frame is {where}; with {len(table)} rows it is {most:,} at most")
         found = np.flatnonzero((success == 1) & (confidence >= self.min_confidence))
         if len(found) == 0:
             raise SignalError(path, f"no row of its {len(table)} has a face with confidence {self.min_confidence:g}")

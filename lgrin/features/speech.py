@@ -18,6 +18,8 @@ SAMPLING_RATE = 16_000  # Hz
 WINDOW, STEP = 400, 160  # samples: 25 and 10 ms
 LEAST_SIGNIFICANT_BIT = 2.0**-15
 LOUDEST = 8.0  # times full scale; what is beyond full scale is clipped
+RATES = (1_000, 1_000_000)  # Hz, between which a recording of speech lies
+SAMPLES, SAMPLES_A_BYTE = 1 << 20, 100  # that a file can hold at most: speech at 4 kbit/s has some 100 samples a byte
 DESCRIPTORS = (*(f"mfcc{order}" for order in range(13)), "zero_crossing_rate", "voicing", "f0", "log_energy")
 IN_OUTPUT = (12, *range(12), 13, 14, 15, 16)  # openSMILE puts MFCC 0, whatever it calls it, behind MFCC 12
 STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in IN_OUTPUT] for level in range(3))
@@ -120,7 +122,8 @@ def read_audio(path: Path) -> np.ndarray:
 
     Raises:
         ImportError: If soundfile is not installed (extra ``speech``).
-        SignalError: If it is no audio, cut short or silent.
+        SignalError: If it is no audio, cut short or silent, has a rate that no speech has, or promises more than it can
+            hold.
 
     Example:
         >>> read_audio(Path(__file__))
@@ -132,10 +135,12 @@ def read_audio(path: Path) -> np.ndarray:
     check_whole(path)
     try:
         with soundfile.SoundFile(path) as file:
+            _check_promises(path, file)
             promised, sampling_rate = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise SignalError(path, f"it cannot be read as audio ({error.error_string})") from error
+    except soundfile.SoundFileError as error:
+        reason = getattr(error, "error_string", error)
+        raise SignalError(path, f"it cannot be read as audio ({reason})") from error
     if len(channels) < promised:
         raise SignalError(path, f"it is cut short: {len(channels)} of {promised} samples are there")
     if np.abs(channels).max(initial=0) > LOUDEST:
@@ -151,6 +156,18 @@ def read_audio(path: Path) -> np.ndarray:
     return (np.clip(np.round(signal / LEAST_SIGNIFICANT_BIT), -32_768, 32_767) * LEAST_SIGNIFICANT_BIT).astype(
         np.float32
     )
+
+
+def _check_promises(path: Path, file: Any) -> None:
+    """Looks at what a header asks for, before any of it is allocated."""
+    if not file.seekable():
+        raise SignalError(path, f"it cannot be read as audio ({file.subtype_info} cannot be sought; convert it to PCM)")
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise SignalError(path, f"it has {file.samplerate:,} samples a second, not {RATES[0]:,} to {RATES[1]:,}")
+    size = path.stat().st_size
+    asked = max(file.frames * file.channels, file.frames * SAMPLING_RATE // file.samplerate)
+    if asked > SAMPLES + SAMPLES_A_BYTE * size:
+        raise SignalError(path, f"it promises {file.frames:,} samples, more than its {size:,} bytes can hold")
 
 
 def read_speech(path: Path) -> np.ndarray:

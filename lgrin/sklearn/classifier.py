@@ -16,12 +16,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 import lgrin
+from lgrin.bounds import SPARE, check_build
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_seed, check_whole
 from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
+from lgrin.text import one_line
 from lgrin.training.checkpoints import load_tensors, restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import AVERAGING, RECIPE, affordable_nodes, enough_epochs, recommended
@@ -271,11 +273,13 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             estimator = cls(**content["parameters"])
             for name, value in content["fitted"].items():
                 setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-            estimator.classes_ = np.array(content["classes"], content["dtype"])
+            estimator.classes_ = _classes(content["classes"], content["dtype"], Path(path).stat().st_size)
+            settings = content["classifier"]
+            check_build(lambda: SequenceClassifier(**settings), settings["model"], content["weights"])
             estimator.classifier_ = SequenceClassifier(**content["classifier"]).eval()
             estimator.classifier_.load_state_dict(content["weights"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{_NOT_OURS.format(path)} ({error})") from error
+            raise ValueError(f"{_NOT_OURS.format(path)} ({one_line(error)})") from error
         return estimator
 
     def __sklearn_tags__(self) -> Any:
@@ -375,6 +379,13 @@ def _plain(name: str, value: Any) -> Any:
     if not all(part is None or isinstance(part, str | bool | int | float) for part in parts):
         raise TypeError(f"{name} is {value!r}; it has to be a number, a string or a list of them to be kept in a file")
     return value
+
+
+def _classes(names: Any, dtype: Any, size: int) -> np.ndarray:
+    """Makes the array of the classes, unless its entries would be longer than a file of this size has any."""
+    if len(names) * np.dtype(dtype).itemsize > size + SPARE:
+        raise ValueError(f"dtype is {one_line(dtype, 40)}; {len(names)} such classes are more than its {size:,} bytes")
+    return np.array(names, dtype)
 
 
 _NOT_OURS = "file {} is damaged or was not written by LGrINClassifier.save; fit and save it again"

@@ -7,13 +7,19 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 
+from lgrin.bounds import check_parts, check_tensors
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.options import check_path
+from lgrin.text import one_line
 from lgrin.training.structure import differences
 
 plugins = require("lightning.pytorch.plugins.io", extra="train")
 callbacks = require("lightning.pytorch.callbacks", extra="train")
+
+SETTINGS = "hyper_parameters"
+FORMER_SETTINGS = ("hparams", "module_arguments")  # where Lightning looks, too
+CODE = ("_instantiator", "_class_path")  # what Lightning takes for code to call
 
 
 def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
@@ -43,14 +49,17 @@ def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"there is no {name} {path}")
     try:
+        check_parts(path)
         with ZipFile(path) as archive:
             if (part := archive.testzip()) is not None:
                 raise BadZipFile(f"{part} has changed")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        check_tensors(content, Path(path).stat().st_size)
+        return content
     except PermissionError:
         raise
     except (RuntimeError, EOFError, OSError, ValueError, BadZipFile, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = one_line(str(error).partition("\n")[0])
         raise ValueError(f"{name} {path} is damaged ({reason}); {way_out}") from error
 
 
@@ -73,11 +82,17 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
 
         Raises:
             FileNotFoundError: If it is not there.
-            ValueError: If it is damaged or of something else.
+            ValueError: If it is damaged, of something else, or names code to call.
         """
         checkpoint: dict[str, Any] = load_tensors(path, "checkpoint", "give another, or train again")
-        if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
+        parts = [checkpoint.get(name) for name in ("state_dict", SETTINGS)] if isinstance(checkpoint, dict) else [None]
+        if not all(isinstance(part, dict) for part in parts):
             raise ValueError(f"{path} is no checkpoint of lgrin.training.fit; give its checkpoints/best.ckpt")
+        for name in (SETTINGS, *FORMER_SETTINGS):
+            if code := [key for key in CODE if key in checkpoint.get(name, {})]:
+                raise ValueError(
+                    f"{path} names code to call, in its {code[0]!r}; lgrin writes no such entry: delete it"
+                )
         return checkpoint
 
 

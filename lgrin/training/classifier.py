@@ -10,12 +10,14 @@ from torch.nn import Identity, Module, ModuleDict
 from torch_geometric.data import Data, HeteroData
 
 from lgrin import validate
+from lgrin.bounds import check_build, check_counts
 from lgrin.extras import require
 from lgrin.models import from_config
 from lgrin.nn import LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_number, check_whole
+from lgrin.text import one_line
 from lgrin.training.augment import Augment
-from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.checkpoints import SETTINGS, WholeCheckpoints
 from lgrin.training.rebuild import check_rebuilds, unlike_its_keywords
 from lgrin.transforms import Standardize
 
@@ -136,7 +138,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         """
         checkpoint = WholeCheckpoints().load_checkpoint(str(checkpoint_path))
         if options.get("model") is None:
-            check_rebuilds(checkpoint, checkpoint_path)
+            _check_model(checkpoint, checkpoint_path)
         options.setdefault("weights_only", True)
         return super().load_from_checkpoint(checkpoint_path, map_location, **options)
 
@@ -215,6 +217,21 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rise_and_fall(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _check_model(checkpoint: Mapping[str, Any], path: Any) -> None:
+    """Raises unless the keywords of a checkpoint build its model, which is as large as its weights."""
+    config, weights = checkpoint[SETTINGS].get("model"), checkpoint["state_dict"]
+    try:
+        check_counts(config, len(weights))
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path} is damaged ({one_line(error)}); give another") from error
+    check_rebuilds(checkpoint, path)
+    held = {name.removeprefix("model."): one for name, one in weights.items() if name.startswith("model.")}
+    try:
+        check_build(lambda: from_config(config), config, held)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"checkpoint {path} is damaged ({one_line(error)}); give another") from error
 
 
 def _rise_and_fall(step: int, steps: int) -> float:

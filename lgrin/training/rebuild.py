@@ -8,6 +8,7 @@ import torch
 from torch.nn import Module
 
 from lgrin.models import LGrIN, MultimodalLGrIN, from_config
+from lgrin.text import one_line
 from lgrin.training.structure import class_name, differences, structure
 
 BUILT_FROM_KEYWORDS = (LGrIN, MultimodalLGrIN)
@@ -63,6 +64,7 @@ def check_rebuilds(checkpoint: Mapping[str, Any], path: str | Path) -> None:
     """
     found = checkpoint["network"] if "network" in checkpoint else _by_its_weights(checkpoint)
     if found:
+        found = one_line(found, 2_000)
         raise TypeError(
             f"{path} holds {found}, which no keywords in it build again; build that module as for training and pass "
             f"model= beside the path, SequenceClassifier.load_from_checkpoint(path, model=module), or load the entries "
