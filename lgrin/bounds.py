@@ -1,5 +1,6 @@
 """What a file may ask for, which is no more than it can hold."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,7 +13,9 @@ from torch.nn import Module
 
 from lgrin.text import one_line
 
+BYTEARRAY = re.compile(rb"c(builtins|__builtin__)\nbytearray\n")  # a call that torch.load allows
 SPARE = 1 << 20  # bytes that even the smallest file may ask for
+SPARE_LAYERS = 16  # beside one for each weight
 MOST_SETTINGS = 1_000  # beside those that name a weight
 
 
@@ -32,10 +35,11 @@ def check_parts(path: str | Path) -> None:
         >>> check_parts(path)
     """
     with ZipFile(path) as archive:
-        parts = archive.infolist()
-    size = Path(path).stat().st_size
-    if any(part.compress_type != ZIP_STORED for part in parts) or sum(part.file_size for part in parts) > size:
-        raise BadZipFile(f"its parts take more memory than its {size:,} bytes; torch.save writes them as they are")
+        parts, size = archive.infolist(), Path(path).stat().st_size
+        if any(part.compress_type != ZIP_STORED for part in parts) or sum(part.file_size for part in parts) > size:
+            raise BadZipFile(f"its parts take more memory than its {size:,} bytes; torch.save writes them as they are")
+        if any(BYTEARRAY.search(archive.read(part)) for part in parts if part.filename.endswith(".pkl")):
+            raise BadZipFile("it makes an array of bytes, which could have any length")
 
 
 def check_tensors(content: Any, size: int) -> None:
@@ -92,6 +96,8 @@ def check_build(build: Callable[[], Module], settings: Any, weights: Mapping[str
         raise ValueError(f"its settings describe no module ({one_line(error)})") from error
     held = {name: list(tensor.shape) for name, tensor in weights.items()}
     for name in [*wanted, *held]:
+        if name not in held:
+            raise ValueError(f"Missing key {one_line(name)} among its weights, which its settings ask for")
         if wanted.get(name) != held.get(name):
             raise ValueError(
                 f"its settings ask for {one_line(name)} {one_line(wanted.get(name))}, and its weights hold "
@@ -120,7 +126,7 @@ def check_counts(settings: Any, most: int) -> None:
         one, seen = waiting.pop(), seen + 1
         if isinstance(one, Mapping):
             layers = one.get("num_layers")
-            if isinstance(layers, int) and layers > most:
+            if isinstance(layers, int) and layers > SPARE_LAYERS + most:
                 raise ValueError(f"its settings ask for {one_line(layers, 40)} layers, and it holds {most} weights")
             waiting.extend(one.values())
         elif isinstance(one, list | tuple):

@@ -21,7 +21,7 @@ from lgrin.features.speech import read_audio
 from lgrin.hub import PretrainedClassifier
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training import SequenceClassifier
-from lgrin.training.checkpoints import WholeCheckpoints
+from lgrin.training.checkpoints import WholeCheckpoints, load_tensors
 
 SPARE = 512 << 20  # bytes beside what a process with lgrin in it takes
 
@@ -156,6 +156,20 @@ def test_archives_unpack_to_no_more_than_corpora_do(tmp_path):
     with pytest.raises(ValueError, match=r"bomb\.zip has .* bytes and would unpack to 268,435,456"):
         unpack(archive, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+class Bytes:
+    """Is written as a call that makes so many bytes."""
+
+    def __reduce__(self):
+        return bytearray, (10**6,)
+
+
+def test_files_of_tensors_make_no_array_of_any_length(tmp_path):
+    torch.save({"x": Bytes()}, tmp_path / "a.pt")
+    assert len(torch.load(tmp_path / "a.pt", weights_only=True)["x"]) == 10**6, "PyTorch itself makes it"
+    with pytest.raises(ValueError, match=r"a\.pt is damaged \(it makes an array of bytes, which could have any length"):
+        load_tensors(tmp_path / "a.pt", "file", "save it again")
 
 
 def test_files_of_tensors_hold_what_they_claim(tmp_path):
