@@ -96,13 +96,11 @@ def check_build(build: Callable[[], Module], settings: Any, weights: Mapping[str
         raise ValueError(f"its settings describe no module ({one_line(error)})") from error
     held = {name: list(tensor.shape) for name, tensor in weights.items()}
     for name in [*wanted, *held]:
-        if name not in held:
-            raise ValueError(f"Missing key {one_line(name)} among its weights, which its settings ask for")
         if wanted.get(name) != held.get(name):
-            raise ValueError(
-                f"its settings ask for {one_line(name)} {one_line(wanted.get(name))}, and its weights hold "
-                f"{one_line(held.get(name))}: one of them is damaged or of another model"
-            )
+            asked, given = (one_line(sizes.get(name, "nothing")) for sizes in (wanted, held))
+            found = f"its settings ask for {one_line(name)} {asked}, and its weights hold {given}"
+            missing = "" if name in held else "Missing key: "
+            raise ValueError(f"{missing}{found}: one of them is damaged or of another model")
 
 
 def check_counts(settings: Any, most: int) -> None:
