@@ -89,7 +89,7 @@ def check_build(build: Callable[[], Module], settings: Any, weights: Mapping[str
         raise ValueError("its weights are no tensors by name")
     check_counts(settings, len(weights))
     try:
-        with torch.device("meta"), warnings.catch_warnings():
+        with torch.random.fork_rng([]), torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that initialising no memory does nothing
             wanted = {name: list(tensor.shape) for name, tensor in build().state_dict().items()}
     except (RuntimeError, OverflowError, RecursionError) as error:
