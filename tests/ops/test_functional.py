@@ -8,7 +8,7 @@ import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, jacfwd, jacrev, jvp, vmap
 
-from lgrin.ops import kernels, neighbor_max, neighbor_max_banded, neighbor_max_edges
+from lgrin.ops import decompositions, kernels, neighbor_max, neighbor_max_banded, neighbor_max_edges
 from lgrin.ops.neighbor_max import gather_back
 
 COUNT = 3
@@ -77,6 +77,13 @@ def test_mapped_stacks_of_matrices_equal_a_loop():
     for operator, width in ((neighbor_max, 5), (neighbor_max_banded, 3)):
         check_mapped(operator, (x, torch.rand(COUNT, 2, 5, width) > 0.4, mask), (None, 0, None))
         check_mapped(operator, (x.expand(COUNT, 2, 5, 3), torch.rand(2, 5, width) > 0.4, mask), (0, None, None))
+
+
+def test_a_band_for_each_sequence_decomposes():
+    x, _, mask = example(neighbor_max_banded)
+    band = torch.rand(2, 5, 3) > 0.4
+    decomposed = decompositions()[neighbor_max_banded._opoverload]
+    assert all(map(torch.equal, decomposed(x, band, mask), neighbor_max_banded(x, band, mask)))
 
 
 def check_mapped(function, inputs, dims):

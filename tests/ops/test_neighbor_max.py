@@ -129,7 +129,8 @@ def test_kernels_agree_at_sizes_that_fit_no_block(shape, special, masked):
     mask = torch.rand(B, M) > 0.4 if masked else torch.ones(B, M, dtype=torch.bool)
     grad = torch.randn(B, M, F, dtype=torch.float64)
     bands = (torch.rand(M, 2 * width + 1) > 0.4, torch.ones(M, 2 * width + 1, dtype=torch.bool))
-    windows = [Window.dense(torch.rand(M, M) > 0.5), *map(Window.banded, bands)]
+    several = Window.banded(torch.rand(B, M, 2 * width + 1) > 0.4)
+    windows = [Window.dense(torch.rand(M, M) > 0.5), *map(Window.banded, bands), several]
     for window in windows:
         expected = torch_kernels._race(x, window, mask)
         back = torch_kernels.gather_back(grad, expected[1], window.reach)
