@@ -1,14 +1,18 @@
 """Trained classifiers in folders and repositories of the Hugging Face Hub. Needs the extra ``hub``."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 import lgrin
 from lgrin.bounds import check_build
+from lgrin.checksum import BLANK, verify, write_with_checksum
 from lgrin.extras import require
-from lgrin.files import write_atomically
+from lgrin.files import remove_left, write_atomically
 from lgrin.text import one_line
 from lgrin.training import SequenceClassifier
 from lgrin.training.rebuild import unlike_its_keywords
@@ -46,8 +50,9 @@ class PretrainedClassifier(  # type: ignore[call-arg]
 
     A folder holds all that a checkpoint does but the state of the optimiser: ``model.safetensors`` (weights, statistics
     of norms and of the standardisation) and ``config.json`` (the keywords of the model and of the classifier: classes,
-    how features are made, the transform). What comes back is in evaluation mode, and :func:`lgrin.training.predict`
-    takes it.
+    how features are made, the transform). The first carries a checksum of itself and of what the second says, so a
+    configuration that was edited is refused: change the classifier, and save it again. What comes back is in evaluation
+    mode, and :func:`lgrin.training.predict` takes it.
 
     Args:
         arguments: Those of :class:`lgrin.training.SequenceClassifier`.
@@ -56,7 +61,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         FileNotFoundError: If there is no such folder or repository, or a folder lacks one of the two files.
         ImportError: If huggingface_hub is not installed (extra ``hub``).
         ValueError: If a model cannot be said in JSON, having modules or tensors as arguments; on loading, if
-            ``config.json`` is of something else, or ``model.safetensors`` is damaged or of another model.
+            ``config.json`` is of something else, or one of the two is damaged or of another model.
 
     Source:
         https://huggingface.co/docs/huggingface_hub/guides/integrations
@@ -132,14 +137,15 @@ class PretrainedClassifier(  # type: ignore[call-arg]
             raise FileNotFoundError(
                 f"there is no folder {place}, and no repository of this name could be fetched ({error})"
             ) from error
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{CONFIG} of {place} is damaged or of something else ({error})") from error
 
     def _save_pretrained(self, save_directory: Path) -> None:
         settings = {"library_name": "lgrin", "lgrin_version": lgrin.__version__, **self.hparams}
-        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(save_directory / WEIGHTS, lambda name: safetensors_torch.save_file(weights, name))
         content = json.dumps(settings, indent=2) + "\n"
+        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        metadata = {"checksum": BLANK, "config": _digest(json.loads(content))}
+        write_with_checksum(save_directory / WEIGHTS, lambda name: safetensors_torch.save_file(weights, name, metadata))
         write_atomically(save_directory / CONFIG, lambda name: Path(name).write_text(content))
 
     @classmethod
@@ -152,21 +158,40 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         path = Path(model_id) / WEIGHTS
         if not Path(model_id).is_dir():
             path = Path(huggingface_hub.hf_hub_download(model_id, WEIGHTS, **download))
-        try:
-            weights = safetensors_torch.load_file(path)
-        except (safetensors.SafetensorError, RuntimeError, OSError) as error:
-            raise ValueError(f"{path} is damaged or of another model ({error}); save or fetch it again") from error
+        weights, made_with = _read_weights(path)
         settings = _tuples(options)
         try:
             check_build(lambda: SequenceClassifier(**settings), settings["model"], weights)
             classifier = cls(**settings)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{CONFIG} of {model_id} describes no classifier of lgrin ({one_line(error)})") from error
+        if made_with not in (None, _digest(config)):
+            raise ValueError(
+                f"{CONFIG} of {model_id} was edited, or it or {WEIGHTS} is damaged or of another model (that holds a "
+                f"checksum of both); fetch them again, or change the classifier and save it again"
+            )
         try:
             classifier.load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(f"{path} is damaged or of another model ({error}); save or fetch it again") from error
         return classifier.to(map_location).eval()
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """The weights of a file, and the digest of the configuration that they were saved with."""
+    remove_left(path)
+    content = path.read_bytes()
+    verify(content, path, "is damaged or of another model", "save it again")
+    try:
+        weights = safetensors_torch.load(content)
+    except (safetensors.SafetensorError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or of another model ({error}); save or fetch it again") from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return weights, header.get("__metadata__", {}).get("config")
+
+
+def _digest(config: Any) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _check_plain(classifier: SequenceClassifier) -> None:

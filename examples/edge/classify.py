@@ -9,6 +9,7 @@ that cannot be read are named on stderr, the others are classified, and the exit
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import soundfile
 FORMAT = 1
 ENTRIES = ("classes", "features", "in_channels", "num_nodes", "opensmile", "transform")
 LONGEST_ENTRY = 1 << 20  # characters
+MARK, ZEROS = b"lgrin-sha256:", 64 * b"0"
 SAMPLING_RATE, WINDOW, STEP = 16_000, 400, 160  # Hz, samples, samples
 COLUMNS = {  # of what openSMILE measures, by layout; MFCC 0 comes behind MFCC 12
     "paper": [29, *range(17, 29), *range(30, 34), 46, *range(34, 46), *range(47, 51)],
@@ -62,8 +64,12 @@ def open_model(path):
     options.log_severity_level = 4  # whatever goes wrong is said below
     if not Path(path).is_file():
         raise Refused(f"there is no model {path}")
+    content = Path(path).read_bytes()
+    whole = is_whole(content)
+    if whole is False:
+        raise Refused(f"{path} is no whole ONNX file: it differs from its checksum; export it again")
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         metadata = session.get_modelmeta().custom_metadata_map
         names = [name for name in ("format", *ENTRIES) if f"lgrin.{name}" in metadata]
         said = {name: read_entry(metadata[f"lgrin.{name}"]) for name in names}
@@ -87,7 +93,18 @@ def open_model(path):
     said["transform"] = known_transform(said["transform"], said["num_nodes"])
     if said["transform"] is None:
         raise Refused(f"{path} asks for a transform that this script does not know; export it again")
+    if whole is None:
+        print(plain(f"{path} carries no checksum, so damage to it may go unseen; export it again"), file=sys.stderr)
     return session, said
+
+
+def is_whole(content):
+    """Says whether a file is as it was written, by the digits behind its last mark; None if it carries no checksum."""
+    start = content.rfind(MARK) + len(MARK)
+    if start < len(MARK):
+        return None
+    blank = content[:start] + ZEROS + content[start + len(ZEROS) :]
+    return content[start : start + len(ZEROS)] == hashlib.sha256(blank).hexdigest().encode()
 
 
 def read_entry(text):

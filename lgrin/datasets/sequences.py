@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-import pickle
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch_geometric.data import Data, InMemoryDataset
 from torch_geometric.transforms import BaseTransform
 
 from lgrin import validate
-from lgrin.files import write_atomically
+from lgrin.checksum import load_tensors, read_kept, save_tensors
 from lgrin.text import one_line
 
 FORMAT = 2
@@ -220,17 +221,31 @@ class SequenceDataset(Sequences):
         longest = max(data.x.size(0) for data in sequences)
         attributes = {"classes": list(classes), "groups": [], "failures": {}, "num_frames": longest, **names}
         content = {"data": stored.to_dict(), "slices": slices and dict(slices), "attributes": attributes}
-        write_atomically(path, lambda name: torch.save(content, name))
+        save_tensors(content, path)
 
     def read(self, path: str) -> None:
-        """Loads a processed file: the sequences, and the attributes of the dataset."""
-        try:
-            content = torch.load(path, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise ValueError(f"processed file {path} is damaged; delete it, and it is made again") from error
+        """Loads a processed file: the sequences, and the attributes of the dataset; made again if it is damaged."""
+        kept = read_kept([Path(path)], _load, "processed files")
+        if not kept:
+            self.process()
+            kept = {Path(path): _load(Path(path))}
+        content = kept[Path(path)]
         self.data, self.slices = Data.from_dict(content["data"]), content["slices"]
         for name, value in content["attributes"].items():
             setattr(self, name, value)
+
+    def _process(self) -> None:
+        """Makes the files unless they are there; PyG would also unpickle what it says of the transforms."""
+        if self.force_reload or not all(map(os.path.exists, self.processed_paths)):
+            os.makedirs(self.processed_dir, exist_ok=True)
+            self.process()
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = load_tensors(path, "file", "delete it")
+    if not isinstance(content, dict) or content.keys() != {"data", "slices", "attributes"}:
+        raise ValueError("it holds something else")
+    return content
 
 
 def sequence(

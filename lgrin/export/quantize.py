@@ -5,12 +5,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from lgrin.checksum import write_with_checksum
 from lgrin.export.card import write_card
 from lgrin.export.description import Description
-from lgrin.export.runtime import load
+from lgrin.export.runtime import CHECKSUM, load
 from lgrin.export.translate import check_suffix
 from lgrin.extras import require
-from lgrin.files import write_atomically
 
 OPERATORS = ("MatMul", "Gemm", "LSTM")  # those that hold the weights
 
@@ -49,7 +49,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
         raise ValueError(f"{path} has {before.precision} weights already; give the file in float32")
     after = dataclasses.replace(before, precision="8-bit")
     model = _with_small_weights(path)
-    require("onnx", extra="export").helper.set_model_props(model, after.properties)
+    require("onnx", extra="export").helper.set_model_props(model, {**after.properties, **CHECKSUM})
     content = model.SerializeToString()
     size = Path(path).stat().st_size
     if len(content) >= size:
@@ -57,7 +57,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
             f"{path} has {size:,} bytes and would have {len(content):,} with 8-bit weights; it has too few of them for "
             f"that to pay: keep it as it is"
         )
-    write_atomically(out, lambda name: Path(name).write_bytes(content))
+    write_with_checksum(out, lambda name: Path(name).write_bytes(content))
     write_card(out)
     return after
 

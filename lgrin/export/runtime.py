@@ -1,6 +1,6 @@
 """Exported models run by onnxruntime."""
 
-import os
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,12 +8,16 @@ import numpy as np
 import torch
 
 from lgrin import validate
+from lgrin.checksum import BLANK, verify
 from lgrin.export.description import Description
 from lgrin.extras import require
+from lgrin.files import remove_left
 from lgrin.options import check_whole
 from lgrin.text import one_line
 
 OUTPUTS = ("logits", "probabilities")
+
+CHECKSUM = {"lgrin.checksum": json.dumps(BLANK)}  # the last entry of a file's metadata, filled in when it is written
 
 
 class Outputs(NamedTuple):
@@ -113,8 +117,8 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If onnxruntime is not installed (extra ``export``).
-        ValueError: If it is no whole ONNX file, was not written by lgrin, has another format, or threads is not a
-            positive whole number.
+        ValueError: If it is no whole ONNX file, differs from its checksum, was not written by lgrin, has another
+            format, or threads is not a positive whole number.
 
     Example:
         >>> load("/nowhere/model.onnx")
@@ -125,8 +129,11 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
     threads = check_whole("threads", threads)
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no exported model {path}")
+    remove_left(path)
+    content = Path(path).read_bytes()
+    verify(content, path, "is no whole ONNX file", "export it again")
     try:
-        session = open_session(os.fspath(path), threads)
+        session = open_session(content, threads)
     except Exception as error:  # onnxruntime has a class for each way in which a file can be broken, and no common one
         raise ValueError(
             f"{path} is no whole ONNX file, or newer than this onnxruntime ({one_line(error)}); export it again, or "

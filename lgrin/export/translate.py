@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import Identity, Module
 
+from lgrin.checksum import write_with_checksum
 from lgrin.export.card import write_card
 from lgrin.export.description import Description, describe_features
-from lgrin.export.runtime import open_session
+from lgrin.export.runtime import CHECKSUM, open_session
 from lgrin.extras import require
-from lgrin.files import write_atomically
 from lgrin.models import fold
 from lgrin.ops import decompositions
 from lgrin.transforms import from_settings as transform_from
@@ -93,9 +93,9 @@ def to_onnx(
     program = deepcopy(_Program(network, getattr(model, "normalize", Identity()))).cpu().float().eval()
     with _quiet():
         written = _bare(_translate(fold(program), description))
-    onnx.helper.set_model_props(written, description.properties)
+    onnx.helper.set_model_props(written, {**description.properties, **CHECKSUM})
     _check_same(program, written.SerializeToString(), description)
-    write_atomically(path, lambda name: onnx.save(written, name))
+    write_with_checksum(path, lambda name: onnx.save(written, name))
     write_card(path)
     return description
 

@@ -2,18 +2,16 @@
 
 import hashlib
 import os
-import pickle
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from tqdm import tqdm
 
+from lgrin.checksum import load_tensors, read_kept, save_tensors
 from lgrin.extras import require
 from lgrin.features.extractor import Extractor, Frames, SignalError
-from lgrin.files import write_atomically
 from lgrin.options import check_option, check_whole
 from lgrin.text import one_line
 
@@ -45,7 +43,8 @@ def extract(
 
     With a cache, each result is kept as soon as it is there, under a name made of the file's content and of everything
     that the extractor's results depend on. A run that was interrupted therefore goes on where it was, a changed file
-    or setting is read anew, and a file that moved is not.
+    or setting is read anew, and a file that moved is not. Results that were damaged since are made again, with a
+    warning.
 
     Args:
         extractor: Any extractor, for example ``Speech()``.
@@ -79,7 +78,8 @@ def extract(
         check_whole("workers", workers)
     files = [Path(path) for path in paths]
     places = [_place(extractor, path, cache) for path in files]
-    outcomes = [_load(place) for place in places]
+    kept = read_kept([place for place in places if place is not None], _load, "cached features")
+    outcomes = [None if place is None else kept.get(place) for place in places]
     todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
     with tqdm(total=len(files), initial=len(files) - len(todo), unit="file", disable=not progress) as bar:
         bar.set_description(type(extractor).__name__)
@@ -144,7 +144,7 @@ def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tu
         return index, f"it cannot be read ({type(error).__name__}: {error})"
     if place is not None:
         content = {"reason": outcome} if isinstance(outcome, str) else outcome._asdict()
-        write_atomically(place, lambda name: torch.save(content, name))
+        save_tensors(content, place)
     return index, outcome
 
 
@@ -157,11 +157,8 @@ def _place(extractor: Extractor, path: Path, cache: str | Path | None) -> Path |
     return Path(cache) / extractor.fingerprint / f"{content}.pt"
 
 
-def _load(place: Path | None) -> Frames | str | None:
-    if place is None or not place.exists():
-        return None
-    try:
-        content = torch.load(place, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"cached features {place} are damaged; delete the file, and it is made again") from error
-    return content["reason"] if "reason" in content else Frames(**content)
+def _load(place: Path) -> Frames | str:
+    content = load_tensors(place, "file", "delete it")
+    if not isinstance(content, dict) or content.keys() not in ({"reason"}, set(Frames._fields)):
+        raise ValueError("it holds something else")
+    return str(content["reason"]) if "reason" in content else Frames(**content)

@@ -17,6 +17,7 @@ from torch_geometric.data import Data
 
 import lgrin
 from lgrin.bounds import SPARE, check_build
+from lgrin.checksum import load_tensors
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.models import LGrIN
@@ -24,7 +25,7 @@ from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_seed, check_whole
 from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
 from lgrin.text import one_line
-from lgrin.training.checkpoints import load_tensors, restore
+from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import AVERAGING, RECIPE, affordable_nodes, enough_epochs, recommended
 from lgrin.training.fit import fit

@@ -1,17 +1,13 @@
 """Checkpoints that are whole, and steps that can be repeated."""
 
-import pickle
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import torch
 
-from lgrin.bounds import check_parts, check_tensors
+from lgrin.checksum import load_tensors
 from lgrin.extras import require
 from lgrin.files import write_atomically
-from lgrin.options import check_path
-from lgrin.text import one_line
 from lgrin.training.structure import differences
 
 plugins = require("lightning.pytorch.plugins.io", extra="train")
@@ -20,47 +16,6 @@ callbacks = require("lightning.pytorch.callbacks", extra="train")
 SETTINGS = "hyper_parameters"
 FORMER_SETTINGS = ("hparams", "module_arguments")  # where Lightning looks, too
 CODE = ("_instantiator", "_class_path")  # what Lightning takes for code to call
-
-
-def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
-    """Reads what ``torch.save`` has written, if every byte of it is still as it was, and runs no code of it.
-
-    Args:
-        path: The file.
-        name: What errors call it.
-        way_out: What errors advise.
-
-    Returns:
-        The content, its tensors on the CPU.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-        PermissionError: If it may not be read.
-        TypeError: If path is no path.
-        ValueError: If it is damaged or holds more than tensors and plain values.
-
-    Example:
-        >>> load_tensors(__file__, "file", "save it again")
-        Traceback (most recent call last):
-        ...
-        ValueError: file ...checkpoints.py is damaged (File is not a zip file); save it again
-    """
-    path = check_path("path", path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no {name} {path}")
-    try:
-        check_parts(path)
-        with ZipFile(path) as archive:
-            if (part := archive.testzip()) is not None:
-                raise BadZipFile(f"{part} has changed")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        check_tensors(content, Path(path).stat().st_size)
-        return content
-    except PermissionError:
-        raise
-    except (RuntimeError, EOFError, OSError, ValueError, BadZipFile, pickle.UnpicklingError) as error:
-        reason = one_line(str(error).partition("\n")[0])
-        raise ValueError(f"{name} {path} is damaged ({reason}); {way_out}") from error
 
 
 class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]

@@ -17,6 +17,7 @@ from torch.nn import Module
 from torch_geometric.data import Data
 from tqdm import tqdm
 
+from lgrin.checksum import read_kept
 from lgrin.extras import require
 from lgrin.options import check_whole
 from lgrin.training.checkpoints import restore
@@ -25,7 +26,7 @@ from lgrin.training.experiment import AVERAGING, RECIPE
 from lgrin.training.fit import bytes_of, digest, fit
 from lgrin.training.names import names_of_labels, renumbered
 from lgrin.training.protocols import Fold
-from lgrin.training.results import evaluate, write_results
+from lgrin.training.results import evaluate, keep_results, kept_results
 from lgrin.training.splits import groups_share_classes
 from lgrin.training.structure import plain, structure
 
@@ -106,7 +107,8 @@ def cross_validate(
     """Trains a candidate on every fold with every seed and tests it.
 
     Every run leaves ``<fold>-seed<seed>-<digest>.json`` in ``out``; the digest stands for the data, the fold and all
-    settings, so runs that are done are not repeated and never mistaken for others.
+    settings, so runs that are done are not repeated and never mistaken for others. A result that was damaged since is
+    made again, with a warning.
 
     Args:
         candidate: What to train.
@@ -149,7 +151,8 @@ def cross_validate(
     jobs = [
         _Job(candidate, data, fold, training, seed, more).named(Path(out), content) for seed in seeds for fold in folds
     ]
-    results = {index: json.loads(job.path.read_text()) for index, job in enumerate(jobs) if job.path.exists()}
+    kept = read_kept([job.path for job in jobs], kept_results, "results of folds")
+    results = {index: kept[job.path] for index, job in enumerate(jobs) if job.path in kept}
     todo = [(index, job) for index, job in enumerate(jobs) if index not in results]
     with tqdm(total=len(jobs), initial=len(results), desc=candidate.name, unit="run", disable=not progress) as bar:
         for index, result in _run_all(todo, workers):
@@ -266,7 +269,7 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
         "weights": _digest_weights(classifier),
         **best,
     }
-    return index, write_results(job.path, **result)
+    return index, keep_results(job.path, **result)
 
 
 def _surprise(probabilities: Tensor, sequences: list[Data]) -> float:

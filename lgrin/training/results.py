@@ -14,6 +14,7 @@ from torch_geometric.loader import DataLoader
 
 import lgrin
 from lgrin import validate
+from lgrin.checksum import BLANK, write_with_checksum
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.options import check_whole
@@ -96,12 +97,65 @@ def write_results(path: str | Path, **results: Any) -> dict[str, Any]:
         >>> sorted(write_results(f"{tempfile.mkdtemp()}/metrics.json", accuracy=1.0))
         ['accuracy', 'versions']
     """
+    content = _with_versions(results)
+    write_atomically(path, lambda name: Path(name).write_text(json.dumps(content, indent=2) + "\n"))
+    return content
+
+
+def keep_results(path: str | Path, **results: Any) -> dict[str, Any]:
+    """Writes results as :func:`write_results` does, with a checksum, for :func:`kept_results` to read.
+
+    Args:
+        path: The file.
+        **results: Plain values by name.
+
+    Returns:
+        What was written, without the checksum.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "fold.json"
+        >>> keep_results(path, accuracy=1.0) == kept_results(path)
+        True
+    """
+    content = _with_versions(results)
+    text = json.dumps({**content, "checksum": BLANK}, indent=2) + "\n"
+    write_with_checksum(path, lambda name: Path(name).write_text(text))
+    return content
+
+
+def kept_results(path: Path) -> dict[str, Any]:
+    """Reads what :func:`keep_results` has written.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The results and versions.
+
+    Raises:
+        ValueError: If it is no such file.
+
+    Example:
+        >>> kept_results(Path(__file__))
+        Traceback (most recent call last):
+        ...
+        ValueError: it holds no results (...)
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or "versions" not in content:
+            raise ValueError("its JSON is something else")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it holds no results ({error})") from error
+    return {name: value for name, value in content.items() if name != "checksum"}
+
+
+def _with_versions(results: dict[str, Any]) -> dict[str, Any]:
     versions = {
         "lgrin": lgrin.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torch_geometric": torch_geometric.__version__,
     }
-    content = {**results, "versions": versions}
-    write_atomically(path, lambda name: Path(name).write_text(json.dumps(content, indent=2) + "\n"))
-    return content
+    return {**results, "versions": versions}

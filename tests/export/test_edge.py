@@ -14,7 +14,9 @@ import torch
 from edge import classify, export
 from torch_geometric.data import Data
 
+from lgrin.checksum import is_whole, write_with_checksum
 from lgrin.export import to_onnx
+from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech
 from lgrin.training import SequenceClassifier, predict
 from lgrin.transforms import CyclicPad, Resample
@@ -105,21 +107,41 @@ def test_the_script_refuses_models_that_it_cannot_feed(model, tmp_path):
         ({"lgrin.in_channels": "35"}, "was also told which speech is spontaneous"),
         ({"lgrin.classes": "["}, "is no whole ONNX file"),
     ):
-        onnx.helper.set_model_props(written, {**said, **change})
-        onnx.save(written, tmp_path / "other.onnx")
+        onnx.helper.set_model_props(written, {**said, **change, **CHECKSUM})
+        write_with_checksum(tmp_path / "other.onnx", lambda name: onnx.save(written, name))
         with pytest.raises(SystemExit, match=message):
             classify.open_model(str(tmp_path / "other.onnx"))
-    onnx.helper.set_model_props(written, {name: value for name, value in said.items() if name != "lgrin.classes"})
-    onnx.save(written, tmp_path / "other.onnx")
+    kept = {name: value for name, value in said.items() if name != "lgrin.classes"}
+    onnx.helper.set_model_props(written, {**kept, **CHECKSUM})
+    write_with_checksum(tmp_path / "other.onnx", lambda name: onnx.save(written, name))
     with pytest.raises(SystemExit, match="is cut short: it does not say its classes"):
         classify.open_model(str(tmp_path / "other.onnx"))
     with pytest.raises(SystemExit, match=r"there is no model .*absent\.onnx"):
         classify.open_model(str(tmp_path / "absent.onnx"))
     whole = model[1].read_bytes()
-    for content in (b"", b"text", whole[: len(whole) // 2]):
+    changed = whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:]
+    for content in (b"", b"text", whole[: len(whole) // 2], changed):
         (tmp_path / "cut.onnx").write_bytes(content)
         with pytest.raises(SystemExit, match=r"cut\.onnx is no whole ONNX file"):
             classify.open_model(str(tmp_path / "cut.onnx"))
+
+
+def test_the_script_checks_files_as_lgrin_does_and_warns_of_those_without_a_checksum(model, tmp_path, capsys):
+    whole, random = model[1].read_bytes(), np.random.default_rng(0)
+    assert classify.is_whole(whole)
+    for place in random.integers(0, len(whole), 50):
+        changed = whole[:place] + bytes([whole[place] ^ 1 << random.integers(8)]) + whole[place + 1 :]
+        assert classify.is_whole(changed) == is_whole(changed)
+        assert not classify.is_whole(changed)
+    classify.open_model(str(model[1]))
+    assert capsys.readouterr().err == ""
+    written = onnx.load(model[1])
+    said = {entry.key: entry.value for entry in written.metadata_props if entry.key != "lgrin.checksum"}
+    onnx.helper.set_model_props(written, said)
+    onnx.save(written, tmp_path / "old.onnx")
+    classify.open_model(str(tmp_path / "old.onnx"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "old.onnx carries no checksum, so damage to it may go unseen" in line
 
 
 def test_recordings_that_cannot_be_read_are_named_and_the_others_classified(model, recording, tmp_path, capsys):

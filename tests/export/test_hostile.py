@@ -13,8 +13,10 @@ import torch
 from edge import classify
 
 from lgrin import LGrIN
+from lgrin.checksum import write_with_checksum
 from lgrin.export import load, quantize, to_onnx
 from lgrin.export.card import write_card
+from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech
 from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
 from lgrin.training import SequenceClassifier
@@ -52,13 +54,14 @@ def clip(tmp_path):
 
 @pytest.fixture
 def changed(model, tmp_path):
-    """Writes the model again with other entries, given as text."""
+    """Writes the model again with other entries, given as text, and the checksum that goes with them."""
     written = onnx.load(model)
     said = {entry.key: entry.value for entry in written.metadata_props}
 
     def change(**entries):
-        onnx.helper.set_model_props(written, {**said, **{f"lgrin.{name}": text for name, text in entries.items()}})
-        onnx.save(written, tmp_path / "changed.onnx")
+        others = {f"lgrin.{name}": text for name, text in entries.items()}
+        onnx.helper.set_model_props(written, {**said, **others, **CHECKSUM})
+        write_with_checksum(tmp_path / "changed.onnx", lambda name: onnx.save(written, name))
         return tmp_path / "changed.onnx"
 
     return change
@@ -168,8 +171,8 @@ def save(path, nodes, outputs, metadata):
     values = [helper.make_tensor_value_info(*one) for one in (*inputs, *outputs)]
     graph = helper.make_graph(nodes, "graph", values[:2], values[2:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    onnx.helper.set_model_props(model, metadata)
-    onnx.save(model, path)
+    onnx.helper.set_model_props(model, {**metadata, **CHECKSUM})
+    write_with_checksum(path, lambda name: onnx.save(model, name))
 
 
 def test_networks_that_do_not_compute_what_they_say_are_refused(model, clip, tmp_path):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -103,12 +104,20 @@ def test_what_is_wrong_with_a_file_is_remembered_too(texts, tmp_path, monkeypatc
         extract(Words(), [texts / "c.txt"], tmp_path / "cache", progress=False)
 
 
-def test_a_damaged_entry_of_the_cache_is_named(texts, tmp_path):
-    extract(Words(), [texts / "a.txt"], tmp_path / "cache", progress=False)
-    entry = next((tmp_path / "cache").rglob("*.pt"))
-    entry.write_bytes(entry.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"cached features .*\.pt are damaged; delete the file"):
-        extract(Words(), [texts / "a.txt"], tmp_path / "cache", progress=False)
+def test_damaged_entries_of_the_cache_are_made_again_with_one_line_that_says_so(texts, tmp_path):
+    files, cache = [texts / "a.txt", texts / "b.txt"], tmp_path / "cache"
+    whole = extract(Words(), files, cache, workers=1, progress=False)
+    entries = sorted(cache.rglob("*.pt"))
+    entries[0].write_bytes(entries[0].read_bytes()[:100])
+    entries[1].write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"cached features are damaged and are made again: .*\.pt .*\.pt ") as said:
+        again = extract(Words(), files, cache, workers=1, progress=False)
+    assert len(said) == 1
+    for found, expected in zip(again.frames, whole.frames, strict=True):
+        torch.testing.assert_close(found.x, expected.x, rtol=0, atol=0, equal_nan=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extract(Words(), files, cache, workers=1, progress=False)
 
 
 def test_a_process_that_dies_is_reported_with_the_files_in_question(texts):

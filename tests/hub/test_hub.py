@@ -206,7 +206,7 @@ def test_a_write_that_fails_leaves_no_half_of_a_file(folder, monkeypatch):
     classifier = PretrainedClassifier.from_pretrained(folder)
     before = (folder / "model.safetensors").read_bytes()
 
-    def fail(weights, name):
+    def fail(weights, name, metadata):
         Path(name).write_text("half")
         raise OSError("no space left on device")
 
