@@ -13,6 +13,7 @@ from lgrin.bounds import check_build
 from lgrin.checksum import BLANK, verify, write_with_checksum
 from lgrin.extras import require
 from lgrin.files import remove_left, write_atomically
+from lgrin.options import check_path
 from lgrin.text import one_line
 from lgrin.training import SequenceClassifier
 from lgrin.training.rebuild import unlike_its_keywords
@@ -110,6 +111,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
             The address on the Hub, if it was pushed there.
         """
         _check_plain(self)
+        check_path("save_directory", save_directory)
         return super().save_pretrained(save_directory, **options)
 
     @classmethod
@@ -123,7 +125,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         Returns:
             The classifier, in evaluation mode.
         """
-        place = Path(pretrained_model_name_or_path)
+        place = check_path("pretrained_model_name_or_path", pretrained_model_name_or_path)
         if not place.is_dir() and (place.exists() or place.is_absolute() or len(place.parts) > 2):
             raise FileNotFoundError(
                 f"there is no folder {place}; give one that save_pretrained has written, or OWNER/NAME"

@@ -14,7 +14,7 @@ from lgrin.datasets.sequences import Sequences, sequence
 from lgrin.extras import require
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
 from lgrin.labels import entries, number
-from lgrin.options import check_whole
+from lgrin.options import check_path, check_whole
 
 COLUMNS = ("path", "label")
 
@@ -62,7 +62,8 @@ class FolderDataset(RecordingDataset):
         num_frames: int | None = None,
         **options: Any,
     ) -> None:
-        self.table = None if labels is None else _read_table(Path(labels).expanduser(), Path(root).expanduser())
+        table, root = None if labels is None else check_path("labels", labels).expanduser(), check_path("root", root)
+        self.table = None if table is None else _read_table(table, root.expanduser())
         self.default_num_frames = None if num_frames is None else check_whole("num_frames", num_frames)  # type: ignore[misc]
         super().__init__(root, features, **options)
 

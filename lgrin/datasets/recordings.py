@@ -15,7 +15,7 @@ from lgrin.datasets.download import RemoteFile, download, unpack
 from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.features import Extractor, Frames, extract
 from lgrin.features.corpus import ON_ERROR
-from lgrin.options import check_option
+from lgrin.options import check_option, check_path
 
 
 class Recording(NamedTuple):
@@ -104,7 +104,7 @@ class RecordingDataset(SequenceDataset):
         force_reload: bool = False,
     ) -> None:
         check_option("on_error", on_error, ON_ERROR)
-        self.source, self.features = Path(root).expanduser(), features
+        self.source, self.features = check_path("root", root).expanduser(), features
         self._run: dict[str, Any] = {"on_error": on_error, "workers": workers, "progress": progress}
         self.cache = Path(cache).expanduser() if cache is not None else self.source
         self.found = self._find()

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.extras import require
-from lgrin.options import check_option
+from lgrin.options import check_option, check_path
 
 SPLITS = ("train", "test")
 
@@ -67,7 +67,12 @@ class UEA(SequenceDataset):
             raise ValueError(f"name is {name!r}; it has to be the archive's name of a set, such as 'JapaneseVowels'")
         self.name = name
         super().__init__(
-            str(Path(root) / name), {"name": name}, transform, pre_transform, pre_filter, force_reload=force_reload
+            str(check_path("root", root) / name),
+            {"name": name},
+            transform,
+            pre_transform,
+            pre_filter,
+            force_reload=force_reload,
         )
         self.read(self.processed_paths[SPLITS.index(split)])
 

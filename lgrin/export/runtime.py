@@ -12,7 +12,7 @@ from lgrin.checksum import BLANK, verify
 from lgrin.export.description import Description
 from lgrin.extras import require
 from lgrin.files import remove_left
-from lgrin.options import check_whole
+from lgrin.options import check_path, check_whole
 from lgrin.text import one_line
 
 OUTPUTS = ("logits", "probabilities")
@@ -127,7 +127,7 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
         FileNotFoundError: there is no exported model /nowhere/model.onnx
     """
     threads = check_whole("threads", threads)
-    if not Path(path).is_file():
+    if not check_path("path", path).is_file():
         raise FileNotFoundError(f"there is no exported model {path}")
     remove_left(path)
     content = Path(path).read_bytes()

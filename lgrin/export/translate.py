@@ -20,6 +20,7 @@ from lgrin.export.runtime import CHECKSUM, open_session
 from lgrin.extras import require
 from lgrin.models import fold
 from lgrin.ops import decompositions
+from lgrin.options import check_path
 from lgrin.transforms import from_settings as transform_from
 
 TOLERANCE = 1e-4  # of the largest logit, between the network and the file
@@ -108,12 +109,13 @@ def check_suffix(name: str, path: str | Path) -> None:
         path: The path.
 
     Raises:
+        TypeError: If it is no path.
         ValueError: If it does not.
 
     Example:
         >>> check_suffix("out", "model.onnx")
     """
-    if Path(path).suffix != ".onnx":
+    if check_path(name, path).suffix != ".onnx":
         raise ValueError(f"{name} is {str(path)!r}; it has to end in .onnx")
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lgrin.checksum import load_tensors, read_kept, save_tensors
 from lgrin.extras import require
 from lgrin.features.extractor import Extractor, Frames, SignalError
-from lgrin.options import check_option, check_whole
+from lgrin.options import check_option, check_path, check_whole
 from lgrin.text import one_line
 
 ON_ERROR = ("raise", "skip")
@@ -76,7 +76,7 @@ def extract(
     check_option("on_error", on_error, ON_ERROR)
     if workers is not None:
         check_whole("workers", workers)
-    files = [Path(path) for path in paths]
+    files = [check_path(f"paths[{index}]", path) for index, path in enumerate(paths)]
     places = [_place(extractor, path, cache) for path in files]
     kept = read_kept([place for place in places if place is not None], _load, "cached features")
     outcomes = [None if place is None else kept.get(place) for place in places]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from lgrin.options import check_option
+from lgrin.options import check_option, check_path
 from lgrin.text import one_line
 
 
@@ -102,7 +102,7 @@ class Extractor(ABC):
             ImportError: If a library is not installed, with the extra that brings it.
             SignalError: If the file yields no frames, with the reason.
         """
-        path = Path(path)
+        path = check_path("path", path)
         if path.stat().st_size == 0:
             raise SignalError(path, "it is empty")
         x, mask, frame_rate = self.read(path)

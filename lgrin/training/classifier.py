@@ -14,7 +14,7 @@ from lgrin.bounds import check_build, check_counts
 from lgrin.extras import require
 from lgrin.models import from_config
 from lgrin.nn import LGrINLoss, MaskedBatchNorm
-from lgrin.options import check_number, check_whole
+from lgrin.options import check_number, check_path, check_whole
 from lgrin.text import one_line
 from lgrin.training.augment import Augment
 from lgrin.training.checkpoints import SETTINGS, WholeCheckpoints
@@ -136,7 +136,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
             TypeError: If the checkpoint holds a network that no keywords build, with what it is and the way out.
             ValueError: If the file is damaged or no checkpoint of a run.
         """
-        checkpoint = WholeCheckpoints().load_checkpoint(str(checkpoint_path))
+        checkpoint = WholeCheckpoints().load_checkpoint(str(check_path("checkpoint_path", checkpoint_path)))
         if options.get("model") is None:
             _check_model(checkpoint, checkpoint_path)
         options.setdefault("weights_only", True)

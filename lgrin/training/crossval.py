@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from lgrin.checksum import read_kept
 from lgrin.extras import require
-from lgrin.options import check_whole
+from lgrin.options import check_path, check_whole
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import AVERAGING, RECIPE
@@ -143,14 +143,13 @@ def cross_validate(
     """
     if workers is not None:
         check_whole("workers", workers)
+    out = check_path("out", out)
     sequences = renumbered(sequences, names_of_labels(sequences, training.classes), "sequences")
     data = [sequences[index] for index in range(len(sequences))]
     more = dict(variants or {})
     groups = [None if one.get("group") is None else int(one.group) for one in data]
     content = [digest(data), groups]
-    jobs = [
-        _Job(candidate, data, fold, training, seed, more).named(Path(out), content) for seed in seeds for fold in folds
-    ]
+    jobs = [_Job(candidate, data, fold, training, seed, more).named(out, content) for seed in seeds for fold in folds]
     kept = read_kept([job.path for job in jobs], kept_results, "results of folds")
     results = {index: kept[job.path] for index, job in enumerate(jobs) if job.path in kept}
     todo = [(index, job) for index, job in enumerate(jobs) if index not in results]

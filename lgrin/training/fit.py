@@ -18,7 +18,7 @@ from lgrin import validate
 from lgrin.extras import require
 from lgrin.files import write_atomically
 from lgrin.loader import BucketSampler
-from lgrin.options import check_number, check_option, check_seed, check_whole
+from lgrin.options import check_number, check_option, check_path, check_seed, check_whole
 from lgrin.training.averaging import MovingAverage
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
@@ -129,9 +129,10 @@ def fit(
     for sequences in (train, validation) if len(validation) else (train,):
         validate.dataset(sequences, model.num_nodes, model.num_classes, classifier.frame_channels)
     classifier.label_names = names
+    out = check_path("out", out)
     leads = processes == 1 or rank_zero_only.rank == 0
     with sole_owner(out) if leads else nullcontext():
-        last = Path(out) / "checkpoints" / "last.ckpt"
+        last = out / "checkpoints" / "last.ckpt"
         best = last.with_name("best.ckpt")
         run = SameRun(
             {
@@ -161,8 +162,8 @@ def fit(
             "strategy": "ddp" if processes > 1 else "auto",
             "precision": precision,
         }
-        callbacks += _keepers(Path(out), patience if len(validation) else None, every=1 if resumable else epochs)
-        trainer = _trainer(Path(out), epochs, progress, callbacks, hardware)
+        callbacks += _keepers(out, patience if len(validation) else None, every=1 if resumable else epochs)
+        trainer = _trainer(out, epochs, progress, callbacks, hardware)
         batches = _batches(train, batch_size // processes, buckets, seed, trainer)
         with _compiled(classifier, compile), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lgrin.extras import require
 from lgrin.files import write_atomically
-from lgrin.options import check_whole
+from lgrin.options import check_path, check_whole
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # apart for the colour-blind (Okabe and Ito)
 MARK = RED
@@ -98,7 +98,7 @@ def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
     if figure is None:
         raise TypeError(f"ax is a {type(ax).__name__} in no figure; pass what a plot function has returned")
     formats = figure.canvas.get_supported_filetypes()
-    if Path(path).suffix.lower().removeprefix(".") not in formats:
+    if check_path("path", path).suffix.lower().removeprefix(".") not in formats:
         raise ValueError(f"path is {str(path)!r}; it may end in {', '.join(f'.{one}' for one in formats)}")
     write_atomically(path, lambda name: figure.savefig(name, dpi=dpi))
 
@@ -120,7 +120,7 @@ def save_animation(animation: Any, path: str | Path, dpi: int = 80) -> None:
         >>> from lgrin.visualization import animate_adjacency
         >>> save_animation(animate_adjacency([torch.eye(3), torch.ones(3, 3)]), f"{tempfile.mkdtemp()}/learning.gif")
     """
-    if Path(path).suffix.lower() != ".gif":
+    if check_path("path", path).suffix.lower() != ".gif":
         raise ValueError(f"path is {str(path)!r}; animations are written as GIF, so let it end in .gif")
     if not hasattr(animation, "save"):
         raise TypeError(f"animation is a {type(animation).__name__}; pass what animate_adjacency has returned")

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lgrin.options import check_path
 from lgrin.text import one_line
 from lgrin.visualization.figure import BLUE, MARK, ORANGE, axes, read
 
@@ -81,7 +82,7 @@ def plot_learning_curves(out: str | Path, ax: Any = None) -> Any:
         >>> plot_learning_curves(logs.parents[1]).lines[1].get_ydata().tolist()
         [1.6, 1.4]
     """
-    found = Path(out).glob("logs/version_*/metrics.csv")
+    found = check_path("out", out).glob("logs/version_*/metrics.csv")
     files = sorted(found, key=lambda path: (len(path.parent.name), path.parent.name))  # version_10 after version_9
     if not files:
         raise FileNotFoundError(f"{out} holds no logs/version_0/metrics.csv; pass the folder that fit was given as out")
