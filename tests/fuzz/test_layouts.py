@@ -30,6 +30,7 @@ class Case:
         size, nodes = int(random.integers(1, 5)), int(random.integers(1, 10))
         bandwidth, index = int(random.integers(0, nodes + 1)), np.arange(nodes)
         weight = random.normal(size=(nodes, nodes)) - random.choice([0.0, 1.0, 10.0, -3.0])
+        weight[random.random((nodes, nodes)) < random.choice([0.0, 0.3])] *= 1e-4  # light edges are edges
         weight[np.abs(index - index[:, None]) > bandwidth] = 0
         weight[random.random(nodes) < random.choice([0.0, 0.3])] = 0  # frames without a neighbour
         x = random.normal(size=(size, nodes, CHANNELS))
@@ -53,7 +54,8 @@ class Case:
             A = whole[np.ix_(present, present)]
             if self.normalize == "present" and len(present) < len(mask):
                 kept = A.sum(1)
-                A = divided(A, np.where(kept > torch.finfo(torch.float32).eps, kept, 1))
+                eps = torch.finfo(torch.promote_types(self.dtype, torch.float32)).eps
+                A = divided(A, np.where(kept > eps, kept, 1))
             yield present, x[present], A
 
     def check(self, actual, expected, exact=False):
