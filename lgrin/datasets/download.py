@@ -14,10 +14,15 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from lgrin.files import name_full_disk, temporary_folder
+
 CHUNK = 1 << 20
 TIMEOUT = 60.0  # seconds without an answer
 ZENODO = "https://zenodo.org/api/records"
 UNPACKED, UNPACKED_A_BYTE = 1 << 24, 100  # bytes that an archive unpacks to at most; text shrinks to a tenth or so
+
+
+UNREADABLE = (RuntimeError, NotADirectoryError, FileExistsError, IsADirectoryError)  # encrypted, or at odds with itself
 
 
 class RemoteFile(NamedTuple):
@@ -44,14 +49,17 @@ def zenodo_files(record: int) -> dict[str, RemoteFile]:
         The files by name.
 
     Raises:
-        OSError: If the host cannot be reached.
+        OSError: If the host cannot be reached, or answers something else than a record.
 
     Source:
         https://developers.zenodo.org, "Records".
     """
     with urllib.request.urlopen(f"{ZENODO}/{record}", timeout=TIMEOUT) as answer:
-        files = json.load(answer)["files"]
-    return {file["key"]: RemoteFile(file["links"]["self"], file["size"], file["checksum"]) for file in files}
+        try:
+            files = json.load(answer)["files"]
+            return {file["key"]: RemoteFile(file["links"]["self"], file["size"], file["checksum"]) for file in files}
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ConnectionError(f"{ZENODO}/{record} answered no record ({error}); try again later") from error
 
 
 def download(file: RemoteFile, path: str | Path, progress: bool = True) -> Path:
@@ -106,7 +114,7 @@ def _fetch(file: RemoteFile, part: Path, bar: tqdm) -> None:
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         resumed = start > 0 and answer.status == 206
         bar.update(start if resumed else 0)
-        with open(part, "ab" if resumed else "wb") as target:
+        with name_full_disk(part), open(part, "ab" if resumed else "wb") as target:
             try:
                 while chunk := answer.read(CHUNK):
                     target.write(chunk)
@@ -131,8 +139,8 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
 
     Raises:
         OSError: If the disk is full.
-        ValueError: If it is no zip file, a member is damaged, one points outside the folder or is a link, or they would
-            take more than 100 times the archive's size.
+        ValueError: If it is no zip file, a member is damaged, points outside the folder, is a link or is a file where a
+            folder is (or the other way round), or they would take more than 100 times the archive's size.
 
     Example:
         >>> import tempfile
@@ -145,20 +153,21 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
         ValueError: ...a.zip holds '../escaped.txt', which lies outside of the folder it is unpacked to
     """
     folder = Path(folder)
-    temporary = folder / f".unpack-{Path(archive).name}"
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
-    temporary.mkdir(parents=True)
+    shutil.rmtree(folder / f".unpack-{Path(archive).name}", ignore_errors=True)  # left by a run of version 0.1
     try:
-        with zipfile.ZipFile(archive) as content:
+        with (
+            temporary_folder(folder / Path(archive).name) as temporary,
+            name_full_disk(folder),
+            zipfile.ZipFile(archive) as content,
+        ):
             _check_size(archive, content.infolist())
             for member in content.infolist():
                 _check_member(archive, member)
             content.extractall(temporary)
-        _move(temporary, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            _check_places(archive, temporary, folder)
+            _move(temporary, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, *UNREADABLE) as error:
         raise ValueError(f"{archive} is damaged ({error}); delete it and fetch it again") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check_size(archive: str | Path, members: list[zipfile.ZipInfo]) -> None:
@@ -174,6 +183,18 @@ def _check_member(archive: str | Path, member: zipfile.ZipInfo) -> None:
         raise ValueError(f"{archive} holds {member.filename!r}, which lies outside of the folder it is unpacked to")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError(f"{archive} holds {member.filename!r}, which is a link; corpora have none")
+
+
+def _check_places(archive: str | Path, source: Path, target: Path) -> None:
+    """Raises before anything is moved if a file would have to replace a folder, or a folder a file."""
+    for path in source.rglob("*"):
+        place = target / path.relative_to(source)
+        if place.exists() and path.is_dir() != place.is_dir():
+            kind, other = ("folder", "file") if path.is_dir() else ("file", "folder")
+            raise ValueError(
+                f"{archive} holds {path.relative_to(source).as_posix()!r}, a {kind}, but {place} is a {other}; move "
+                f"that away, or unpack to another folder"
+            )
 
 
 def _move(source: Path, target: Path) -> None:

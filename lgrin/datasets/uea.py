@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch_geometric.data import Data
 
 from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.extras import require
+from lgrin.files import temporary_folder
 from lgrin.options import check_option, check_path
 
 SPLITS = ("train", "test")
@@ -90,15 +90,15 @@ class UEA(SequenceDataset):
         """Fetches the set from the archive, whole or not at all; a set that aeon ships is there already."""
         if self._is_bundled():
             return
-        with TemporaryDirectory(dir=self.raw_dir) as folder:
+        with temporary_folder(Path(self.raw_dir) / self.name) as folder:
             try:
-                self._load("train", folder)
+                self._load("train", str(folder))
             except (OSError, ValueError) as error:
                 raise ValueError(
                     f"name is {self.name!r}, and the archive could not be read: {error}. Check the name and the "
                     f"network, or put {self.name}_TRAIN.ts and {self.name}_TEST.ts into {self.raw_dir}/{self.name}"
                 ) from error
-            os.replace(Path(folder) / self.name, Path(self.raw_dir) / self.name)
+            os.replace(folder / self.name, Path(self.raw_dir) / self.name)
 
     def process(self) -> None:
         """Turns the series of both splits into sequences of nodes."""

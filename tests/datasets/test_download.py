@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import threading
+import urllib.request
 import zipfile
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -278,6 +279,43 @@ def test_a_damaged_archive_is_named_and_nothing_of_it_unpacked(tmp_path, kind):
     with pytest.raises(ValueError, match=r"a\.zip is damaged \(.*\); delete it and fetch it again"):
         unpack(tmp_path / "a.zip", tmp_path / "to")
     assert files(tmp_path) == ["a.zip"]
+
+
+def test_a_file_in_the_place_of_a_folder_stops_everything_before_anything_is_moved(tmp_path):
+    archive, to = tmp_path / "a.zip", tmp_path / "to"
+    (to / "b").mkdir(parents=True)
+    archive.write_bytes(zipped(**{"a.txt": b"a", "b": b"b", "c.txt": b"c"}))
+    with pytest.raises(
+        ValueError, match=r"a\.zip holds 'b', a file, but .*/b is a folder; move that away, or unpack to"
+    ):
+        unpack(archive, to)
+    archive.write_bytes(zipped(**{"a.txt": b"a", "file/b.txt": b"b"}))
+    (to / "file").write_text("mine")
+    with pytest.raises(ValueError, match=r"a\.zip holds 'file', a folder, but .*/file is a file"):
+        unpack(archive, to)
+    assert sorted(path.name for path in to.iterdir()) == ["b", "file"]
+    assert (to / "file").read_text() == "mine"
+
+
+def test_an_archive_at_odds_with_itself_is_damaged(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped(**{"a": b"a", "a/b.txt": b"b"}))
+    with pytest.raises(ValueError, match=r"a\.zip is damaged \(.*\); delete it and fetch it again"):
+        unpack(tmp_path / "a.zip", tmp_path / "to")
+    assert files(tmp_path) == ["a.zip"]
+
+
+def test_an_archive_may_have_any_name(tmp_path):
+    name = 246 * "a" + ".zip"
+    (tmp_path / name).write_bytes(zipped(**{"a.txt": b"a"}))
+    unpack(tmp_path / name, tmp_path / "to")
+    assert files(tmp_path / "to") == ["a.txt"]
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"files": [{}]}', b"[" * 100_000 + b"]" * 100_000])
+def test_a_host_that_answers_no_record_is_named(monkeypatch, answer):
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(answer))
+    with pytest.raises(OSError, match="records/7 answered no record"):
+        zenodo_files(7)
 
 
 def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(tmp_path):
