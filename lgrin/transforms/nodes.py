@@ -60,7 +60,7 @@ def attributes_of_frames(data: Data) -> list[str]:
         data: One sequence.
 
     Returns:
-        Their names.
+        Their names, in alphabetical order.
 
     Raises:
         ValueError: If an attribute names frames by number or belongs to edges, or if a sequence of a single frame has
@@ -68,10 +68,10 @@ def attributes_of_frames(data: Data) -> list[str]:
 
     Example:
         >>> attributes_of_frames(Data(x=torch.zeros(3, 2), pos=torch.zeros(3, 2), y=torch.tensor([1])))
-        ['x', 'pos']
+        ['pos', 'x']
     """
     length, names = check_sequence(data), []
-    for name in data.keys():  # noqa: SIM118 (a Data is no dictionary)
+    for name in sorted(data.keys()):
         value = data[name]
         counted = isinstance(value, list | tuple) or (isinstance(value, Tensor | np.ndarray) and value.ndim > 0)
         if names_nodes(name):
