@@ -149,8 +149,8 @@ def fit_all(make, X, corpus, options, out):
     groups = [int(data.group) if corpus.grouped else None for data in corpus.sequences]
     content = hashlib.sha256(np.ascontiguousarray(X).tobytes() + labels.tobytes()).hexdigest()[:12]
     for seed, fold in tqdm([(seed, fold) for seed in range(options.seeds) for fold in corpus.folds], desc=out.name):
-        told = hashlib.sha256(repr([content, fold, groups, make(seed)]).encode()).hexdigest()[:12]
-        path = out / f"{fold.name}-seed{seed}-{told}.json"
+        short = hashlib.sha256(repr([content, fold, groups, make(seed)]).encode()).hexdigest()[:12]
+        path = out / f"{fold.name}-seed{seed}-{short}.json"
         if not path.exists():
             mean, deviation = over_frames(X[fold.train])
             start, estimator = time.perf_counter(), make(seed)

@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from lgrin.arguments import check_nodes, check_one_batch
 from lgrin.graph import DenseGraph, Graph, RaggedGraph, count_sequences, frames_in_order
-from lgrin.options import check_whole
+from lgrin.options import check_number, check_whole
 
 
 class Baseline(Module):
@@ -55,6 +55,8 @@ class Baseline(Module):
         self.in_channels = check_whole("in_channels", in_channels)
         self.num_nodes = check_whole("num_nodes", num_nodes)
         self.num_classes = check_whole("num_classes", num_classes)
+        if "dropout" in keywords:
+            check_number("dropout", keywords["dropout"], maximum=1)
         sizes = {"in_channels": self.in_channels, "num_nodes": self.num_nodes, "num_classes": self.num_classes}
         self.config: dict[str, Any] = {**sizes, **keywords}
 

@@ -6,7 +6,6 @@ from torch.nn import Dropout, Linear, ReLU, Sequential
 from lgrin.baselines.baseline import Baseline
 from lgrin.baselines.parallel_conv import ParallelConv
 from lgrin.nn import GraphReadout
-from lgrin.options import check_number
 
 
 class CNN(Baseline):
@@ -42,9 +41,7 @@ class CNN(Baseline):
         super().__init__(in_channels, num_nodes, num_classes, dropout=dropout)
         self.convolutions = ParallelConv(in_channels)
         self.readout = GraphReadout(num_nodes, parts=("max",))
-        self.head = Sequential(
-            Linear(128, 512), ReLU(), Dropout(check_number("dropout", dropout, maximum=1)), Linear(512, num_classes)
-        )
+        self.head = Sequential(Linear(128, 512), ReLU(), Dropout(dropout), Linear(512, num_classes))
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""

@@ -6,7 +6,6 @@ from torch.nn import LSTM, Dropout, Linear, ReLU, Sequential
 from lgrin.baselines.baseline import Baseline
 from lgrin.baselines.parallel_conv import ParallelConv
 from lgrin.baselines.recurrent import compact, final
-from lgrin.options import check_number
 
 
 class CNNLSTM(Baseline):
@@ -41,9 +40,7 @@ class CNNLSTM(Baseline):
         super().__init__(in_channels, num_nodes, num_classes, dropout=dropout)
         self.convolutions = ParallelConv(in_channels)
         self.lstm = LSTM(128, 128, batch_first=True)
-        self.head = Sequential(
-            Linear(128, 512), ReLU(), Dropout(check_number("dropout", dropout, maximum=1)), Linear(512, num_classes)
-        )
+        self.head = Sequential(Linear(128, 512), ReLU(), Dropout(dropout), Linear(512, num_classes))
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""

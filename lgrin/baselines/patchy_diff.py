@@ -9,7 +9,7 @@ from torch_geometric.nn.dense import dense_diff_pool
 from lgrin.baselines.graph_baseline import GraphBaseline
 from lgrin.baselines.patchy_san import LABELLINGS, label_nodes
 from lgrin.baselines.receptive_fields import gather_fields, rank_nodes, receptive_fields
-from lgrin.options import check_number, check_option, check_whole
+from lgrin.options import check_option, check_whole
 
 
 def strongest(adj: Tensor, size: int) -> Tensor:
@@ -98,7 +98,7 @@ class PatchyDiff(GraphBaseline):
         self.fields = Conv1d(in_channels, 16 + num_clusters, field_size, stride=field_size)
         self.clusters = Conv1d(16, 32, field_size, stride=field_size)
         self.dense = Linear(32 * num_clusters, hidden_channels)
-        self.dropout = Dropout(check_number("dropout", dropout, maximum=1))
+        self.dropout = Dropout(dropout)
         self.head = Linear(hidden_channels, num_classes)
 
     def classify_on(self, x: Tensor, mask: Tensor, adj: Tensor) -> Tensor:

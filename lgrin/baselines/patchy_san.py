@@ -6,7 +6,7 @@ from torch.nn import Conv1d, Dropout, Linear
 
 from lgrin.baselines.graph_baseline import GraphBaseline
 from lgrin.baselines.receptive_fields import betweenness, gather_fields, rank_nodes, receptive_fields
-from lgrin.options import check_number, check_option, check_whole
+from lgrin.options import check_option, check_whole
 
 LABELLINGS = ("frame", "betweenness")
 
@@ -88,7 +88,7 @@ class PatchySAN(GraphBaseline):
         self.fields = Conv1d(in_channels, 16, field_size, stride=field_size)
         self.sequence = Conv1d(16, 8, width)
         self.dense = Linear(8 * (num_nodes - width + 1), hidden_channels)
-        self.dropout = Dropout(check_number("dropout", dropout, maximum=1))
+        self.dropout = Dropout(dropout)
         self.head = Linear(hidden_channels, num_classes)
 
     def classify_on(self, x: Tensor, mask: Tensor, adj: Tensor) -> Tensor:

@@ -20,8 +20,6 @@ CHUNK = 1 << 20
 TIMEOUT = 60.0  # seconds without an answer
 ZENODO = "https://zenodo.org/api/records"
 UNPACKED, UNPACKED_A_BYTE = 1 << 24, 100  # bytes that an archive unpacks to at most; text shrinks to a tenth or so
-
-
 UNREADABLE = (RuntimeError, NotADirectoryError, FileExistsError, IsADirectoryError)  # encrypted, or at odds with itself
 
 

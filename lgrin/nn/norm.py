@@ -123,15 +123,15 @@ def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None =
     rest = (weight, bias, mean, var, of_batch, _momentum(first), first.eps, torch.backends.cudnn.enabled)
     rows, mask = x.reshape(-1, x.size(-1)), _flat(mask)
     present = _present_rows(rows, mask) if of_batch and not first.synchronized else None
-    somebody: Tensor | int = 1
+    any_present: Tensor | int = 1
     if present is not None:
         out = torch.zeros_like(rows).index_copy(0, present, torch.batch_norm(rows.index_select(0, present), *rest))
     elif of_batch and (mask is not None or first.synchronized or rows.size(0) < 2):
-        out, somebody = _normalize_present(first, hide(rows, mask), mask, weight, bias, mean, var)
+        out, any_present = _normalize_present(first, hide(rows, mask), mask, weight, bias, mean, var)
     else:
         out = torch.batch_norm(hide(rows, mask), *rest)
     if first.training and mean is not None and var is not None:
-        _store_statistics(norms, mean, var, 1 if first.momentum is not None else somebody)
+        _store_statistics(norms, mean, var, 1 if first.momentum is not None else any_present)
     return out.view(x.shape)
 
 
@@ -206,16 +206,16 @@ def _normalize_present(
     count, mean = sums[0], sums[1:] / sums[0].clamp(min=1)
     centered = hide(rows - mean, mask)
     squares = _over_processes(norm, centered.square().sum(0))
-    somebody = count > 0
+    any_present = count > 0
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
-            newest = _momentum(norm) * somebody.to(mean.dtype)
+            newest = _momentum(norm) * any_present.to(mean.dtype)
             running_mean.copy_(wide(running_mean).lerp(mean, newest))
             running_var.copy_(wide(running_var).lerp(squares / (count - 1).clamp(min=1), newest))
     scale = torch.rsqrt(squares / count.clamp(min=1) + norm.eps)
     if weight is None or bias is None:
-        return (centered * scale).to(dtype), somebody
-    return torch.addcmul(wide(bias), centered, scale * wide(weight)).to(dtype), somebody
+        return (centered * scale).to(dtype), any_present
+    return torch.addcmul(wide(bias), centered, scale * wide(weight)).to(dtype), any_present
 
 
 def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:

@@ -277,7 +277,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             estimator.classes_ = _classes(content["classes"], content["dtype"], Path(path).stat().st_size)
             settings = content["classifier"]
             check_build(lambda: SequenceClassifier(**settings), settings["model"], content["weights"])
-            estimator.classifier_ = SequenceClassifier(**content["classifier"]).eval()
+            estimator.classifier_ = SequenceClassifier(**settings).eval()
             estimator.classifier_.load_state_dict(content["weights"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{_NOT_OURS.format(path)} ({one_line(error)})") from error

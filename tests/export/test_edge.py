@@ -15,10 +15,9 @@ from edge import classify, export
 from torch_geometric.data import Data
 
 from lgrin.checksum import is_whole, write_with_checksum
-from lgrin.export import to_onnx
 from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech
-from lgrin.training import SequenceClassifier, predict
+from lgrin.training import predict
 from lgrin.transforms import CyclicPad, Resample
 from lgrin.transforms.resample import evenly_spread
 
@@ -26,15 +25,9 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "edge" / "classify.py"
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(exported_speech):
     """A classifier of speech and the file that was made of it."""
-    torch.manual_seed(0)
-    settings = {"features": Speech().settings, "transform": Resample(20).settings}
-    network = {"in_channels": 34, "num_nodes": 20, "num_classes": 3, "branch_channels": (16,), "num_layers": 1}
-    classifier = SequenceClassifier(network, num_sequences=1, classes=["calm", "glad", "sad"], **settings)
-    path = tmp_path_factory.mktemp("edge") / "model.onnx"
-    to_onnx(classifier, path)
-    return classifier, path
+    return exported_speech
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 import soundfile
-import torch
 from edge import classify
 
 from lgrin import LGrIN
@@ -19,8 +18,7 @@ from lgrin.export.card import write_card
 from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech
 from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
-from lgrin.training import SequenceClassifier
-from lgrin.transforms import CyclicPad, Resample
+from lgrin.transforms import CyclicPad
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "edge" / "classify.py"
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -34,15 +32,9 @@ ENTRIES += ["precision", "parameters", "fingerprint", "version"]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(exported_speech):
     """An exported classifier of speech."""
-    torch.manual_seed(0)
-    settings = {"features": Speech().settings, "transform": Resample(20).settings}
-    network = {"in_channels": 34, "num_nodes": 20, "num_classes": 3, "branch_channels": (16,), "num_layers": 1}
-    classifier = SequenceClassifier(network, num_sequences=1, classes=["calm", "glad", "sad"], **settings)
-    path = tmp_path_factory.mktemp("hostile") / "model.onnx"
-    to_onnx(classifier, path)
-    return path
+    return exported_speech[1]
 
 
 @pytest.fixture
