@@ -16,7 +16,7 @@ from lgrin.checksum import write_with_checksum
 from lgrin.export import load, quantize, to_onnx
 from lgrin.export.card import write_card
 from lgrin.export.runtime import CHECKSUM
-from lgrin.features import Speech
+from lgrin.features import Speech, speech
 from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
 from lgrin.transforms import CyclicPad
 
@@ -108,6 +108,8 @@ def test_any_other_setting_of_opensmile_is_refused(model, changed, changes):
 def test_what_the_script_runs_is_what_lgrin_runs():
     assert CONFIGURATION.read_text(encoding="utf-8") == classify.CONFIGURATION
     assert classify.COLUMNS == COLUMNS
+    for name in ("RATES", "SAMPLES", "SAMPLES_A_BYTE", "LOUDEST"):
+        assert getattr(classify, name) == getattr(speech, name), name
     assert (classify.SAMPLING_RATE, classify.WINDOW, classify.STEP) == (SAMPLING_RATE, WINDOW, STEP)
 
 
