@@ -1,1 +1,1 @@
-"""Measurements: what a run costs, and what it achieves. Tables are printed in Markdown, numbers land as JSON."""
+"""What a run costs: time, memory, sizes. Tables are printed in Markdown, numbers land as JSON."""

@@ -1,9 +1,10 @@
 import json
 
-import end_to_end
 import numpy as np
 import pytest
 import soundfile
+
+from examples import end_to_end
 
 pytest.importorskip("librosa")
 

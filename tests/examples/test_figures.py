@@ -6,18 +6,18 @@ from types import SimpleNamespace
 import corpora
 import numpy as np
 import pytest
-import reproduce
 import torch
-from experiments.figure4 import PANELS, STARTS, WithoutData, fig4, graph_of, learned_graphs, mean_distance
-from experiments.figure6 import CHOICE, VALUES, fig6
-from experiments.figure7 import best_recognised, draw_all, fig7, salient_moment
-from experiments.plan import Plan
-from experiments.salient import Moment, draw_skeleton, video_frame
-from experiments.single import train_on_first_fold
 from matplotlib.figure import Figure
 from mocap_files import write_bvh
 from torch_geometric.data import Data
 
+from examples.reproduce.figure4 import PANELS, STARTS, WithoutData, fig4, graph_of, learned_graphs, mean_distance
+from examples.reproduce.figure6 import CHOICE, VALUES, fig6
+from examples.reproduce.figure7 import best_recognised, draw_all, fig7, salient_moment
+from examples.reproduce.paper import parse_arguments
+from examples.reproduce.plan import Plan
+from examples.reproduce.salient import Moment, draw_skeleton, video_frame
+from examples.reproduce.single import train_on_first_fold
 from lgrin import LGrIN
 from lgrin.datasets import AudioFolder, MocapFolder, VideoFolder, from_arrays
 from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
@@ -33,8 +33,8 @@ def arrays():
 
 
 def plan(experiment, dataset, out, *more):
-    arguments = [experiment, "--epochs", "1", "--folds", "2", "--workers", "1", "--no-progress", *more]
-    return Plan(reproduce.parse_arguments(arguments), out, dataset)
+    arguments = ["--epochs", "1", "--folds", "2", "--workers", "1", "--no-progress", *more]
+    return Plan(parse_arguments(experiment, arguments), out, dataset)
 
 
 def test_the_graphs_of_figure_4_differ_in_what_they_say(arrays, tmp_path):

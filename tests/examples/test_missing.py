@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from experiments.missing import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+
+from examples.reproduce.missing import (
     FILLS,
     PATTERNS,
     Damage,
@@ -18,10 +22,6 @@ from experiments.missing import (
     scatter,
     there,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch_geometric.data import Data
-
 from lgrin.training.statistics import Interval
 
 lengths, seeds = st.integers(1, 60), st.integers(0, 1_000)

@@ -4,7 +4,10 @@ import functools
 
 import pytest
 import torch
-from experiments.planted import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from examples.reproduce.planted import (
     BASE,
     CHANNELS,
     CLASSES,
@@ -29,8 +32,6 @@ from experiments.planted import (
     train,
     white,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 graphs, sizes, seeds = st.sampled_from(list(GRAPHS)), st.integers(2, 12).map(lambda half: 2 * half), st.integers(0, 99)
 

@@ -1,16 +1,21 @@
 """Every experiment from end to end, two folds and one epoch, on a miniature corpus."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-import reproduce
 import soundfile
 from corpora import write
-from experiments import EXPERIMENTS
-from experiments.compare import against_first
-from experiments.tables import candidates, quoted
 
+from examples.reproduce.__main__ import STUDIES, main
+from examples.reproduce.compare import against_first
+from examples.reproduce.paper import EXPERIMENTS
+from examples.reproduce.tables import candidates, quoted
+
+ROOT = Path(__file__).parents[2]
 PICTURES = {
     "fig4": "figure4.png",
     "fig6": "figure6.png",
@@ -43,7 +48,7 @@ def run(experiment, corpora, out, *more):
     command += ["--protocol", "group-kfold", "--folds", "2", "--epochs", "1", "--workers", "1", "--no-progress"]
     if experiment == "table8":
         command += ["--target", "audio", "--target-root", str(corpora / "other")]
-    return reproduce.main([*command, "--out", str(out), *more])
+    return main([*command, "--out", str(out), *more])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -93,10 +98,34 @@ def test_faces_and_motions_go_the_same_way(experiment, dataset, features, names,
         write(tmp_path / "corpus" / name, length=8)
     command = [experiment, "--dataset", dataset, "--root", str(tmp_path / "corpus"), "--features", features]
     command += ["--cache", str(tmp_path / "cache"), "--protocol", "group-kfold", "--folds", "2", "--epochs", "1"]
-    result = reproduce.main([*command, "--workers", "1", "--no-progress", "--out", str(tmp_path / "out")])
+    result = main([*command, "--workers", "1", "--no-progress", "--out", str(tmp_path / "out")])
     assert result["rows"]
     assert f"{dataset}, {len(names)} sequences" in (tmp_path / "out/table.md").read_text()
     assert picture is None or (tmp_path / "out" / picture).stat().st_size > 10_000
+
+
+def test_the_entry_lists_every_study_in_one_line(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert {name for name, (module, _) in STUDIES.items() if module == "paper"} == {*EXPERIMENTS}
+    for name, (_, line) in STUDIES.items():
+        assert any(one.split(maxsplit=1) == [name, line] for one in shown)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_tells_its_options(study, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([study, "--help"])
+    assert left.value.code == 0
+    assert f"usage: python -m examples.reproduce {study} " in capsys.readouterr().out
+
+
+def test_the_list_of_studies_needs_no_torch():
+    program = "import sys\nimport examples.reproduce.__main__\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_table_that_was_interrupted_goes_on(corpora, tmp_path, monkeypatch):

@@ -4,13 +4,13 @@ import copy
 
 import numpy as np
 import pytest
-import reproduce
 import torch
-from experiments import transfer
-from experiments.plan import Plan
-from experiments.single import train
-from experiments.transfer import fine_tune, recall, rows_of, shared_classes, table8, zero_shots
 
+from examples.reproduce import transfer
+from examples.reproduce.paper import parse_arguments
+from examples.reproduce.plan import Plan
+from examples.reproduce.single import train
+from examples.reproduce.transfer import fine_tune, recall, rows_of, shared_classes, table8, zero_shots
 from lgrin import LGrIN
 from lgrin.datasets import from_arrays
 
@@ -26,9 +26,9 @@ def arrays(names, count, length, channels=3, groups=True):
 
 
 def plan(dataset, out, *more):
-    arguments = ["table8", "--dataset", "rml", "--target", "ravdess", "--epochs", "3", "--folds", "2"]
+    arguments = ["--dataset", "rml", "--target", "ravdess", "--epochs", "3", "--folds", "2"]
     arguments += ["--protocol", "group-kfold", "--no-progress", "--workers", "1", *more]
-    return Plan(reproduce.parse_arguments(arguments), out, dataset)
+    return Plan(parse_arguments("table8", arguments), out, dataset)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import predict as predict_command
 import pytest
 import soundfile
 import torch
-from edge import classify, export
 from torch_geometric.data import Data
 
+from examples import predict as predict_command
+from examples.edge import classify, export
 from lgrin.checksum import is_whole, write_with_checksum
 from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech

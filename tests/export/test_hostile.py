@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 import soundfile
-from edge import classify
 
+from examples.edge import classify
 from lgrin import LGrIN
 from lgrin.checksum import write_with_checksum
 from lgrin.export import load, quantize, to_onnx

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from benchmarks import statistics as simulated
+from examples.reproduce import statistics as simulated
 from lgrin.training.statistics import (
     compare_over_groups,
     confusion_scores,

@@ -1,10 +1,11 @@
-"""Whether intervals hold and tests reject as often as they claim: ``python -m benchmarks.statistics``.
+"""Whether intervals hold and tests reject as often as they claim: ``python -m examples.reproduce statistics``.
 
 Ten speakers, each with an accuracy whose logit is normal, and 35 to 71 recordings of each; and cross-validation of
 two classifiers that are equally good by symmetry.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,12 @@ CENTRE, SPREAD, CORRELATION = 1.0, 0.6, 0.7
 LEVEL, ALPHA = 0.95, 0.05
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.statistics", description=__doc__.split("\n\n")[0])
+def main(study: str, arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
     parser.add_argument("--repetitions", type=int, default=20_000, metavar="N", help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(%(default)s)")
-    parser.add_argument("--out", default="runs/benchmarks", metavar="DIR", help="folder for the numbers (%(default)s)")
-    options = parser.parse_args()
+    parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder for the numbers (%(default)s)")
+    options = parser.parse_args(arguments)
     few = max(1, options.repetitions // 20)  # each of them draws a thousand samples
     rows = []
     for what, wanted, measure, repetitions in (
@@ -153,7 +154,3 @@ def holding(intervals: list, truth: float) -> float:
 
 def rejecting(p_values) -> float:
     return float((np.asarray(p_values) <= ALPHA).mean())
-
-
-if __name__ == "__main__":
-    main()

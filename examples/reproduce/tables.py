@@ -4,8 +4,8 @@ import functools
 
 import torch
 
-from experiments.ablation import Ablation
-from experiments.recipe import WIDTHS, network
+from examples.reproduce.recipe import WIDTHS, network
+from examples.reproduce.table6 import Ablation
 from lgrin import LGrIN
 from lgrin.baselines import (
     BLSTM,

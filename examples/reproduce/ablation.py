@@ -1,6 +1,6 @@
 """Weighs parts of the recipe inside training data: every row is trained on a part of it and scored on another part.
 
-    python -m benchmarks.ablation [--emodb DIR] [--seeds 1] [--rows TITLE ...]
+    python -m examples.reproduce ablation [--emodb DIR] [--seeds 1] [--rows TITLE ...]
 
 JapaneseVowels and BasicMotions: five folds of the training split; the test split is never read. EmoDB: five times two
 speakers are left out altogether, as if they were tested, two others are scored and six are trained on; ``watch``
@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
 
-from benchmarks.accuracy import fixed, line, outcome, without_edges
-from benchmarks.corpora import add_arguments, opened
 from benchmarks.table import print_table
+from examples.reproduce.accuracy import fixed, line, outcome, without_edges
+from examples.reproduce.corpora import add_arguments, opened
 from lgrin import LGrIN
 from lgrin.training import Candidate, Fold, cross_validate, write_results
 from lgrin.training.statistics import interval_over_groups
@@ -114,11 +114,11 @@ def score(title, corpus, options):
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__.split("\n\n")[0])
+def main(study, arguments=None):
+    parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
     add_arguments(parser, tuple(ROWS), seeds=1)
     parser.add_argument("--folds", type=int, default=5, metavar="N")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     rows = []
     for corpus in (inside_training(one, options) for one in opened(options)):
         for title in options.rows:
@@ -126,7 +126,3 @@ def main():
             print(rows[-1], flush=True)
             write_results(Path(options.out) / "ablation.json", rows=rows, folds=options.folds, seeds=options.seeds)
     print_table("inside the training data", rows)
-
-
-if __name__ == "__main__":
-    main()

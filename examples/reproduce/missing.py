@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from experiments.compare import run, show, summarize
-from experiments.tables import baselines, lgrin
+from examples.reproduce.compare import run, show, summarize
+from examples.reproduce.tables import baselines, lgrin
 from lgrin.extras import require
 from lgrin.training import normalize_groups
 from lgrin.transforms import Resample

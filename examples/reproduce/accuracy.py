@@ -1,6 +1,6 @@
 """The default classifier beside what one would take instead: the same folds, frames and scaling.
 
-    python -m benchmarks.accuracy [--emodb DIR] [--datasets JapaneseVowels BasicMotions] [--rows TITLE ...] [--seeds 5]
+    python -m examples.reproduce accuracy [--emodb DIR] [--datasets NAME ...] [--rows TITLE ...] [--seeds 5]
 
 EmoDB: one speaker is left out at a time, features are scaled by the training speakers. With ``--transductive`` those of
 each speaker are scaled by the speaker's own clips, which reads unlabelled clips of the speaker that is tested: all of
@@ -23,8 +23,8 @@ from sklearn.svm import SVC
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from benchmarks.corpora import add_arguments, opened
 from benchmarks.table import print_table
+from examples.reproduce.corpora import add_arguments, opened
 from lgrin import LGrIN
 from lgrin.baselines import BLSTM, CNN, GCN
 from lgrin.features.speech import SAMPLING_RATE, read_audio
@@ -250,18 +250,14 @@ def tables(corpus, options):
     print_table(f"{corpus.name}, {track}, {options.seeds} seeds", rows)
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.split("\n\n")[0])
+def main(study, arguments=None):
+    parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
     add_arguments(parser, (*NETWORKS, *ROCKETS, SVM), seeds=5)
     parser.add_argument("--transductive", action="store_true", help="scale features by speaker (needs --emodb)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.transductive and not options.emodb:
         parser.error("--transductive needs speakers: give --emodb DIR")
     if options.transductive:
         options.datasets = ()
     for corpus in opened(options):
         tables(corpus, options)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,8 +3,8 @@
 import torch
 from torch_geometric.data import Data
 
-from experiments.compare import run, show, summarize
-from experiments.tables import lgrin
+from examples.reproduce.compare import run, show, summarize
+from examples.reproduce.tables import lgrin
 from lgrin.training import Fold
 
 STEPS = (

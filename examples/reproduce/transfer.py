@@ -9,15 +9,15 @@ import copy
 from argparse import Namespace
 
 import torch
-from sources import open_dataset
 from torch.nn import Dropout, Linear, Sequential
 from torch.nn.functional import cross_entropy
 from torch_geometric.loader import DataLoader
 
-from experiments.compare import show, summarize
-from experiments.plan import Plan
-from experiments.recipe import RECIPE, network
-from experiments.single import train
+from examples.reproduce.compare import show, summarize
+from examples.reproduce.plan import Plan
+from examples.reproduce.recipe import RECIPE, network
+from examples.reproduce.single import train
+from examples.sources import open_dataset
 from lgrin.baselines import PAPER
 from lgrin.training import SequenceClassifier, evaluate, hold_out
 
@@ -95,7 +95,7 @@ def zero_shots(classifier, setting, shared, seed):
 
 
 def run_of(sequences, predicted, seed):
-    """Predictions as :func:`experiments.compare.summarize` takes them."""
+    """Predictions as :func:`examples.reproduce.compare.summarize` takes them."""
     return {
         "seed": seed,
         "target": [int(data.y) for data in sequences],

@@ -9,9 +9,9 @@ import functools
 
 import torch
 
-from experiments import compare
-from experiments.recipe import BAND, network
-from experiments.tables import SPACE, line
+from examples.reproduce import compare
+from examples.reproduce.recipe import BAND, network
+from examples.reproduce.tables import SPACE, line
 from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate
 from lgrin.transforms.resample import take_frames

@@ -1,29 +1,61 @@
-"""Runs an experiment of the paper, or one that it lacks, and writes its table.
-
-    python examples/reproduce.py table2 --dataset emodb --root corpora/emodb --protocol group
-    python examples/reproduce.py planted
-
-Results land in runs/reproduce/<experiment>-<dataset>/: table.md, pictures, and a JSON file for every fold, from which
-a run that was interrupted goes on.
-"""
+"""The paper's experiments, and those that it lacks, by name: each a function from a plan to the rows of a table."""
 
 import argparse
+import functools
 import logging
 import time
 import warnings
 from pathlib import Path
 
-from experiments import DATA_EXPERIMENTS, EXPERIMENTS, Plan
-from sources import add_arguments, open_dataset
-
+from examples.reproduce import compare, tables
+from examples.reproduce.figure4 import fig4
+from examples.reproduce.figure6 import fig6
+from examples.reproduce.figure7 import fig7
+from examples.reproduce.graphs import graphs
+from examples.reproduce.missing import missing
+from examples.reproduce.optimism import optimism
+from examples.reproduce.plan import Plan
+from examples.reproduce.planted import planted
+from examples.reproduce.transfer import table8
+from examples.sources import add_arguments, open_dataset
 from lgrin.training import PROTOCOLS
 
+PIECES = 60  # frames
 
-def parse_arguments(arguments=None):
+
+def compared(experiment, plan):
+    """A table of candidates."""
+    quoted, only_quoted = tables.quoted(experiment), tables.only_quoted(experiment)
+    return compare.table(tables.candidates(experiment), plan.setting(), quoted, only_quoted)
+
+
+def four_columns(plan):
+    """The sizes of four steps of optimism."""
+    return optimism(plan.recordings(), plan.setting(), min(PIECES, plan.dataset.num_frames))
+
+
+TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
+EXPERIMENTS = {
+    **{name: functools.partial(compared, name) for name in TABLES},
+    "graphs": graphs,
+    "optimism": four_columns,
+    "fig4": fig4,
+    "fig6": fig6,
+    "fig7": fig7,
+    "table8": table8,
+    "planted": planted,
+    "missing": missing,
+}
+DATA_EXPERIMENTS = EXPERIMENTS.keys() - {"planted"}
+
+
+def parse_arguments(experiment, arguments=None):
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog="Results land in runs/reproduce/<experiment>-<dataset>/."
+        prog=f"python -m examples.reproduce {experiment}",
+        epilog="Results land in runs/reproduce/<experiment>-<dataset>/: table.md, pictures, and a JSON file for every "
+        "fold, from which a run that was interrupted goes on.",
     )
-    parser.add_argument("experiment", choices=sorted(EXPERIMENTS), metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    parser.set_defaults(experiment=experiment)
     add_arguments(parser, default="JapaneseVowels")
     parser.add_argument("--target", metavar="NAME", help="table8: the corpus to go to")
     parser.add_argument("--target-root", metavar="DIR", help="table8: its folder")
@@ -56,15 +88,12 @@ def plan(options):
     return Plan(options, out, open_dataset(options, progress=not options.no_progress))
 
 
-def main(arguments=None):
-    options = parse_arguments(arguments)
+def main(experiment, arguments=None):
+    """Runs an experiment and writes its table."""
+    options = parse_arguments(experiment, arguments)
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     start = time.perf_counter()
     made = plan(options)
     rows = EXPERIMENTS[options.experiment](made)
     return made.write(rows, seconds=time.perf_counter() - start)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,10 @@
 """What the default makes of sequences that have lost frames, anywhere or in a block, masked or interpolated.
 
-    python -m benchmarks.missing [--datasets JapaneseVowels] [--emodb DIR] [--seeds 3]
+    python -m examples.reproduce missing-recommended [--datasets JapaneseVowels] [--emodb DIR] [--seeds 3]
 
 Whole sequences are trained on by the recommended recipe; frames are lost at test time alone, the same whatever fills
-them. A sums over the frames that are left (``row``) or averages them (``present``). ``examples/reproduce.py missing``
-has the paper's recipe beside an LSTM, and training with losses.
+them. A sums over the frames that are left (``row``) or averages them (``present``). The study
+``missing`` has the paper's recipe beside an LSTM, and training with losses.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.accuracy import outcome
-from benchmarks.corpora import add_arguments, opened
 from benchmarks.table import print_table
+from examples.reproduce.accuracy import outcome
+from examples.reproduce.corpora import add_arguments, opened
 from lgrin import LGrIN
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.training import Candidate, cross_validate, recommended, write_results
@@ -76,10 +76,10 @@ def rows(corpus, normalize, options):
         yield {"data": corpus.name, "A": normalize, "lost": pattern, "filled by": fill, "0%": accuracy[None], **found}
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.missing", description=__doc__.split("\n\n")[0])
+def main(study, arguments=None):
+    parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
     add_arguments(parser, (), seeds=3)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     found = [
         row
         for corpus in opened(options)
@@ -88,7 +88,3 @@ def main():
     ]
     write_results(Path(options.out) / "missing.json", rows=found, options=vars(options))
     print_table("frames lost at test time", found)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
-from experiments.recipe import network
-from experiments.salient import Moment, draw
-from experiments.single import train_on_first_fold
+from examples.reproduce.recipe import network
+from examples.reproduce.salient import Moment, draw
+from examples.reproduce.single import train_on_first_fold
 from lgrin.extras import require
 from lgrin.training import evaluate
 from lgrin.transforms.resample import evenly_spread

@@ -1,8 +1,8 @@
 """Figure 6: the three weights of Eq. (8), varied one at a time around the paper's choice."""
 
-from experiments.compare import run, show, summarize
-from experiments.recipe import network
-from experiments.tables import SPACE
+from examples.reproduce.compare import run, show, summarize
+from examples.reproduce.recipe import network
+from examples.reproduce.tables import SPACE
 from lgrin.extras import require
 from lgrin.training import Candidate
 from lgrin.visualization import plot_sweep, save_figure

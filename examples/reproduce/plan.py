@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from sources import BothSplits
-
-from experiments.compare import Setting
-from experiments.recipe import RECIPE
+from examples.reproduce.compare import Setting
+from examples.reproduce.recipe import RECIPE
+from examples.sources import BothSplits
 from lgrin.files import write_atomically
 from lgrin.training import Training, write_results
 from lgrin.transforms import MaskTail, Resample

@@ -112,4 +112,4 @@ def add_arguments(parser: ArgumentParser, titles: Sequence[str], seeds: int) -> 
     parser.add_argument("--workers", type=int, metavar="N", help="runs of networks at a time (default: one a core)")
     parser.add_argument("--root", default="data", metavar="DIR")
     parser.add_argument("--cache", default="data/processed", metavar="DIR")
-    parser.add_argument("--out", default="runs/benchmarks", metavar="DIR")
+    parser.add_argument("--out", default="runs/reproduce", metavar="DIR")

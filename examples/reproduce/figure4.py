@@ -9,8 +9,8 @@ import functools
 
 import torch
 
-from experiments.recipe import BAND, network
-from experiments.single import train_on_first_fold
+from examples.reproduce.recipe import BAND, network
+from examples.reproduce.single import train_on_first_fold
 from lgrin.extras import require
 from lgrin.training import SequenceClassifier, evaluate
 from lgrin.transforms.resample import take_frames

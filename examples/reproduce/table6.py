@@ -3,7 +3,7 @@
 import torch
 from torch.nn import Dropout, Linear, ModuleList
 
-from experiments.recipe import BAND
+from examples.reproduce.recipe import BAND
 from lgrin.baselines.gcn import normalized_adjacency
 from lgrin.baselines.graph_baseline import GraphBaseline
 from lgrin.graph import as_graph
