@@ -1,4 +1,4 @@
-"""Every row of docs/fidelity.md, and the presets' parameters in it."""
+"""Every entry of docs/fidelity.md, and the presets' parameters in it."""
 
 import re
 from pathlib import Path
@@ -228,15 +228,22 @@ def _():
 
 
 def rows():
-    table = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    """Reads the paper's, the released code's and lgrin's reading of each entry, a section with a list of three."""
+    comparison = re.search(r"^## The comparison\n(.*?)^## ", PAGE.read_text(), re.DOTALL | re.MULTILINE).group(1)
+    entries = [section.partition("\n") for section in re.split(r"^### ", comparison, flags=re.MULTILINE)[1:]]
     return {
-        name: cells for name, *cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in table[1:])
+        name: [" ".join(item.split()) for item in re.split(r"^- ", body, flags=re.MULTILINE)[1:]]
+        for name, _, body in entries
     }
 
 
 def test_every_row_is_checked():
     assert set(rows()) == set(CHECKS)
     assert all(len(cells) == 3 for cells in rows().values())
+    assert all(
+        [cell.split()[0] for cell in cells] == ["**Paper.**", "**Released.**", "**lgrin.**"]
+        for cells in rows().values()
+    )
 
 
 @pytest.mark.parametrize("name", CHECKS)
