@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training.experiment import RECIPE
 
-classification = require("aeon.classification", extra="train")
+with optional("train"):
+    from aeon.classification import BaseClassifier
 
 
-class LGrINAeonClassifier(classification.BaseClassifier):  # type: ignore[name-defined]
+class LGrINAeonClassifier(BaseClassifier):
     """The :class:`lgrin.sklearn.LGrINClassifier` for aeon's pipelines, benchmarks and ensembles.
 
     Series may have any number of channels, unequal lengths and missing values.

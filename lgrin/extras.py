@@ -1,32 +1,42 @@
 """Imports of optional libraries, with one clear error when they are absent."""
 
-from importlib import import_module
-from types import ModuleType
+import sys
+from types import TracebackType
 
 
-def require(module: str, extra: str) -> ModuleType:
-    """Imports an optional library, or says which extra of lgrin installs it.
+class optional:
+    """Guards the imports of libraries that an extra of lgrin installs.
+
+    If an import statement in the block does not find its library, the error names the extra. Every other error stays as
+    it is, such as that of a library that is installed but lacks one of its own.
 
     Args:
-        module: Dotted name of the module, for example ``"matplotlib.pyplot"``.
-        extra: The extra of lgrin that installs it.
-
-    Returns:
-        The imported module.
+        extra: The extra of lgrin that installs the libraries.
 
     Raises:
-        ImportError: If the module or the library it belongs to is not installed.
+        ImportError: At the end of the block, if a library is not installed.
 
     Example:
-        >>> require("math", extra="train").pi > 3
-        True
+        >>> with optional("train"):
+        ...     import nowhere
+        Traceback (most recent call last):
+        ...
+        ImportError: nowhere is not installed; it comes with an extra of lgrin: pip install "lgrin[train]"
     """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
-            raise
-        library = module.split(".")[0]
-        raise ImportError(
-            f'{library} is not installed; it comes with an extra of lgrin: pip install "lgrin[{extra}]"'
-        ) from error
+
+    def __init__(self, extra: str) -> None:
+        self.extra = extra
+
+    def __enter__(self) -> None:
+        """Begins the block."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not isinstance(error, ModuleNotFoundError) or traceback is None or traceback.tb_next is not None:
+            return  # what failed is no import of the block, but perhaps one within a library
+        library = (error.name or "").partition(".")[0]
+        if sys.modules.get(library) is None:  # else the library is there and only lacks a part
+            raise ImportError(
+                f'{library} is not installed; it comes with an extra of lgrin: pip install "lgrin[{self.extra}]"'
+            ) from error

@@ -11,15 +11,18 @@ from torch import Tensor
 import lgrin
 from lgrin.bounds import check_build
 from lgrin.checksum import BLANK, verify, write_with_checksum
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import remove_left, write_atomically
 from lgrin.options import check_path
 from lgrin.text import one_line
 from lgrin.training import SequenceClassifier
 from lgrin.training.rebuild import unlike_its_keywords
 
-huggingface_hub = require("huggingface_hub", extra="hub")
-safetensors, safetensors_torch = require("safetensors", extra="hub"), require("safetensors.torch", extra="hub")
+with optional("hub"):
+    import safetensors.torch as safetensors_torch
+    from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    from safetensors import SafetensorError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 CARD = """---
@@ -40,9 +43,9 @@ predict(classifier, "clip.wav")  # where config.json says how features are made
 DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 
-class PretrainedClassifier(  # type: ignore[call-arg]
+class PretrainedClassifier(
     SequenceClassifier,
-    huggingface_hub.PyTorchModelHubMixin,  # type: ignore[name-defined]
+    PyTorchModelHubMixin,
     library_name="lgrin",
     tags=["graph-learning", "pytorch_geometric"],
     model_card_template=CARD,
@@ -135,7 +138,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
                 raise FileNotFoundError(f"{place} holds no {name}; save it with PretrainedClassifier.save_pretrained")
         try:
             return super().from_pretrained(pretrained_model_name_or_path, **options)
-        except huggingface_hub.errors.LocalEntryNotFoundError as error:
+        except LocalEntryNotFoundError as error:
             raise FileNotFoundError(
                 f"there is no folder {place}, and no repository of this name could be fetched ({error})"
             ) from error
@@ -159,7 +162,7 @@ class PretrainedClassifier(  # type: ignore[call-arg]
         download = {name: options.pop(name) for name in DOWNLOAD}
         path = Path(model_id) / WEIGHTS
         if not Path(model_id).is_dir():
-            path = Path(huggingface_hub.hf_hub_download(model_id, WEIGHTS, **download))
+            path = Path(hf_hub_download(model_id, WEIGHTS, **download))
         weights, made_with = _read_weights(path)
         settings = _tuples(options)
         try:
@@ -186,7 +189,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
     verify(content, path, "is damaged or of another model", "save it again")
     try:
         weights = safetensors_torch.load(content)
-    except (safetensors.SafetensorError, RuntimeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"{path} is damaged or of another model ({error}); save or fetch it again") from error
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     return weights, header.get("__metadata__", {}).get("config")

@@ -11,7 +11,7 @@ import torch
 
 from examples.reproduce.recipe import BAND, network
 from examples.reproduce.single import train_on_first_fold
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.training import SequenceClassifier, evaluate
 from lgrin.transforms.resample import take_frames
 from lgrin.visualization import plot_adjacency, save_figure
@@ -88,7 +88,9 @@ def mean_distance(adjacency):
 def draw(graphs):
     """A row of panels for each start."""
     size = (3.2 * len(PANELS), 2.8 * len(graphs))
-    figure = require("matplotlib.figure", extra="train").Figure(figsize=size, layout="constrained")
+    with optional("train"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(graphs), len(PANELS))
     for row, (start, panels) in zip(axes, graphs.items(), strict=True):
         for ax, (panel, (adjacency, _)) in zip(row, panels.items(), strict=True):

@@ -3,7 +3,7 @@
 from examples.reproduce.compare import run, show, summarize
 from examples.reproduce.recipe import network
 from examples.reproduce.tables import SPACE
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.training import Candidate
 from lgrin.visualization import plot_sweep, save_figure
 
@@ -46,7 +46,9 @@ def candidate(weights):
 
 def draw(found):
     """Accuracy and its interval against every weight, the paper's choice marked."""
-    figure = require("matplotlib.figure", extra="train").Figure(figsize=(3.6 * len(found), 3.2), layout="constrained")
+    with optional("train"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(3.6 * len(found), 3.2), layout="constrained")
     panels = figure.subplots(1, len(found), sharey=True)
     for ax, (name, summaries) in zip(panels, found.items(), strict=True):
         intervals = {value: summary["accuracy"] for value, summary in summaries.items()}

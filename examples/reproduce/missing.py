@@ -14,7 +14,7 @@ import torch
 
 from examples.reproduce.compare import run, show, summarize
 from examples.reproduce.tables import baselines, lgrin
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.training import normalize_groups
 from lgrin.transforms import Resample
 from lgrin.visualization import save_figure
@@ -153,7 +153,9 @@ def draw(lines):
     """Accuracy against the part of the frames that is missing: a colour for each fill, a dash for each model."""
     models, places, patterns, fills = (list(dict.fromkeys(column)) for column in zip(*lines, strict=True))
     size = 4.5 * len(patterns), 3 * len(places) + 0.8
-    figure = require("matplotlib.figure", extra="train").Figure(size, layout="constrained")
+    with optional("train"):
+        from matplotlib.figure import Figure
+    figure = Figure(size, layout="constrained")
     panels = figure.subplots(len(places), len(patterns), sharex=True, sharey=True, squeeze=False)
     for (model, place, pattern, fill), line in lines.items():
         style = {"color": f"C{fills.index(fill)}", "linestyle": ("-", "--")[models.index(model)]}

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from lgrin import LGrIN
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.nn import LearnableAdjacency, LGrINLoss
 from lgrin.visualization import save_figure
 
@@ -260,7 +260,9 @@ def run(combination, seed, epochs):
 def draw(learned, path):
     """Pictures the true graphs over those learned, then what is heard together in either."""
     titles = ("true A*", "learned A", "true A*ᵀA*", "learned AᵀA")
-    figure = require("matplotlib.figure", extra="train").Figure(figsize=(9, 9.4), layout="constrained")
+    with optional("train"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(9, 9.4), layout="constrained")
     axes = figure.subplots(len(titles), len(learned))
     for column, (graph, matrix) in zip(axes.T, learned.items(), strict=True):
         truth = plant(graph, len(matrix), seed=0)
@@ -294,9 +296,10 @@ def planted(plan):
     options = plan.options
     varied, workers = (VARIED, options.workers or -1) if options.epochs > 1 else (VARIED[:2], 1)
     combinations = [Combination(graph, **other) for other in varied for graph in GRAPHS]
-    joblib = require("joblib", extra="train")
-    jobs = [joblib.delayed(run)(one, seed, options.epochs) for one in combinations for seed in range(options.seeds)]
-    results = joblib.Parallel(workers, return_as="generator")(jobs)
+    with optional("train"):
+        from joblib import Parallel, delayed
+    jobs = [delayed(run)(one, seed, options.epochs) for one in combinations for seed in range(options.seeds)]
+    results = Parallel(workers, return_as="generator")(jobs)
     results = list(tqdm(results, total=len(jobs), unit="run", disable=not plan.progress))
     runs = [results[start : start + options.seeds] for start in range(0, len(results), options.seeds)]
     draw({graph: found[0][1] for graph, found in zip(GRAPHS, runs, strict=False)}, plan.out / "planted.png")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
 from lgrin.features.faces import LANDMARKS
 from lgrin.features.speech import SAMPLING_RATE, STEP, WINDOW, read_audio
@@ -54,7 +54,8 @@ def draw_video(moment, features, figure, place):
 
 def video_frame(path, index):
     """Decodes one frame of a video as it is shown, ``[H, W, 3]``."""
-    av = require("av", extra="faces")
+    with optional("faces"):
+        import av
     with av.open(str(path)) as container:
         cover = av.stream.Disposition.attached_pic
         stream = next(stream for stream in container.streams.video if not stream.disposition & cover)
@@ -99,7 +100,9 @@ def draw_speech(moment, features, figure, place):
 
 def draw_skeleton(moment, features, figure, place):
     """A stick figure, seen from where it looks widest."""
-    motion = require("pybvh", extra="mocap").read_bvh_file(moment.path, warn_on_world_up_disagreement=False)
+    with optional("mocap"):
+        from pybvh import read_bvh_file
+    motion = read_bvh_file(moment.path, warn_on_world_up_disagreement=False)
     motion = motion[features.skip :]
     if features.frame_rate is not None:
         motion = motion.resample(features.frame_rate)

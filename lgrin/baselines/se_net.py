@@ -5,7 +5,7 @@ from math import isqrt
 from torch import Tensor
 
 from lgrin.baselines.baseline import Baseline
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.nn import GraphReadout
 
 
@@ -45,7 +45,9 @@ class SENet(Baseline):
             raise ValueError(
                 f"in_channels is {in_channels}; a square picture has 3 * S * S values, such as {3 * 64 * 64} for S = 64"
             )
-        self.network = require("timm", extra="baselines").create_model("seresnet50", num_classes=num_classes)
+        with optional("baselines"):
+            from timm import create_model
+        self.network = create_model("seresnet50", num_classes=num_classes)
         self.readout = GraphReadout(num_nodes, parts=("mean",))
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from lgrin import validate
 from lgrin.arrays import real
 from lgrin.datasets.recordings import Recording, RecordingDataset, walk
 from lgrin.datasets.sequences import Sequences, sequence
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
 from lgrin.labels import entries, number
 from lgrin.options import check_path, check_whole
@@ -244,7 +244,9 @@ def _read_table(table: Path, root: Path) -> dict[str, Recording]:
     """Reads which file has which class, group and sentence."""
     if not table.exists():
         raise FileNotFoundError(f"labels is {table}, which is not there; it is a CSV file with the columns {COLUMNS}")
-    rows = require("pandas", extra="signals").read_csv(table, dtype=str, keep_default_na=False, skipinitialspace=True)
+    with optional("signals"):
+        from pandas import read_csv
+    rows = read_csv(table, dtype=str, keep_default_na=False, skipinitialspace=True)
     lacking = [column for column in COLUMNS if column not in rows.columns]
     if lacking:
         raise ValueError(f"labels is {table}, which lacks the column {lacking[0]!r}; it has {list(rows.columns)}")

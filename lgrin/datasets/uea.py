@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import Data
 
 from lgrin.datasets.sequences import SequenceDataset, sequence
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import temporary_folder
 from lgrin.options import check_option, check_path
 
@@ -112,14 +112,16 @@ class UEA(SequenceDataset):
             self.write(path, sequences, classes)
 
     def _load(self, split: str, folder: str | None) -> Any:
-        aeon = require("aeon.datasets", extra="train")
-        return aeon.load_classification(
+        with optional("train"):
+            from aeon.datasets import load_classification
+        return load_classification(
             self.name, split=split, extract_path=folder, load_equal_length=False, load_no_missing=False
         )
 
     def _is_bundled(self) -> bool:
-        package = require("aeon.datasets", extra="train")
-        return (Path(str(package.__file__)).parent / "data" / self.name / f"{self.name}_TRAIN.ts").exists()
+        with optional("train"):
+            import aeon.datasets
+        return (Path(str(aeon.datasets.__file__)).parent / "data" / self.name / f"{self.name}_TRAIN.ts").exists()
 
 
 def _sequence(frames: np.ndarray, label: int, missing: bool) -> Data:

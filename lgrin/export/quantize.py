@@ -10,7 +10,7 @@ from lgrin.export.card import write_card
 from lgrin.export.description import Description
 from lgrin.export.runtime import CHECKSUM, load
 from lgrin.export.translate import check_suffix
-from lgrin.extras import require
+from lgrin.extras import optional
 
 OPERATORS = ("MatMul", "Gemm", "LSTM")  # those that hold the weights
 
@@ -48,8 +48,10 @@ def quantize(path: str | Path, out: str | Path) -> Description:
     if before.precision != "float32":
         raise ValueError(f"{path} has {before.precision} weights already; give the file in float32")
     after = dataclasses.replace(before, precision="8-bit")
+    with optional("export"):
+        from onnx.helper import set_model_props
     model = _with_small_weights(path)
-    require("onnx", extra="export").helper.set_model_props(model, {**after.properties, **CHECKSUM})
+    set_model_props(model, {**after.properties, **CHECKSUM})
     content = model.SerializeToString()
     size = Path(path).stat().st_size
     if len(content) >= size:
@@ -64,17 +66,18 @@ def quantize(path: str | Path, out: str | Path) -> Description:
 
 def _with_small_weights(path: str | Path) -> Any:
     """Unsigned weights, since products of unsigned with signed bytes overflow on processors without VNNI."""
-    onnx = require("onnx", extra="export")
-    quantization = require("onnxruntime.quantization", extra="export")
+    with optional("export"):
+        import onnx
+        from onnxruntime.quantization import QuantType, quantize_dynamic
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # its constants are folded
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "model.onnx"
-        quantization.quantize_dynamic(
+        quantize_dynamic(
             model,
             place,
             op_types_to_quantize=list(OPERATORS),
             per_channel=True,
-            weight_type=quantization.QuantType.QUInt8,
+            weight_type=QuantType.QUInt8,
         )
         return onnx.load(place)

@@ -10,7 +10,7 @@ import torch
 from lgrin import validate
 from lgrin.checksum import BLANK, verify
 from lgrin.export.description import Description
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import remove_left
 from lgrin.options import check_path, check_whole
 from lgrin.text import one_line
@@ -168,9 +168,10 @@ def open_session(model: str | bytes, threads: int) -> Any:
     Returns:
         The onnxruntime session.
     """
-    runtime = require("onnxruntime", extra="export")
-    options = runtime.SessionOptions()
+    with optional("export"):
+        from onnxruntime import InferenceSession, SessionOptions
+    options = SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors, which are raised too
-    return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return InferenceSession(model, options, providers=["CPUExecutionProvider"])

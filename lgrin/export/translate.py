@@ -17,7 +17,7 @@ from lgrin.checksum import write_with_checksum
 from lgrin.export.card import write_card
 from lgrin.export.description import Description, describe_features
 from lgrin.export.runtime import CHECKSUM, open_session
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.models import fold
 from lgrin.ops import decompositions
 from lgrin.options import check_path
@@ -75,7 +75,8 @@ def to_onnx(
         (1, 2)
     """
     check_suffix("path", path)
-    onnx = require("onnx", extra="export")
+    with optional("export"):
+        import onnx
     known = getattr(model, "hparams", {})
     transform = known.get("transform") if transform is None else _settings("transform", transform)
     if transform is not None:
@@ -180,11 +181,11 @@ def _translate(program: _Program, description: Description) -> Any:
 
 def _bare(model: Any) -> Any:
     """Computes what is constant now, keeps one copy of it, and drops what only the source's reader could read."""
-    onnx_ir = require("onnx_ir", extra="export")
-    passes = require("onnx_ir.passes.common", extra="export")
-    model = require("onnxscript.optimizer", extra="export").optimize(
-        model, input_size_limit=WHOLE, output_size_limit=WHOLE
-    )
+    with optional("export"):
+        import onnx_ir
+        from onnx_ir.passes import common as passes
+        from onnxscript.optimizer import optimize
+    model = optimize(model, input_size_limit=WHOLE, output_size_limit=WHOLE)
     onnx_ir.passes.Sequential(
         passes.DeduplicateInitializersPass(size_limit=WHOLE), passes.ClearMetadataAndDocStringPass()
     )(model)
@@ -204,9 +205,10 @@ def _fill_bools(x: Tensor, mask: Tensor, value: Any) -> Any:
 
 def _stable_sort(x: Any, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
     """Sorts floating numbers (whole ones are decomposed): among equal entries TopK takes the first first."""
-    op = require("onnxscript", extra="export").opset20
+    with optional("export"):
+        from onnxscript import opset20 as op
     length = op.Constant(value_ints=[x.shape[dim]])
-    return op.TopK(x, length, axis=dim, largest=int(descending), sorted=1)
+    return op.TopK(x, length, axis=dim, largest=int(descending), sorted=1)  # type: ignore[arg-type]  # symbols
 
 
 def _check_same(program: _Program, content: bytes, description: Description) -> None:

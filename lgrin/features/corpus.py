@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from lgrin.checksum import load_tensors, read_kept, save_tensors
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_option, check_path, check_whole
 from lgrin.text import one_line
@@ -112,16 +112,17 @@ def _run(
     if len(jobs) < 2 or workers == 1:
         yield from (_one(*job) for job in jobs)
         return
-    joblib = require("joblib", extra="signals")
-    loky = require("joblib.externals.loky.process_executor", extra="signals")
+    with optional("signals"):
+        from joblib import Parallel, delayed
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
     waiting = {index: path for index, _, path, _ in jobs}
-    parallel = joblib.Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
-    outcomes = parallel(joblib.delayed(_one)(*job) for job in jobs)
+    parallel = Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
+    outcomes = parallel(delayed(_one)(*job) for job in jobs)
     try:
         for index, outcome in outcomes:
             del waiting[index]
             yield index, outcome
-    except loky.TerminatedWorkerError as error:
+    except TerminatedWorkerError as error:
         names = ", ".join(str(path) for path in list(waiting.values())[:8])
         raise RuntimeError(
             f"a process died while it read one of {len(waiting)} files, among them {names}; run them with workers=1 "

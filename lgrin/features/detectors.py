@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.options import check_option
 
 Detector = Callable[[np.ndarray], np.ndarray | None]
@@ -88,11 +88,12 @@ class _FaceAlignmentDetector:
     """FAN on the faces that S3FD finds: Bulat and Tzimiropoulos, ICCV 2017."""
 
     def __init__(self, device: str) -> None:
-        package = require("face_alignment", extra="faces")
+        with optional("faces"):
+            from face_alignment import FaceAlignment, LandmarksType
         torch.empty(0, device=device)  # a device that is not there is not to be mistaken for damaged weights
         weights = Path(torch.hub.get_dir()) / "checkpoints"
         try:
-            self.network = package.FaceAlignment(package.LandmarksType.TWO_D, device=device, compile=False)
+            self.network = FaceAlignment(LandmarksType.TWO_D, device=device, compile=False)
         except OSError as error:
             raise ConnectionError(
                 f"detector 'face-alignment' could not fetch its weights ({error}); put them into {weights} where there "
@@ -120,7 +121,9 @@ class _DlibDetector:
     """
 
     def __init__(self) -> None:
-        self.dlib = require("dlib", extra="faces")
+        with optional("faces"):
+            import dlib
+        self.dlib = dlib
         self.find = self.dlib.get_frontal_face_detector()
         self.align = self.dlib.shape_predictor(str(_dlib_weights()))
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features.containers import check_whole
 from lgrin.features.detectors import check_detector, libraries_of, load_detector
 from lgrin.features.extractor import Extractor, Frames, SignalError
@@ -126,7 +126,8 @@ def normalize_landmarks(x: Tensor) -> Tensor:
 @contextmanager
 def _video(path: Path) -> Iterator[tuple[Any, Any]]:
     """Opens the container and its first stream of moving pictures, which a cover is not."""
-    av = require("av", extra="faces")
+    with optional("faces"):
+        import av
     try:
         with av.open(str(path.resolve()), metadata_errors="replace") as container:
             cover = av.stream.Disposition.attached_pic

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features.extractor import Extractor, Frames
 from lgrin.features.speech import SAMPLING_RATE, STEP, WINDOW, Speech, read_speech
 from lgrin.options import check_whole
@@ -65,7 +65,8 @@ class LogMel(Extractor):
 
     def read(self, path: Path) -> Frames:
         """Reads one audio file."""
-        librosa = require("librosa", extra="end-to-end")
+        with optional("end-to-end"):
+            import librosa
         power = librosa.feature.melspectrogram(
             y=read_speech(path), sr=SAMPLING_RATE, n_fft=WINDOW, hop_length=STEP, n_mels=self.bands, center=False
         )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_whole
 from lgrin.text import one_line
@@ -81,9 +81,8 @@ class Mocap(Extractor):
 
     def read(self, path: Path) -> Frames:
         """Reads one BVH file."""
-        pybvh = require("pybvh", extra="mocap")
         try:
-            motion = _read(pybvh, path)
+            motion = _read(path)
         except (ValueError, IndexError, ArithmeticError, RecursionError) as error:
             raise SignalError(path, f"it cannot be read as BVH ({one_line(error)})") from error
         if not 0 < motion.frame_time < math.inf:
@@ -115,9 +114,11 @@ def _check_length(path: Path, motion: Any, frame_rate: float) -> None:
         )
 
 
-def _read(pybvh: Any, path: Path) -> Any:
+def _read(path: Path) -> Any:
     """Reads a file whatever its ending's letters are; pybvh takes small ones only."""
+    with optional("mocap"):
+        from pybvh import read_bvh_file
     with TemporaryDirectory() as folder:
         link = Path(folder) / "motion.bvh"
         link.symlink_to(path.resolve())
-        return pybvh.read_bvh_file(link, world_up="+y")  # the axis is not used
+        return read_bvh_file(link, world_up="+y")  # the axis is not used

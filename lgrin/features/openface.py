@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.features.faces import LANDMARKS, normalize_landmarks
 
@@ -94,7 +94,8 @@ class OpenFace(Extractor):
 
 def _read_table(path: Path) -> Any:
     """Reads the columns that are needed, as text; every row has to have as many values as the header has names."""
-    pandas = require("pandas", extra="faces")
+    with optional("faces"):
+        from pandas import read_csv
     header, *rows = _read_lines(path)
     names = [name.strip() for name in header.split(",")]
     missing = [name for name in STATE + POINTS if name not in names]
@@ -108,7 +109,7 @@ def _read_table(path: Path) -> Any:
     text = StringIO("\n".join([",".join(names), *rows]))
     options = {"skipinitialspace": True, "keep_default_na": False, "quoting": csv.QUOTE_NONE}
     columns = [*STATE, *([SUCCESS] if SUCCESS in names else []), *POINTS]
-    return pandas.read_csv(text, usecols=columns, dtype=str, **options)
+    return read_csv(text, usecols=columns, dtype=str, **options)
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -122,8 +123,9 @@ def _read_lines(path: Path) -> list[str]:
 
 def _numbers(path: Path, table: Any, columns: list[str]) -> np.ndarray:
     """Turns text into numbers, ``[rows, columns]`` float64."""
-    pandas = require("pandas", extra="faces")
-    numbers = table[columns].apply(pandas.to_numeric, errors="coerce").to_numpy(np.float64)
+    with optional("faces"):
+        from pandas import to_numeric
+    numbers = table[columns].apply(to_numeric, errors="coerce").to_numpy(np.float64)
     odd = np.argwhere(~np.isfinite(numbers))
     if len(odd):
         row, column = odd[0]

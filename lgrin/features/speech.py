@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.features.containers import check_whole
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_option
@@ -131,14 +131,16 @@ def read_audio(path: Path) -> np.ndarray:
         ...
         lgrin.features.extractor.SignalError: ...speech.py: it cannot be read as audio (...)
     """
-    soundfile, audresample = require("soundfile", extra="speech"), require("audresample", extra="signals")
+    with optional("speech"):
+        from audresample import resample
+        from soundfile import SoundFile, SoundFileError
     check_whole(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with SoundFile(path) as file:
             _check_promises(path, file)
             promised, sampling_rate = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
+    except SoundFileError as error:
         reason = getattr(error, "error_string", error)
         raise SignalError(path, f"it cannot be read as audio ({reason})") from error
     if len(channels) < promised:
@@ -152,7 +154,7 @@ def read_audio(path: Path) -> np.ndarray:
         raise SignalError(path, "it holds samples that are not finite")
     if np.ptp(signal) < LEAST_SIGNIFICANT_BIT:
         raise SignalError(path, "it is silent")
-    signal = audresample.resample(signal[None], sampling_rate, SAMPLING_RATE)[0]
+    signal = resample(signal[None], sampling_rate, SAMPLING_RATE)[0]
     return (np.clip(np.round(signal / LEAST_SIGNIFICANT_BIT), -32_768, 32_767) * LEAST_SIGNIFICANT_BIT).astype(
         np.float32
     )
@@ -223,8 +225,9 @@ def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
 
 @functools.cache
 def _smiles(layout: str) -> tuple[Any, ...]:
-    opensmile = require("opensmile", extra="speech")
+    with optional("speech"):
+        from opensmile import FeatureLevel, FeatureSet, Smile
     if layout == "is09":
-        levels = opensmile.FeatureLevel.LowLevelDescriptors, opensmile.FeatureLevel.LowLevelDescriptors_Deltas
-        return tuple(opensmile.Smile(opensmile.FeatureSet.IS09, level) for level in levels)
-    return (opensmile.Smile(str(CONFIGURATION), feature_level="features"),)
+        levels = FeatureLevel.LowLevelDescriptors, FeatureLevel.LowLevelDescriptors_Deltas
+        return tuple(Smile(FeatureSet.IS09, level) for level in levels)
+    return (Smile(str(CONFIGURATION), feature_level="features"),)

@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 import lgrin
 from lgrin.bounds import SPARE, check_build
 from lgrin.checksum import load_tensors
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
@@ -32,15 +32,16 @@ from lgrin.training.fit import fit
 from lgrin.training.splits import hold_out
 from lgrin.transforms import Resample, from_settings
 
-base = require("sklearn.base", extra="train")
-validation = require("sklearn.utils.validation", extra="train")
+with optional("train"):
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import validation
 
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
 BATCH = 128
 
 
-class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[name-defined]
+class LGrINClassifier(ClassifierMixin, BaseEstimator):
     r"""Classifies sequences of any length with an :class:`lgrin.LGrIN` and learns the graph over their frames.
 
     Every sequence is stretched to M frames (:class:`lgrin.transforms.Resample`), standardised by the training
@@ -325,7 +326,7 @@ class LGrINClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         validation.check_is_fitted(self)
         resample = from_settings(self.classifier_.hparams["transform"])
         model, normalize = (deepcopy(part).double() for part in (self.classifier_.model, self.classifier_.normalize))
-        data = to_graphs(read_sequences(self, X, model.in_channels), resample)
+        data = to_graphs(read_sequences(self, X, self.classifier_.model.in_channels), resample)
         results = []
         for start in range(0, len(data), BATCH):
             batch = data[start : start + BATCH]

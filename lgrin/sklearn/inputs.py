@@ -11,11 +11,12 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from lgrin.arrays import from_tensor, real, refuse_kinds
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.labels import as_array, number
 from lgrin.options import check_whole
 
-validation = require("sklearn.utils.validation", extra="train")
+with optional("train"):
+    from sklearn.utils import validation
 
 KINDS = "an array [n, channels, time], a list of arrays [channels, time], or a matrix [n, channels * time]"
 HINTS = {  # what errors of scikit-learn contain, and what they do not say

@@ -5,14 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.options import check_number
 
-callbacks = require("lightning.pytorch.callbacks", extra="train")
+with optional("train"):
+    from lightning.pytorch.callbacks import WeightAveraging
+
 HEAD_START = 10
 
 
-class MovingAverage(callbacks.WeightAveraging):  # type: ignore[name-defined]
+class MovingAverage(WeightAveraging):
     r"""Validates and keeps an exponential moving average of the weights that is short at first.
 
     .. math:: \bar\theta_n = d_n \bar\theta_{n - 1} + (1 - d_n) \theta_n, \qquad

@@ -6,19 +6,21 @@ from typing import Any
 import torch
 
 from lgrin.checksum import load_tensors
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.training.structure import differences
 
-plugins = require("lightning.pytorch.plugins.io", extra="train")
-callbacks = require("lightning.pytorch.callbacks", extra="train")
+with optional("train"):
+    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 SETTINGS = "hyper_parameters"
 FORMER_SETTINGS = ("hparams", "module_arguments")  # where Lightning looks, too
 CODE = ("_instantiator", "_class_path")  # what Lightning takes for code to call
 
 
-class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
+class WholeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints whole or not at all, and reads nothing from them but tensors and plain values.
 
     Example:
@@ -28,11 +30,13 @@ class WholeCheckpoints(plugins.TorchCheckpointIO):  # type: ignore[name-defined]
         FileNotFoundError: there is no checkpoint /nowhere/last.ckpt
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Saves a checkpoint; a run that is killed meanwhile leaves the one before."""
         write_atomically(path, lambda name: torch.save(checkpoint, name))
 
-    def load_checkpoint(self, path: str, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
         """Loads a checkpoint.
 
         Raises:
@@ -76,7 +80,7 @@ def restore(classifier: Any, path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
+class SeedEveryStep(Callback):
     """Makes the random numbers of a step depend on seed, step and process alone, so that a resumed run repeats them.
 
     Args:
@@ -90,7 +94,7 @@ class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seeds PyTorch's generators."""
         seed = self.seed * 1_000_003 + trainer.global_step + trainer.global_rank * 2**40
         if pl_module.device.type == "cpu":
@@ -99,7 +103,7 @@ class SeedEveryStep(callbacks.Callback):  # type: ignore[name-defined]
             torch.manual_seed(seed)
 
 
-class SameRun(callbacks.Callback):  # type: ignore[name-defined]
+class SameRun(Callback):
     """Keeps in the checkpoint what a run was started with, so that it is not resumed as another run.
 
     Args:

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import Identity, Module, ModuleDict
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.storage import NodeStorage
 
 from lgrin import validate
 from lgrin.bounds import check_build, check_counts
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.models import from_config
 from lgrin.nn import LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_number, check_path, check_whole
@@ -21,11 +23,13 @@ from lgrin.training.checkpoints import SETTINGS, WholeCheckpoints
 from lgrin.training.rebuild import check_rebuilds, unlike_its_keywords
 from lgrin.transforms import Standardize
 
-lightning = require("lightning", extra="train")
-classification = require("torchmetrics.classification", extra="train")
+with optional("train"):
+    from lightning import LightningModule
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+    from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 
-class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-defined]
+class SequenceClassifier(LightningModule):
     r"""Trains a model on PyG batches of sequences with Eq. (7)-(9) and Adam.
 
     The features are standardised by statistics that :meth:`fit_normalization` takes from training data and that the
@@ -115,11 +119,13 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         self.augment = changes
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
         num_classes = network.num_classes
-        self.val_accuracy = classification.MulticlassAccuracy(num_classes, average="micro")
-        self.val_uar = classification.MulticlassRecall(num_classes, average="macro")
+        self.val_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.val_uar = MulticlassRecall(num_classes, average="macro")
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = "cpu", **options: Any) -> Any:
+    def load_from_checkpoint(  # type: ignore[override]  # options go by name alone
+        cls, checkpoint_path: str | Path, map_location: str | torch.device = "cpu", **options: Any
+    ) -> Self:
         """Loads a classifier that was trained.
 
         Args:
@@ -143,7 +149,7 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         return super().load_from_checkpoint(checkpoint_path, map_location, **options)
 
     @property
-    def frame_channels(self) -> Any:
+    def frame_channels(self) -> int | dict[str, int | None] | None:
         """Features of a frame, P, that the model takes; ``None`` for an encoder's frames; by name for modalities."""
         return getattr(self.model, "frame_channels", self.model.in_channels)
 
@@ -207,19 +213,19 @@ class SequenceClassifier(lightning.LightningModule):  # type: ignore[name-define
         """Computes the class probabilities ``[B, C]`` of one batch."""
         return self(batch).softmax(dim=-1)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Builds Adam and the schedule of its learning rate."""
         settings = self.hparams
         optimizer = torch.optim.AdamW(self.parameters(), settings["lr"], weight_decay=settings["weight_decay"])
         if settings["halve_every"] is not None:
-            schedule: Any = torch.optim.lr_scheduler.StepLR(optimizer, settings["halve_every"], gamma=0.5)
-            return {"optimizer": optimizer, "lr_scheduler": schedule}
+            halving = torch.optim.lr_scheduler.StepLR(optimizer, settings["halve_every"], gamma=0.5)
+            return {"optimizer": optimizer, "lr_scheduler": halving}
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rise_and_fall(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _check_model(checkpoint: Mapping[str, Any], path: Any) -> None:
+def _check_model(checkpoint: Mapping[str, Any], path: str | Path) -> None:
     """Raises unless the keywords of a checkpoint build its model, which is as large as its weights."""
     config, weights = checkpoint[SETTINGS].get("model"), checkpoint["state_dict"]
     try:
@@ -247,18 +253,18 @@ def _inputs(batch: Data | HeteroData) -> dict[str, Any]:
     return _arguments(batch, batch.num_graphs)
 
 
-def _arguments(nodes: Any, batch_size: int) -> dict[str, Any]:
+def _arguments(nodes: Data | NodeStorage, batch_size: int) -> dict[str, Any]:
     return {**{name: nodes.get(name) for name in ("x", "frame", "batch", "mask")}, "batch_size": batch_size}
 
 
-def _scaling(channels: Any) -> Any:
+def _scaling(channels: int | Mapping[str, int | None] | None) -> Module:
     """Standardisation of so many features, of each modality where there are several, of none for an encoder."""
     if isinstance(channels, Mapping):
         return ModuleDict({name: _scaling(one) for name, one in channels.items()})
     return Identity() if channels is None else Standardize(channels)
 
 
-def _fit_scaling(scaling: Module, sequences: Iterable[Any]) -> None:
+def _fit_scaling(scaling: Module, sequences: Iterable[Data | NodeStorage]) -> None:
     if isinstance(scaling, ModuleDict):
         for name, one in scaling.items():
             _fit_scaling(one, (data[name] for data in sequences))

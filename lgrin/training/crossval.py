@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from lgrin.checksum import read_kept
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.options import check_path, check_whole
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
@@ -231,9 +231,10 @@ def _run_all(jobs: list[tuple[int, _Job]], workers: int | None) -> Iterator[tupl
     if workers == 1 or len(jobs) < 2:
         yield from (_run(index, job) for index, job in jobs)
         return
-    joblib = require("joblib", extra="train")
-    parallel = joblib.Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(_run)(index, job, threads=1) for index, job in jobs)
+    with optional("train"):
+        from joblib import Parallel, delayed
+    parallel = Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
+    yield from parallel(delayed(_run)(index, job, threads=1) for index, job in jobs)
 
 
 def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[str, Any]]:

@@ -6,13 +6,16 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from lgrin.extras import require
+from lgrin.extras import optional
 
-callbacks = require("lightning.pytorch.callbacks", extra="train")
+with optional("train"):
+    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.callbacks import Callback
+
 BETWEEN_READS = 16  # steps on an accelerator, which waits for every number that is read from it
 
 
-class StopAtDivergence(callbacks.Callback):  # type: ignore[name-defined]
+class StopAtDivergence(Callback):
     """Stops training at the first step whose loss, or a weight or statistic after it, is not finite.
 
     A step costs one sum over all weights. Accelerators are read every 16 steps and at the end of an epoch; the error
@@ -36,13 +39,15 @@ class StopAtDivergence(callbacks.Callback):  # type: ignore[name-defined]
         self.finite: list[Tensor] = []
 
     @torch.no_grad()
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks up the tensors to watch."""
         tensors = _floating(pl_module)
         self.watched = [tensors[name].view(-1) for name in self.names if name in tensors]
 
     @torch.no_grad()
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Notes whether a step left everything finite."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         total = torch.cat(self.watched).sum()
@@ -51,11 +56,11 @@ class StopAtDivergence(callbacks.Callback):  # type: ignore[name-defined]
         if pl_module.device.type == "cpu" or len(self.finite) >= BETWEEN_READS:
             self._read(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reads what was noted, before a checkpoint is written."""
         self._read(trainer, pl_module)
 
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks at the validation loss, which the averaged weights have."""
         loss = trainer.callback_metrics.get("val_loss")
         if loss is not None and not bool(loss.isfinite()):
@@ -66,7 +71,7 @@ class StopAtDivergence(callbacks.Callback):  # type: ignore[name-defined]
         if name := self._not_finite(classifier):
             _stop(classifier, f"{name} is not finite in what is kept after step {step}")
 
-    def _read(self, trainer: Any, pl_module: Any) -> None:
+    def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = torch.stack(self.finite).tolist() if self.finite else []
         self.finite = []
         for index, (weights, loss) in enumerate(steps):

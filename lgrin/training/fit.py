@@ -5,17 +5,18 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DistributedSampler
+from torch.utils.data import BatchSampler, DistributedSampler, Sampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from lgrin import validate
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.loader import BucketSampler
 from lgrin.options import check_number, check_option, check_path, check_seed, check_whole
@@ -27,11 +28,12 @@ from lgrin.training.names import names_of_labels, renumbered
 from lgrin.training.owner import sole_owner
 from lgrin.training.structure import make_up
 
-lightning = require("lightning", extra="train")
-callbacks_of = require("lightning.pytorch.callbacks", extra="train")
-loggers = require("lightning.pytorch.loggers", extra="train")
-accelerators = require("lightning.pytorch.accelerators", extra="train").AcceleratorRegistry
-rank_zero_only = require("lightning.pytorch.utilities", extra="train").rank_zero_only
+with optional("train"):
+    from lightning import Trainer
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+    from lightning.pytorch.utilities import rank_zero_only
 
 
 def fit(
@@ -54,7 +56,7 @@ def fit(
     resume: bool = False,
     resumable: bool = True,
     progress: bool = True,
-    callbacks: Sequence[Any] = (),
+    callbacks: Sequence[Callback] = (),
 ) -> Path:
     """Trains until the validation loss stops falling, or for all epochs, and keeps the best epoch and the last one.
 
@@ -130,7 +132,7 @@ def fit(
         validate.dataset(sequences, model.num_nodes, model.num_classes, classifier.frame_channels)
     classifier.label_names = names
     out = check_path("out", out)
-    leads = processes == 1 or rank_zero_only.rank == 0
+    leads = processes == 1 or rank_zero_only.rank == 0  # type: ignore[attr-defined]
     with sole_owner(out) if leads else nullcontext():
         last = out / "checkpoints" / "last.ckpt"
         best = last.with_name("best.ckpt")
@@ -199,17 +201,16 @@ def _is_done(last: Path, run: SameRun, resume: bool, patience: int) -> bool:
 
 
 def _check_device(device: str) -> None:
-    known = accelerators.available_accelerators()
+    known = AcceleratorRegistry.available_accelerators()
     check_option("device", device, ("auto", *sorted(known)))
-    if device != "auto" and not accelerators[device]["accelerator"].is_available():
+    if device != "auto" and not AcceleratorRegistry[device]["accelerator"].is_available():
         raise ValueError(f"device is {device!r}, which PyTorch does not find here; pass device='auto' or 'cpu'")
 
 
-def _batches(train: Sequence[Data], batch_size: int, buckets: bool, seed: int, trainer: Any) -> Any:
+def _batches(train: Sequence[Data], batch_size: int, buckets: bool, seed: int, trainer: Trainer) -> Sampler[list[int]]:
     """Draws batches by seed and epoch, and for each process its own part of them."""
     order: Any = range(len(train))
-    processes = {"num_replicas": trainer.world_size, "rank": trainer.global_rank}
-    sampler: Any = DistributedSampler(order, shuffle=True, seed=seed, **processes)
+    sampler: Any = DistributedSampler(order, trainer.world_size, trainer.global_rank, shuffle=True, seed=seed)
     if buckets:
         return BucketSampler(sampler, [data.num_nodes for data in train], batch_size)
     return BatchSampler(sampler, batch_size, drop_last=False)
@@ -246,20 +247,20 @@ def bytes_of(tensor: Tensor) -> bytes:
     return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
 
 
-def _keepers(out: Path, patience: int | None, every: int) -> list[Any]:
+def _keepers(out: Path, patience: int | None, every: int) -> list[Callback]:
     """What writes ``last.ckpt`` every so many epochs and, where there is validation, writes ``best.ckpt`` and stops."""
-    keep = {"dirpath": out / "checkpoints", "enable_version_counter": False, "save_on_train_epoch_end": True}
-    last = callbacks_of.ModelCheckpoint(filename="last", every_n_epochs=every, **keep)
+    keeper = partial(ModelCheckpoint, out / "checkpoints", enable_version_counter=False, save_on_train_epoch_end=True)
+    last = keeper(filename="last", every_n_epochs=every)
     if patience is None:
         return [last]
-    stop = callbacks_of.EarlyStopping("val_loss", patience=patience, check_on_train_epoch_end=True)
-    return [stop, callbacks_of.ModelCheckpoint(filename="best", monitor="val_loss", **keep), last]
+    stop = EarlyStopping("val_loss", patience=patience, check_on_train_epoch_end=True)
+    return [stop, keeper(filename="best", monitor="val_loss"), last]
 
 
-def _trainer(out: Path, epochs: int, progress: bool, callbacks: list[Any], hardware: dict[str, Any]) -> Any:
-    logs = loggers.CSVLogger(str(out), name="logs")
-    board = loggers.TensorBoardLogger(str(out), name="logs", version=logs.version)
-    return lightning.Trainer(
+def _trainer(out: Path, epochs: int, progress: bool, callbacks: list[Callback], hardware: dict[str, Any]) -> Trainer:
+    logs = CSVLogger(str(out), name="logs")
+    board = TensorBoardLogger(str(out), name="logs", version=logs.version)
+    return Trainer(
         **hardware,
         use_distributed_sampler=False,
         max_epochs=epochs,

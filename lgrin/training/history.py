@@ -1,15 +1,15 @@
 """What the graph looked like after every epoch."""
 
-from typing import Any
-
 from torch import Tensor
 
-from lgrin.extras import require
+from lgrin.extras import optional
 
-callbacks_of = require("lightning.pytorch.callbacks", extra="train")
+with optional("train"):
+    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.callbacks import Callback
 
 
-class AdjacencyHistory(callbacks_of.Callback):  # type: ignore[name-defined]
+class AdjacencyHistory(Callback):
     """Collects the adjacency at the start and after every epoch, for :func:`lgrin.visualization.animate_adjacency`.
 
     Attributes:
@@ -24,13 +24,13 @@ class AdjacencyHistory(callbacks_of.Callback):  # type: ignore[name-defined]
     def __init__(self) -> None:
         self.history: list[Tensor] = []
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Collects the start."""
         self._collect(pl_module)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Collects what an epoch made of it."""
         self._collect(pl_module)
 
-    def _collect(self, pl_module: Any) -> None:
-        self.history.append(pl_module.model.adjacency().detach().cpu().clone())
+    def _collect(self, pl_module: LightningModule) -> None:
+        self.history.append(pl_module.get_submodule("model.adjacency")().detach().cpu().clone())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from torch_geometric.data import Data
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.options import check_option, check_seed, check_whole
 
 PROTOCOLS = ("paper", "recording", "group", "group-kfold", "sentence", "group-sentence", "own")
@@ -165,11 +165,12 @@ def _parts(labels: np.ndarray, units: np.ndarray, count: int, seed: int) -> Iter
     different = len(np.unique(units))
     if different < count:
         raise ValueError(f"there are {different} units to make {count} folds of; take num_folds={different} or less")
-    model_selection = require("sklearn.model_selection", extra="train")
+    with optional("train"):
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
     if different == len(units):
-        yield from model_selection.StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
+        yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
     else:
-        splitter = model_selection.StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         yield from splitter.split(labels, labels, units)
 
 

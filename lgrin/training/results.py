@@ -15,13 +15,14 @@ from torch_geometric.loader import DataLoader
 import lgrin
 from lgrin import validate
 from lgrin.checksum import BLANK, write_with_checksum
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.options import check_whole
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.names import renumbered
 
-functional = require("torchmetrics.functional.classification", extra="train")
+with optional("train"):
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 
 class Evaluation(NamedTuple):
@@ -71,7 +72,7 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
     loader = DataLoader(sequences, batch_size)
     probabilities = torch.cat([classifier(batch.to(classifier.device)).softmax(-1).cpu() for batch in loader])
     target = torch.cat([data.y for data in sequences])
-    confusion = functional.multiclass_confusion_matrix(probabilities, target, num_classes)
+    confusion = multiclass_confusion_matrix(probabilities, target, num_classes)
     per_class = confusion.sum(1).double()
     recall = confusion.diagonal() / per_class
     return Evaluation(

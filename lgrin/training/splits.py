@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch_geometric.data import Data
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.options import check_between, check_seed
 
 
@@ -41,11 +41,10 @@ def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int
             f"class {classes[counts.argmin()]} has a single sequence, which cannot stand on both sides of a validation "
             f"split; add one, leave the class out, or validate on sequences of your own"
         )
-    model_selection = require("sklearn.model_selection", extra="train")
+    with optional("train"):
+        from sklearn.model_selection import train_test_split
     size = max(round(fraction * len(labels)), len(classes))
-    train, held_out = model_selection.train_test_split(
-        np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
-    )
+    train, held_out = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
     return [sequences[int(i)] for i in sorted(train)], [sequences[int(i)] for i in sorted(held_out)]
 
 
@@ -80,10 +79,11 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
     if count < 2:
         raise ValueError(f"sequences have {count} group; whole groups can be set aside only if there are two or more")
     folds = min(range(2, min(count, 20) + 1), key=lambda folds: abs(_whole(fraction, folds) / folds - fraction))
-    model_selection = require("sklearn.model_selection", extra="train")
+    with optional("train"):
+        from sklearn.model_selection import StratifiedGroupKFold
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer sequences than folds: checked below
-        splitter = model_selection.StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         parts = [part for _, part in splitter.split(labels, labels, groups)]
     held_out = np.sort(np.concatenate(parts[: _whole(fraction, folds)]))
     train = np.setdiff1d(np.arange(len(labels)), held_out)

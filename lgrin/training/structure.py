@@ -11,12 +11,13 @@ from torch.nn import Module
 from torch.nn.parameter import is_lazy
 
 from lgrin.datasets.sequences import describe
-from lgrin.extras import require
+from lgrin.extras import optional
 
-lightning = require("lightning", extra="train")
-torchmetrics = require("torchmetrics", extra="train")
+with optional("train"):
+    from lightning import LightningModule
+    from torchmetrics import Metric
 
-OF_EVERY_CLASSIFIER = frozenset({*vars(lightning.LightningModule()), "label_names"})
+OF_EVERY_CLASSIFIER = frozenset({*vars(LightningModule()), "label_names"})
 OF_EVERY_MODULE = frozenset(vars(Module()))
 OF_A_PROCESS = frozenset({"synchronized", "process_group"})  # how a batch norm is shared says nothing of the network
 LONGEST = 200  # characters of a value that is kept as it is
@@ -65,7 +66,7 @@ def make_up(classifier: Any) -> dict[str, Any]:
     """
     found = {"classifier": class_name(classifier), **settings(classifier, "classifier", OF_EVERY_CLASSIFIER)}
     for name, part in classifier.named_children():
-        if not isinstance(part, torchmetrics.Metric):
+        if not isinstance(part, Metric):
             found |= structure(part, name)
     for name, weight in classifier.named_parameters():
         frozen = not (weight.requires_grad or is_lazy(weight))

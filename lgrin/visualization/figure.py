@@ -1,21 +1,27 @@
 """Axes to draw into, and files to write them to."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.options import check_path, check_whole
+
+if TYPE_CHECKING:
+    from matplotlib.animation import Animation
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # apart for the colour-blind (Okabe and Ito)
 MARK = RED
 
 
-def axes(ax: Any) -> Any:
+def axes(ax: "Axes | None") -> "Axes":
     """Returns these axes, or new ones for ``None``.
 
     Args:
@@ -33,17 +39,19 @@ def axes(ax: Any) -> Any:
         >>> axes(None).get_xlabel()
         ''
     """
+    with optional("train"):
+        from matplotlib.axes import Axes
+        from matplotlib.figure import Figure
     if ax is not None:
-        if not isinstance(ax, require("matplotlib.axes", extra="train").Axes):
+        if not isinstance(ax, Axes):
             raise TypeError(f"ax is a {type(ax).__name__}; it may be Matplotlib axes, such as plt.gca(), or None")
         if ax.figure is None:
             raise ValueError("ax was removed from its figure; pass axes of a figure, or None for new ones")
         return ax
-    figure = require("matplotlib.figure", extra="train").Figure(figsize=(5, 4), layout="constrained")
-    return figure.add_subplot()
+    return Figure(figsize=(5, 4), layout="constrained").add_subplot()
 
 
-def read(name: str, values: Any, kind: str, missing: bool = False) -> Tensor:
+def read(name: str, values: Tensor | ArrayLike, kind: str, missing: bool = False) -> Tensor:
     """Reads what shall be drawn.
 
     Args:
@@ -77,7 +85,7 @@ def read(name: str, values: Any, kind: str, missing: bool = False) -> Tensor:
     return values
 
 
-def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
+def save_figure(ax: "Artist", path: str | Path, dpi: int = 150) -> None:
     """Writes the figure of some axes to a file, whole or not at all.
 
     Args:
@@ -103,7 +111,7 @@ def save_figure(ax: Any, path: str | Path, dpi: int = 150) -> None:
     write_atomically(path, lambda name: figure.savefig(name, dpi=dpi))
 
 
-def save_animation(animation: Any, path: str | Path, dpi: int = 80) -> None:
+def save_animation(animation: "Animation", path: str | Path, dpi: int = 80) -> None:
     """Writes an animation to a GIF file, whole or not at all.
 
     Args:

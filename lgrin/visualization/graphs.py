@@ -1,19 +1,28 @@
 """Pictures of learned graphs."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lgrin.extras import require
+from lgrin.extras import optional
 from lgrin.nn import LearnableAdjacency
 from lgrin.options import check_whole
 from lgrin.visualization.figure import BLUE, ORANGE, axes, read
 
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
-def plot_adjacency(adjacency: Any, ax: Any = None) -> Any:
+Graph: TypeAlias = Tensor | ArrayLike | LearnableAdjacency  # [M, M]
+
+
+def plot_adjacency(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
     """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
 
     Args:
@@ -40,7 +49,7 @@ def plot_adjacency(adjacency: Any, ax: Any = None) -> Any:
     return ax
 
 
-def animate_adjacency(history: Sequence[Any], ax: Any = None, interval: int = 100) -> Any:
+def animate_adjacency(history: Sequence[Graph], ax: "Axes | None" = None, interval: int = 100) -> "FuncAnimation":
     """Shows how an adjacency matrix changed in training, all epochs on one scale.
 
     Args:
@@ -76,16 +85,17 @@ def animate_adjacency(history: Sequence[Any], ax: Any = None, interval: int = 10
     image = ax.images[-1]
     image.set_clim(0, max(float(one.max()) for one in matrices) or 1)
 
-    def show(epoch: int) -> list[Any]:
+    def show(epoch: int) -> list["Artist"]:
         image.set_data(matrices[epoch].numpy())
         return [image, ax.set_title(f"after {epoch} epochs" if epoch else "at the start")]
 
-    animation = require("matplotlib.animation", extra="train").FuncAnimation
+    with optional("train"):
+        from matplotlib.animation import FuncAnimation
     show(0)
-    return animation(ax.figure, show, frames=len(matrices), interval=interval)
+    return FuncAnimation(ax.figure.canvas.figure, show, frames=len(matrices), interval=interval)
 
 
-def plot_edge_distance(adjacency: Any, ax: Any = None) -> Any:
+def plot_edge_distance(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
     r"""Draws the weight of edges against the frames between their ends: the mean, and the middle half of them.
 
     .. math:: d \mapsto \{ A_{ij} : |i - j| = d \}
@@ -119,7 +129,7 @@ def plot_edge_distance(adjacency: Any, ax: Any = None) -> Any:
     return ax
 
 
-def plot_timeline(adjacency: Any, ax: Any = None, num_edges: int = 100) -> Any:
+def plot_timeline(adjacency: Graph, ax: "Axes | None" = None, num_edges: int = 100) -> "Axes":
     """Draws the heaviest edges as arcs over a line of frames, thicker and darker where an edge weighs more.
 
     Arcs above the line go forwards in time (a frame speaks to a later one), those below go back. A frame's dot is
@@ -151,16 +161,18 @@ def plot_timeline(adjacency: Any, ax: Any = None, num_edges: int = 100) -> Any:
     weight, place = apart.flatten().sort(descending=True)
     kept = place[: int((weight[:num_edges] > 0).sum())].flip(0)  # the heaviest last, on top
     target, source = kept // len(matrix), kept % len(matrix)
-    arcs = require("matplotlib.collections", extra="train").LineCollection
-    faded, directions = require("matplotlib.colors", extra="train").to_rgba, []
+    with optional("train"):
+        from matplotlib.collections import LineCollection
+        from matplotlib.colors import to_rgba
+    directions: list[Line2D] = []
     for title, color, chosen in (
         ("forwards in time", BLUE, target > source),
         ("back in time", ORANGE, target < source),
     ):
         parts = apart[target[chosen], source[chosen]] / largest
         paths = [_arc(*ends).numpy() for ends in zip(source[chosen].tolist(), target[chosen].tolist(), strict=True)]
-        colors = [faded(color, 0.2 + 0.8 * part) for part in parts.tolist()]
-        ax.add_collection(arcs(paths, linewidths=(0.3 + 2 * parts).tolist(), colors=colors))
+        colors = [to_rgba(color, 0.2 + 0.8 * part) for part in parts.tolist()]
+        ax.add_collection(LineCollection(paths, linewidths=(0.3 + 2 * parts).tolist(), colors=colors))
         directions += ax.plot([], [], color=color, linewidth=2, label=title)
     frames = torch.arange(len(matrix)).numpy()
     ax.scatter(frames, 0 * frames, s=(4 + 40 * matrix.diag() / largest).numpy(), color="black", zorder=3)
@@ -178,10 +190,9 @@ def _arc(source: int, target: int) -> Tensor:
     return torch.stack([middle - radius * angle.cos(), radius * angle.sin()], dim=-1)
 
 
-def _matrix(adjacency: Any, name: str = "adjacency") -> Tensor:
-    if isinstance(adjacency, LearnableAdjacency):
-        adjacency = adjacency()
-    matrix = read(name, adjacency, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
+def _matrix(adjacency: Graph, name: str = "adjacency") -> Tensor:
+    values = adjacency() if isinstance(adjacency, LearnableAdjacency) else adjacency
+    matrix = read(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
     if matrix.dim() != 2 or matrix.size(0) != matrix.size(1) or not len(matrix):
         raise ValueError(f"{name} is {list(matrix.shape)}; it has to be a square matrix [M, M]")
     return matrix.clamp(min=0).float()

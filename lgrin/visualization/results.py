@@ -4,16 +4,23 @@ import csv
 from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from lgrin.options import check_path
 from lgrin.text import one_line
 from lgrin.visualization.figure import BLUE, MARK, ORANGE, axes, read
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def plot_confusion(confusion: Any, classes: Sequence[Any] | None = None, ax: Any = None) -> Any:
+
+def plot_confusion(
+    confusion: Tensor | ArrayLike, classes: Sequence[object] | None = None, ax: "Axes | None" = None
+) -> "Axes":
     """Draws a confusion matrix, each row as parts of its true class, with the counts written in.
 
     Args:
@@ -50,16 +57,15 @@ def plot_confusion(confusion: Any, classes: Sequence[Any] | None = None, ax: Any
         count = int(counts[true, predicted])
         color = "white" if parts[true, predicted] > 0.5 else "black"
         if count:
-            ax.text(predicted, true, count, ha="center", va="center", color=color)
-    slanted = max(map(len, names)) > 3
-    look: dict[str, Any] = {"rotation": 30, "ha": "right"} if slanted else {}
-    ax.set_xticks(range(len(names)), names, parse_math=False, **look)
+            ax.text(predicted, true, str(count), ha="center", va="center", color=color)
+    rotation, alignment = (30, "right") if max(map(len, names)) > 3 else (0, "center")
+    ax.set_xticks(range(len(names)), names, parse_math=False, rotation=rotation, ha=alignment)
     ax.set_yticks(range(len(names)), names, parse_math=False)
     ax.set(xlabel="predicted class", ylabel="true class")
     return ax
 
 
-def plot_learning_curves(out: str | Path, ax: Any = None) -> Any:
+def plot_learning_curves(out: str | Path, ax: "Axes | None" = None) -> "Axes":
     """Draws the training loss of every epoch, and where there was validation its loss and the epoch that was kept.
 
     Args:
@@ -112,7 +118,7 @@ def plot_learning_curves(out: str | Path, ax: Any = None) -> Any:
     return ax
 
 
-def plot_sweep(results: Mapping[Any, Any], chosen: Any = None, ax: Any = None) -> Any:
+def plot_sweep(results: Mapping[object, Sequence[float]], chosen: object = None, ax: "Axes | None" = None) -> "Axes":
     """Draws a score and its interval for each value of a setting (Fig. 6).
 
     Args:
@@ -144,14 +150,14 @@ def plot_sweep(results: Mapping[Any, Any], chosen: Any = None, ax: Any = None) -
     ax = axes(ax)
     ax.plot([interval[0] for interval in results.values()], color=BLUE, zorder=0)
     for place, (value, (estimate, low, high, *_)) in enumerate(results.items()):
-        look = {"color": MARK, "fmt": "D"} if value == chosen else {"color": BLUE, "fmt": "o"}
-        ax.errorbar(place, estimate, [[estimate - low], [high - estimate]], capsize=3, **look)
+        color, marker = (MARK, "D") if value == chosen else (BLUE, "o")
+        ax.errorbar(place, estimate, [[estimate - low], [high - estimate]], capsize=3, color=color, fmt=marker)
     ax.set_xticks(range(len(results)), [_power(value) for value in results])
     ax.set_ylabel("accuracy")
     return ax
 
 
-def _is_interval(interval: Any) -> bool:
+def _is_interval(interval: Sequence[float]) -> bool:
     try:
         estimate, low, high = (float(one) for one in tuple(interval)[:3])
     except (TypeError, ValueError):
@@ -159,7 +165,7 @@ def _is_interval(interval: Any) -> bool:
     return -inf < low <= estimate <= high < inf
 
 
-def _power(value: Any) -> str:
+def _power(value: object) -> str:
     """A number as one writes it, small ones as powers of ten."""
     if not isinstance(value, int | float) or not 0 < value < 0.1:
         return f"{value:g}" if isinstance(value, int | float) else str(value)

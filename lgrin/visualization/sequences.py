@@ -1,14 +1,18 @@
 """Pictures of sequences."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lgrin.visualization.figure import MARK, axes, read
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def plot_salient_frames(x: Any, frame: int | Tensor | Any, ax: Any = None) -> Any:
+
+def plot_salient_frames(x: Tensor | ArrayLike, frame: Tensor | ArrayLike, ax: "Axes | None" = None) -> "Axes":
     """Draws all features over time, each from its least to its largest value, with frames marked (Fig. 7).
 
     Args:
