@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -23,7 +24,7 @@ from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_seed, check_whole
-from lgrin.sklearn.inputs import encode, read_sequences, to_graphs
+from lgrin.sklearn.inputs import Input, encode, read_sequences, to_graphs
 from lgrin.text import one_line
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
@@ -34,7 +35,7 @@ from lgrin.transforms import Resample, from_settings
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.utils import validation
+    from sklearn.utils import Tags, validation
 
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
@@ -115,7 +116,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         batch_size: int = 32,
         device: str = "auto",
         verbose: bool = False,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -133,7 +134,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> "LGrINClassifier":
+    def fit(self, X: Input, y: ArrayLike | Tensor, groups: ArrayLike | Tensor | None = None) -> "LGrINClassifier":
         """Learns the graph and the classes.
 
         Args:
@@ -192,7 +193,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, self.classifier_ = classes, classifier.eval()
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Input) -> np.ndarray:
         """Names the most probable class of each sequence, ``[n]``.
 
         Raises:
@@ -202,7 +203,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(1)]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Input) -> np.ndarray:
         """Computes the probability of each class, ``[n, C]``, in the order of ``classes_``.
 
         Raises:
@@ -211,7 +212,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._run("forward", X).softmax(-1).numpy()
 
-    def embed(self, X: Any) -> np.ndarray:
+    def embed(self, X: Input) -> np.ndarray:
         """Computes what the head of the network sees of each sequence, ``[n, F]``.
 
         Raises:
@@ -284,7 +285,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"{_NOT_OURS.format(path)} ({one_line(error)})") from error
         return estimator
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
@@ -321,7 +322,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         return LGrIN(in_channels, num_nodes, num_classes, **options)
 
     @torch.no_grad()
-    def _run(self, method: str, X: Any) -> Tensor:
+    def _run(self, method: str, X: Input) -> Tensor:
         """Calls a method of the network, in float64, so that a result does not depend on what else X holds."""
         validation.check_is_fitted(self)
         resample = from_settings(self.classifier_.hparams["transform"])
@@ -373,7 +374,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, value: object) -> Any:
     """Turns NumPy's arrays and numbers into Python's."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
@@ -383,7 +384,7 @@ def _plain(name: str, value: Any) -> Any:
     return value
 
 
-def _classes(names: Any, dtype: Any, size: int) -> np.ndarray:
+def _classes(names: list[str | bool | int | float], dtype: str, size: int) -> np.ndarray:
     """Makes the array of the classes, unless its entries would be longer than a file of this size has any."""
     if len(names) * np.dtype(dtype).itemsize > size + SPARE:
         raise ValueError(f"dtype is {one_line(dtype, 40)}; {len(names)} such classes are more than its {size:,} bytes")

@@ -1,11 +1,12 @@
 """From what scikit-learn's users call X and y to sequences of nodes."""
 
 from collections import deque
-from collections.abc import Mapping, Set
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
@@ -16,7 +17,10 @@ from lgrin.labels import as_array, number
 from lgrin.options import check_whole
 
 with optional("train"):
+    from sklearn.base import BaseEstimator
     from sklearn.utils import validation
+
+Input: TypeAlias = ArrayLike | Tensor | Sequence[ArrayLike | Tensor]
 
 KINDS = "an array [n, channels, time], a list of arrays [channels, time], or a matrix [n, channels * time]"
 HINTS = {  # what errors of scikit-learn contain, and what they do not say
@@ -25,7 +29,7 @@ HINTS = {  # what errors of scikit-learn contain, and what they do not say
 }
 
 
-def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> list[np.ndarray]:
+def read_sequences(estimator: BaseEstimator, X: Input, in_channels: int | None = None) -> list[np.ndarray]:
     """Reads an array ``[n, channels, time]``, a list of arrays ``[channels, time]`` or a matrix, and checks them.
 
     Args:
@@ -48,12 +52,12 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
         [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     """
     check_whole("n_channels", estimator.n_channels)
-    X = _unwrapped(X)
-    several = _holds_sequences(X)
+    given = _unwrapped(X)
+    several = _holds_sequences(given)
     if several:
-        rows = [_row(index, one) for index, one in enumerate(X)]
+        rows = [_row(index, one) for index, one in enumerate(given)]
     else:
-        rows = _rows_of_matrix(estimator, X, reset=in_channels is None)
+        rows = _rows_of_matrix(estimator, given, reset=in_channels is None)
     if not rows:
         raise ValueError("X holds 0 sequences; give it at least one")
     sequences = [_channels_first(index, row, estimator.n_channels) for index, row in enumerate(rows)]
@@ -70,7 +74,7 @@ def read_sequences(estimator: Any, X: Any, in_channels: int | None = None) -> li
     return sequences
 
 
-def _unwrapped(X: Any) -> Any:
+def _unwrapped(X: Input) -> Any:
     """A tensor, a buffer or a queue as an array or a list, and anything else as it is."""
     if isinstance(X, Tensor) and X.is_nested:
         return list(X.unbind())
@@ -82,7 +86,7 @@ def _unwrapped(X: Any) -> Any:
     return np.asarray(X) if isinstance(X, memoryview) else list(X) if isinstance(X, deque) else X
 
 
-def _holds_sequences(X: Any) -> bool:
+def _holds_sequences(X: object) -> bool:
     """Tells sequences, each an array of its own, from a matrix."""
     counted = hasattr(X, "__len__") and not isinstance(X, str | bytes | bytearray | Mapping | Set)
     if not counted and not hasattr(X, "shape") and not hasattr(X, "__array__"):
@@ -96,12 +100,12 @@ def _holds_sequences(X: Any) -> bool:
     return len(lengths) != 1 or nested or any(hasattr(one, "ndim") and np.ndim(one) > 0 for one in X)
 
 
-def _row(index: int, one: Any) -> np.ndarray:
+def _row(index: int, one: object) -> np.ndarray:
     """Reads one sequence."""
     if one is None or isinstance(one, str | Mapping):
         raise TypeError(f"X[{index}] is a {type(one).__name__}; a sequence is an array [channels, time]")
     name = f"X[{index}]"
-    options: dict[str, Any] = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0, "ensure_min_features": 0}
+    options = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0, "ensure_min_features": 0}
     try:
         return validation.check_array(
             real(one), dtype=np.float32, ensure_all_finite="allow-nan", input_name=name, **options
@@ -113,7 +117,7 @@ def _row(index: int, one: Any) -> np.ndarray:
         raise kind(f"{name} is no array [channels, time] of numbers: {error}") from error
 
 
-def _rows_of_matrix(estimator: Any, X: Any, reset: bool) -> list[np.ndarray]:
+def _rows_of_matrix(estimator: BaseEstimator, X: object, reset: bool) -> list[np.ndarray]:
     """Reads a matrix, and says what scikit-learn's errors do not."""
     options = {"dtype": np.float32, "ensure_all_finite": "allow-nan", "reset": reset}
     try:
@@ -128,7 +132,7 @@ def _rows_of_matrix(estimator: Any, X: Any, reset: bool) -> list[np.ndarray]:
         raise kind(f"X is no matrix of numbers: {error}") from error
 
 
-def _real_matrix(X: Any) -> Any:
+def _real_matrix(X: object) -> object:
     """Fills what is masked with NaN, and refuses what NumPy would make real numbers of; anything else stays."""
     masked: Any = np.ma
     if hasattr(X, "dtypes"):  # a table keeps the names of its columns
@@ -157,7 +161,7 @@ def _channels_first(index: int, row: np.ndarray, n_channels: int) -> np.ndarray:
     return row
 
 
-def encode(values: Any, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+def encode(values: ArrayLike | Tensor, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers the different values of y or groups.
 
     Args:
@@ -178,14 +182,14 @@ def encode(values: Any, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """
     given = from_tensor(values) if isinstance(values, Tensor) and values.dtype == torch.bfloat16 else values
     try:
-        values = validation.column_or_1d(given, warn=True)
+        column = validation.column_or_1d(given, warn=True)
     except ValueError as error:
         reason = str(error).replace("y should be", f"{name} should be", 1)
         raise ValueError(reason if reason.startswith(name) else f"{name}: {reason}") from error
-    if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} values, but X holds {count} sequences; give it one for each")
-    found, numbers = number(name, _column(given) if hasattr(given, "__len__") else values)
-    return as_array(found, values.dtype), numbers
+    if len(column) != count:
+        raise ValueError(f"{name} has {len(column)} values, but X holds {count} sequences; give it one for each")
+    found, numbers = number(name, _column(given) if hasattr(given, "__len__") else column)
+    return as_array(found, column.dtype), numbers
 
 
 def _column(given: Any) -> Any:

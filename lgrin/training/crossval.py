@@ -51,7 +51,7 @@ class Candidate(NamedTuple):
     name: str
     build: Callable[..., Module]
     options: Mapping[str, Any] = {}
-    space: Mapping[str, Sequence[Any]] = {}
+    space: Mapping[str, Sequence[object]] = {}
     choose: Callable[[Sequence[Data]], Mapping[str, Any]] | None = None
 
     def settings(self, budget: int, seed: int) -> list[dict[str, Any]]:
@@ -205,7 +205,7 @@ class _Job(NamedTuple):
     variants: dict[str, Callable[[Data], Data]]
     path: Path = Path()
 
-    def named(self, out: Path, content: list[Any]) -> "_Job":
+    def named(self, out: Path, content: Sequence[object]) -> "_Job":
         """The same with the file of its result, named after the sequences' content and all else that it depends on."""
         model = self.build([self.sequences[index] for index in (*self.fold.train, *self.fold.validation)])
         options = {**self.training.recipe, **self.candidate.options}
