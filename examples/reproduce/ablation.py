@@ -17,16 +17,18 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.table import print_table
-from examples.reproduce.accuracy import fixed, line, outcome, without_edges
+from examples.reproduce.compare import over_groups, pooled_scores
 from examples.reproduce.corpora import add_arguments, opened
+from examples.reproduce.fixed_graphs import empty, fixed, line
+from examples.reproduce.recipe import BAND
 from lgrin import LGrIN
-from lgrin.training import Candidate, Fold, cross_validate, write_results
+from lgrin.training import Candidate, Fold, write_results
 from lgrin.training.statistics import interval_over_groups
 
 PAIRS = [("03", "08"), ("11", "09"), ("10", "13"), ("12", "14"), ("15", "16")]  # a man and a woman, nearly
 
 lazy = functools.partial(LGrIN, adjacency={"init": "lazy", "normalize": "row"})
-banded = functools.partial(LGrIN, adjacency={"init": "temporal", "normalize": "row"})
+banded = functools.partial(LGrIN, adjacency=BAND)
 both = functools.partial(banded, input_norm="both")
 
 
@@ -60,7 +62,7 @@ ROWS = {
     ),
     "that, on the line": (functools.partial(given, line), {}),
     "that, on the identity": (functools.partial(given, torch.eye), {}),
-    "that, without edges": (functools.partial(given, without_edges), {}),
+    "that, without edges": (functools.partial(given, empty), {}),
 }
 
 
@@ -91,25 +93,17 @@ def between(corpus, parts):
 def score(title, corpus, options):
     """One row of the table: what models that have not seen a sequence say of it, averaged over seeds."""
     build, settings = ROWS[title]
-    runs = cross_validate(
-        Candidate(title, build, settings),
-        corpus.sequences,
-        corpus.folds,
-        corpus.training,
-        Path(options.out) / "ablation" / corpus.name,
-        seeds=range(options.seeds),
-        workers=options.workers,
-    )
-    pooled, by_group = outcome(runs, len(corpus.classes))
-    surprise = np.average([one["cross_entropy"] for one in runs], weights=[len(one["target"]) for one in runs])
-    interval = interval_over_groups(by_group) if len(by_group) else None
+    runs = corpus.cross_validate(Candidate(title, build, settings), "ablation", options)
+    pooled = pooled_scores(runs, len(corpus.classes))
+    cross_entropy = np.average([one["cross_entropy"] for one in runs], weights=[len(one["target"]) for one in runs])
+    interval = interval_over_groups(over_groups(runs, len(corpus.classes))["accuracy"]) if corpus.grouped else None
     return {
         "data": corpus.name,
         "recipe": title,
         "accuracy": float(np.mean([one["accuracy"] for one in pooled])),
         "over speakers": "-" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}",
         "UAR": float(np.mean([one["uar"] for one in pooled])),
-        "cross-entropy": float(surprise),
+        "cross-entropy": float(cross_entropy),
         "parameters": runs[0]["parameters"],
     }
 

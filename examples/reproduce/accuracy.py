@@ -11,7 +11,6 @@ all training sequences to the end, nothing is chosen on the way, and a run that 
 import argparse
 import functools
 import hashlib
-import json
 import time
 from pathlib import Path
 
@@ -24,34 +23,22 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from benchmarks.table import print_table
+from examples.reproduce.compare import file_name, of_variant, over_groups, pooled_scores, show, versus
 from examples.reproduce.corpora import add_arguments, opened
+from examples.reproduce.fixed_graphs import empty, fixed, line
 from lgrin import LGrIN
 from lgrin.baselines import BLSTM, CNN, GCN
+from lgrin.checksum import read_kept
 from lgrin.features.speech import SAMPLING_RATE, read_audio
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate, cross_validate, normalize_groups, recommended, write_results
-from lgrin.training.statistics import compare_over_groups, interval_over_groups, scores, scores_by_group
+from lgrin.training.results import keep_results, kept_results
+from lgrin.training.statistics import compare_over_groups, interval_over_groups
 from lgrin.transforms import Standardize
 from lgrin.visualization import plot_sweep, save_figure
 
 ENROLMENT = (1, 5, 10, None)  # clips of the tested speaker that scale another clip of the same; None: all others
-
-
-def line(num_nodes):
-    """The binary line graph."""
-    index = torch.arange(num_nodes)
-    return ((index - index.unsqueeze(-1)).abs() == 1).float()
-
-
-def without_edges(num_nodes):
-    """No edge at all."""
-    return torch.zeros(num_nodes, num_nodes)
-
-
-def fixed(matrix):
-    """A graph that nothing trains."""
-    return LearnableAdjacency(len(matrix), init=matrix).requires_grad_(False)
 
 
 def start(num_nodes):
@@ -63,7 +50,7 @@ GRAPHS = {
     "on the graph it starts from": start,
     "on the line": line,
     "on the identity": torch.eye,
-    "without edges": without_edges,
+    "without edges": empty,
 }
 DEFAULT = "L-GrIN, the default"
 NETWORKS = (DEFAULT, *(f"L-GrIN {graph}" for graph in GRAPHS), "GCN", "CNN", "BLSTM")
@@ -144,31 +131,33 @@ def run_svm(title, corpus, options, out):
 
 
 def fit_all(make, X, corpus, options, out):
-    """What an estimator predicts on every fold with every seed, kept like the runs of networks."""
+    """Fits an estimator on every fold with every seed; its results are kept as those of networks are."""
     labels, runs = np.array([int(data.y) for data in corpus.sequences]), []
     groups = [int(data.group) if corpus.grouped else None for data in corpus.sequences]
     content = hashlib.sha256(np.ascontiguousarray(X).tobytes() + labels.tobytes()).hexdigest()[:12]
     for seed, fold in tqdm([(seed, fold) for seed in range(options.seeds) for fold in corpus.folds], desc=out.name):
         short = hashlib.sha256(repr([content, fold, groups, make(seed)]).encode()).hexdigest()[:12]
         path = out / f"{fold.name}-seed{seed}-{short}.json"
-        if not path.exists():
-            mean, deviation = over_frames(X[fold.train])
-            start, estimator = time.perf_counter(), make(seed)
-            estimator.fit((X[fold.train] - mean) / deviation, labels[fold.train])
-            seconds = time.perf_counter() - start
-            predicted = estimator.predict((X[fold.test] - mean) / deviation).tolist()
-            told = {"target": labels[fold.test].tolist(), "group": [groups[index] for index in fold.test]}
-            write_results(
-                path,
-                seed=seed,
-                seconds=seconds,
-                predicted=predicted,
-                parameters=count_weights(estimator),
-                variants={},
-                **told,
-            )
-        runs.append(json.loads(path.read_text()))
+        result = read_kept([path], kept_results, "results of folds").get(path)
+        if result is None:
+            told = {"seed": seed, "group": [groups[index] for index in fold.test], "variants": {}}
+            result = keep_results(path, **told, **fit(make(seed), X, labels, fold))
+        runs.append(result)
     return runs
+
+
+def fit(estimator, X, labels, fold):
+    """Fits an estimator on one fold, each channel scaled by the training sequences, and tests it."""
+    mean, deviation = over_frames(X[fold.train])
+    start = time.perf_counter()
+    estimator.fit((X[fold.train] - mean) / deviation, labels[fold.train])
+    seconds = time.perf_counter() - start
+    return {
+        "target": labels[fold.test].tolist(),
+        "predicted": estimator.predict((X[fold.test] - mean) / deviation).tolist(),
+        "parameters": count_weights(estimator),
+        "seconds": seconds,
+    }
 
 
 def count_weights(estimator):
@@ -184,69 +173,53 @@ def over_frames(X):
     return X.mean(axes, keepdims=True), np.where(deviation == 0, 1, deviation)
 
 
-def outcome(runs, num_classes, variant=None):
-    """Accuracy and recall of all sequences, mean over seeds, and accuracy by group ``[seeds, groups]``."""
-    seeds, pooled, by_group = sorted({one["seed"] for one in runs}), [], []
-    for seed in seeds:
-        mine = [one for one in runs if one["seed"] == seed]
-        answers = [one["predicted"] if variant is None else one["variants"][variant] for one in mine]
-        target, predicted = np.concatenate([one["target"] for one in mine]), np.concatenate(answers)
-        pooled.append(scores(target, predicted, num_classes))
-        group = np.concatenate([one["group"] for one in mine])
-        if group[0] is not None:
-            by_group.append(scores_by_group(target, predicted, group, num_classes)["accuracy"])
-    return pooled, np.array(by_group)
-
-
-def row(title, runs, num_classes, first=None, variant=None):
-    """One line of the table, and its accuracy by group."""
-    pooled, by_group = outcome(runs, num_classes, variant)
+def row(title, runs, corpus, first=None):
+    """One row of the table, and the accuracy by group ``[seeds, groups]``, ``None`` where there are no groups."""
+    pooled = pooled_scores(runs, len(corpus.classes))
     accuracy, recall = ([one[key] for one in pooled] for key in ("accuracy", "uar"))
-    line = {"method": title, "accuracy": float(np.mean(accuracy)), "UAR": float(np.mean(recall))}
-    line["seeds, lowest to highest"] = f"{min(accuracy):.3f} to {max(accuracy):.3f}" if len(pooled) > 1 else "one seed"
-    if len(by_group):
-        found = interval_over_groups(by_group)
-        line["mean over speakers"] = f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
-        line["against the default"] = "-" if first is None else versus(by_group, first)
-    line["parameters"] = f"{runs[0]['parameters']:,}" if runs[0]["parameters"] else "-"
-    line["training, s"] = f"{np.median([one['seconds'] for one in runs]):.1f}"
-    return line, by_group
-
-
-def versus(values, first):
-    """A difference of means over groups, its interval and p-value, not corrected."""
-    found = compare_over_groups(values, first)
-    return f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f}), p {found.p_value:.3f}"
+    found = {"method": title, "accuracy": float(np.mean(accuracy)), "UAR": float(np.mean(recall))}
+    found["seeds, lowest to highest"] = f"{min(accuracy):.3f} to {max(accuracy):.3f}" if len(pooled) > 1 else "one seed"
+    by_group = over_groups(runs, len(corpus.classes))["accuracy"] if corpus.grouped else None
+    if corpus.grouped:
+        found["mean over speakers"] = show(interval_over_groups(by_group))
+        test = None if first is None else compare_over_groups(by_group, first)
+        found["against the default"] = "-" if test is None else versus(test, test.p_value)
+    found["parameters"] = f"{runs[0]['parameters']:,}" if runs[0]["parameters"] else "-"
+    found["training, s"] = f"{np.median([one['seconds'] for one in runs]):.1f}"
+    return found, by_group
 
 
 def draw_enrolment(runs, num_classes):
-    """The default's accuracy, mean over speakers, against the clips that scaled a clip."""
-    curve = {name: interval_over_groups(outcome(runs, num_classes, name)[1]) for name in runs[0]["variants"]}
-    ax = plot_sweep(curve)
+    """Plots the default's accuracy, mean over speakers, against the number of clips that scale a clip."""
+    ax = plot_sweep(
+        {
+            name: interval_over_groups(over_groups(of_variant(runs, name), num_classes)["accuracy"])
+            for name in runs[0]["variants"]
+        }
+    )
     ax.set_xlabel("unlabelled clips of the speaker")
     return ax
 
 
 def tables(corpus, options):
-    """All rows on one corpus, the default first, then what enrolment does to it."""
+    """All rows on one corpus, the default first; in the transductive track each with its rows by enrolled clips."""
     rows, track = [], "transductive" if options.transductive else "inductive"
-    first = None
+    out, first = Path(options.out) / "accuracy", None
     for title in options.rows:
         if title == SVM and not corpus.files:
             continue
         run = run_svm if title == SVM else run_rocket if title in ROCKETS else run_network
-        name = "".join(letter if letter.isalnum() else "-" for letter in title)
-        runs = run(title, corpus, options, Path(options.out) / "accuracy" / f"{corpus.name}-{track}" / name)
-        line, by_group = row(title, runs, len(corpus.classes), first)
-        print(line, flush=True)
-        rows.append(line)
-        first = by_group if title == DEFAULT and len(by_group) else first
-        if title == DEFAULT and runs[0]["variants"]:
-            ax = draw_enrolment(runs, len(corpus.classes))
-            save_figure(ax, Path(options.out) / "accuracy" / "enrolment.png")
-        for variant in runs[0]["variants"]:
-            rows.append(row(f"{title}, scaled by {variant} clips", runs, len(corpus.classes), first, variant)[0])
-    write_results(Path(options.out) / "accuracy" / f"{corpus.name}-{track}.json", rows=rows, options=vars(options))
+        runs = run(title, corpus, options, out / f"{corpus.name}-{track}" / file_name(title))
+        found, by_group = row(title, runs, corpus, first)
+        print(found, flush=True)
+        rows.append(found)
+        if title == DEFAULT:
+            first = by_group
+            if runs[0]["variants"]:
+                save_figure(draw_enrolment(runs, len(corpus.classes)), out / "enrolment.png")
+        for name in runs[0]["variants"]:
+            rows.append(row(f"{title}, scaled by {name} clips", of_variant(runs, name), corpus, first)[0])
+    write_results(out / f"{corpus.name}-{track}.json", rows=rows, options=vars(options))
     print_table(f"{corpus.name}, {track}, {options.seeds} seeds", rows)
 
 

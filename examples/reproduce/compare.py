@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from lgrin.training import PROTOCOLS, Candidate, Training, cross_validate, folds, normalize_groups
 from lgrin.training.statistics import (
@@ -15,6 +16,7 @@ from lgrin.training.statistics import (
     scores,
     scores_by_group,
 )
+from lgrin.transforms.resample import take_frames
 
 BY_GROUP = tuple(protocol for protocol in PROTOCOLS if protocol.startswith("group"))
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
@@ -58,6 +60,11 @@ class Setting(NamedTuple):
         """The sequences as candidates see them."""
         return normalize_groups(self.sequences) if self.normalize == "group" else self.sequences
 
+    def shuffled(self):
+        """The same with the frames of all sequences in one random order, and that order."""
+        order = torch.randperm(self.training.num_nodes, generator=torch.Generator().manual_seed(0))
+        return self._replace(sequences=[take_frames(data.clone(), order) for data in self.sequences]), order
+
 
 def run(candidate: Candidate, setting: Setting, made=None, variants=None):
     """Trains a candidate on every fold with every seed and tests it, on further test sets too."""
@@ -66,7 +73,7 @@ def run(candidate: Candidate, setting: Setting, made=None, variants=None):
         setting.data(),
         setting.folds() if made is None else made,
         setting.training,
-        setting.out / "runs" / "".join(letter if letter.isalnum() else "-" for letter in candidate.name),
+        setting.out / "runs" / file_name(candidate.name),
         seeds=setting.seeds,
         variants=variants,
         workers=setting.workers,
@@ -74,11 +81,26 @@ def run(candidate: Candidate, setting: Setting, made=None, variants=None):
     )
 
 
+def file_name(title):
+    """A title as the name of a file or folder."""
+    return "".join(letter if letter.isalnum() else "-" for letter in title)
+
+
+def of_variant(runs, name):
+    """Runs with what was predicted of one of their further test sets."""
+    return [{**one, "predicted": one["variants"][name]} for one in runs]
+
+
 def by_seed(runs):
     """Labels, predictions and groups of all folds together, for each seed."""
     for seed in dict.fromkeys(one["seed"] for one in runs):
         mine = [one for one in runs if one["seed"] == seed]
         yield tuple(np.concatenate([one[key] for one in mine]) for key in ("target", "predicted", "group"))
+
+
+def pooled_scores(runs, num_classes):
+    """The scores over all sequences, of each seed."""
+    return [scores(target, predicted, num_classes) for target, predicted, _ in by_seed(runs)]
 
 
 def over_groups(runs, num_classes):
@@ -90,8 +112,7 @@ def over_groups(runs, num_classes):
 def summarize(runs, setting: Setting):
     """Each score with its interval, and the pooled accuracy."""
     num_classes = len(setting.training.classes)
-    pooled = [scores(target, predicted, num_classes) for target, predicted, _ in by_seed(runs)]
-    row = {"pooled": float(np.mean([one["accuracy"] for one in pooled]))}
+    row = {"pooled": float(np.mean([one["accuracy"] for one in pooled_scores(runs, num_classes)]))}
     for name in SCORES:
         if setting.grouped:
             interval = interval_over_groups(over_groups(runs, num_classes)[name])

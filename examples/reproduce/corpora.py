@@ -2,16 +2,16 @@
 
 import importlib.util
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
 from lgrin.datasets import UEA, EmoDB
-from lgrin.training import Fold, Training, affordable_nodes, folds
+from lgrin.training import Candidate, Fold, Training, affordable_nodes, cross_validate, folds
 from lgrin.training.experiment import enough_epochs
 from lgrin.transforms import MaskTail, Resample
 
@@ -43,8 +43,23 @@ class Corpus(NamedTuple):
 
     @property
     def grouped(self) -> bool:
-        """Whether sequences are those of speakers or subjects."""
+        """Whether sequences belong to speakers or subjects."""
         return self.sequences[0].get("group") is not None
+
+    def cross_validate(
+        self, candidate: Candidate, study: str, options: Namespace, variants: Mapping[str, Callable] | None = None
+    ) -> list[dict[str, Any]]:
+        """Trains and tests a candidate on every fold with every seed; results land in ``<out>/<study>/<name>``."""
+        return cross_validate(
+            candidate,
+            self.sequences,
+            self.folds,
+            self.training,
+            Path(options.out) / study / self.name,
+            seeds=range(options.seeds),
+            variants=variants,
+            workers=options.workers,
+        )
 
 
 def archive(name: str, root: str) -> Corpus:

@@ -8,12 +8,12 @@ same says nothing about time.
 import functools
 
 import torch
+from matplotlib.figure import Figure
 
+from examples.reproduce.fixed_graphs import distances
 from examples.reproduce.recipe import BAND, network
 from examples.reproduce.single import train_on_first_fold
-from lgrin.extras import optional
 from lgrin.training import SequenceClassifier, evaluate
-from lgrin.transforms.resample import take_frames
 from lgrin.visualization import plot_adjacency, save_figure
 
 STARTS = {"recommended": "temporal", "N(0, 1)": "normal"}
@@ -45,8 +45,7 @@ def fig4(plan):
 def learned_graphs(setting, init):
     """Learns the graph of every panel; gives each with its test accuracy, None where there is none."""
     build = functools.partial(network, adjacency={**BAND, "init": init})
-    order = torch.randperm(setting.training.num_nodes, generator=torch.Generator().manual_seed(0))
-    shuffled = setting._replace(sequences=[take_frames(data.clone(), order) for data in setting.sequences])
+    shuffled, order = setting.shuffled()
 
     classifier, epochs, test = train_on_first_fold(build, setting)
     recommended = graph_of(classifier), evaluate(classifier, test).accuracy
@@ -80,16 +79,12 @@ def describe(start, panel, adjacency, accuracy):
 
 def mean_distance(adjacency):
     """The mean of ``|i - j|``, weighted by the edges; NaN where there is none."""
-    index = torch.arange(len(adjacency))
-    distance = (index - index.unsqueeze(-1)).abs()
-    return float((distance * adjacency).sum() / adjacency.sum())
+    return float((distances(len(adjacency)) * adjacency).sum() / adjacency.sum())
 
 
 def draw(graphs):
     """A row of panels for each start."""
     size = (3.2 * len(PANELS), 2.8 * len(graphs))
-    with optional("train"):
-        from matplotlib.figure import Figure
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(graphs), len(PANELS))
     for row, (start, panels) in zip(axes, graphs.items(), strict=True):

@@ -1,9 +1,10 @@
 """Figure 6: the three weights of Eq. (8), varied one at a time around the paper's choice."""
 
+from matplotlib.figure import Figure
+
 from examples.reproduce.compare import run, show, summarize
 from examples.reproduce.recipe import network
 from examples.reproduce.tables import SPACE
-from lgrin.extras import optional
 from lgrin.training import Candidate
 from lgrin.visualization import plot_sweep, save_figure
 
@@ -46,8 +47,6 @@ def candidate(weights):
 
 def draw(found):
     """Accuracy and its interval against every weight, the paper's choice marked."""
-    with optional("train"):
-        from matplotlib.figure import Figure
     figure = Figure(figsize=(3.6 * len(found), 3.2), layout="constrained")
     panels = figure.subplots(1, len(found), sharey=True)
     for ax, (name, summaries) in zip(panels, found.items(), strict=True):

@@ -3,10 +3,11 @@
 import math
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from examples.reproduce.recipe import network
 from examples.reproduce.salient import Moment, draw
 from examples.reproduce.single import train_on_first_fold
-from lgrin.extras import optional
 from lgrin.training import evaluate
 from lgrin.transforms.resample import evenly_spread
 from lgrin.visualization import save_figure
@@ -67,8 +68,6 @@ def draw_all(moments, features):
     columns = min(ABREAST, len(moments))
     shape = math.ceil(len(moments) / columns), columns
     size = (3.4 * shape[1], 2.9 * shape[0])
-    with optional("train"):
-        from matplotlib.figure import Figure
     figure = Figure(figsize=size, layout="constrained")
     for place, (title, moment) in zip(figure.add_gridspec(*shape), moments.items(), strict=False):
         ax = draw(moment, features, figure, place, title)

@@ -10,26 +10,21 @@ import functools
 import torch
 
 from examples.reproduce import compare
+from examples.reproduce.fixed_graphs import complete, empty, fixed, line
 from examples.reproduce.recipe import BAND, network
-from examples.reproduce.tables import SPACE, line
+from examples.reproduce.tables import SPACE
 from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate
-from lgrin.transforms.resample import take_frames
 
 
 def given(make, num_nodes):
-    """A graph that nothing trains."""
-    return LearnableAdjacency(num_nodes, init=make(num_nodes)).requires_grad_(False)
+    """A graph that is not trained."""
+    return fixed(make(num_nodes))
 
 
 def start(num_nodes):
-    """The band that the first row starts from, which nothing trains."""
+    """The band that the first row starts from, not trained."""
     return LearnableAdjacency(num_nodes, **BAND).requires_grad_(False)
-
-
-def all_equal(num_nodes):
-    """Each frame hears the mean of all."""
-    return torch.full((num_nodes, num_nodes), 1 / num_nodes)
 
 
 GRAPHS = {
@@ -38,10 +33,10 @@ GRAPHS = {
     "learned from U[0, 1) (the released code's)": lambda num_nodes: {"init": "uniform"},
     "learned from N(0, 1), rows normalised": lambda num_nodes: {"init": "normal", "normalize": "row"},
     "given: the band": start,
-    "given: the line": line,
+    "given: the line": functools.partial(given, line),
     "given: the identity": functools.partial(given, torch.eye),
-    "given: all edges": functools.partial(given, all_equal),
-    "none": functools.partial(given, lambda num_nodes: torch.zeros(num_nodes, num_nodes)),
+    "given: all edges": functools.partial(given, complete),
+    "none": functools.partial(given, empty),
 }
 
 
@@ -53,11 +48,10 @@ def build(graph, num_features, num_nodes, num_classes):
 def graphs(plan):
     """One row a graph and order of the frames, tested against the first on the same frames."""
     setting = plan.setting()
-    order = torch.randperm(setting.training.num_nodes, generator=torch.Generator().manual_seed(0))
-    shuffled = [take_frames(data.clone(), order) for data in setting.sequences]
+    shuffled, _ = setting.shuffled()
     candidates = [Candidate(name, functools.partial(build, name), space=SPACE) for name in GRAPHS]
     return [
         {"frames": frames, **{key: value for key, value in row.items() if key != "paper"}}
-        for frames, sequences in (("in order", setting.sequences), ("shuffled", shuffled))
-        for row in compare.table(candidates, setting._replace(sequences=sequences), {}, {})
+        for frames, one in (("in order", setting), ("shuffled", shuffled))
+        for row in compare.table(candidates, one, {}, {})
     ]

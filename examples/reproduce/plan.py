@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmarks.table import markdown
 from examples.reproduce.compare import Setting
 from examples.reproduce.recipe import RECIPE
 from examples.sources import BothSplits
@@ -86,12 +87,3 @@ class Plan:
             parts += [f"patience {options.patience}", f"{options.budget} setting{'s' * (options.budget > 1)} a model"]
         parts += [f"{options.seeds} seed{'s' * (options.seeds > 1)}", f"at most {options.epochs} epochs"]
         return "; ".join([*parts, f"{seconds / 60:.1f} min"]) + ".\n"
-
-
-def markdown(rows):
-    """A table of rows that share their columns."""
-    columns = list(rows[0])
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return (
-        "\n".join([*lines, *("| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows)]) + "\n"
-    )

@@ -12,15 +12,17 @@ That is scored as well.
 import functools
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from examples.reproduce.fixed_graphs import distances, fixed
 from lgrin import LGrIN
-from lgrin.extras import optional
-from lgrin.nn import LearnableAdjacency, LGrINLoss
+from lgrin.nn import LGrINLoss
 from lgrin.visualization import save_figure
 
 FEATURES, CLASSES, HIDDEN, CHANNELS = 4, 4, 32, 8  # of the teacher
@@ -120,12 +122,6 @@ VARIED = (
 )
 
 
-def distances(num_nodes):
-    """Frames between two frames, ``|i - j|``."""
-    index = torch.arange(num_nodes)
-    return (index - index.unsqueeze(-1)).abs()
-
-
 def plant(graph, num_nodes, seed):
     """A known A*, every frame hearing itself as well, rows of length 1."""
     edges = GRAPHS[graph](num_nodes, torch.Generator().manual_seed(seed)) | torch.eye(num_nodes, dtype=torch.bool)
@@ -178,10 +174,10 @@ def student(combination, seed):
 
 
 def given(combination, seed):
-    """A graph that nothing trains: the truth, or the line with its frames' own edges."""
+    """A graph that is not trained: the true one, or the line with self-loops."""
     near = torch.nn.functional.normalize((distances(combination.frames) <= 1).float())
     matrix = near if combination.given == "the line" else plant(combination.graph, combination.frames, seed)
-    return LearnableAdjacency(combination.frames, init=matrix).requires_grad_(False)
+    return fixed(matrix)
 
 
 def train(model, x, y, structure, epochs):
@@ -260,8 +256,6 @@ def run(combination, seed, epochs):
 def draw(learned, path):
     """Pictures the true graphs over those learned, then what is heard together in either."""
     titles = ("true A*", "learned A", "true A*ᵀA*", "learned AᵀA")
-    with optional("train"):
-        from matplotlib.figure import Figure
     figure = Figure(figsize=(9, 9.4), layout="constrained")
     axes = figure.subplots(len(titles), len(learned))
     for column, (graph, matrix) in zip(axes.T, learned.items(), strict=True):
@@ -296,10 +290,8 @@ def planted(plan):
     options = plan.options
     varied, workers = (VARIED, options.workers or -1) if options.epochs > 1 else (VARIED[:2], 1)
     combinations = [Combination(graph, **other) for other in varied for graph in GRAPHS]
-    with optional("train"):
-        from joblib import Parallel, delayed
-    jobs = [delayed(run)(one, seed, options.epochs) for one in combinations for seed in range(options.seeds)]
-    results = Parallel(workers, return_as="generator")(jobs)
+    jobs = [joblib.delayed(run)(one, seed, options.epochs) for one in combinations for seed in range(options.seeds)]
+    results = joblib.Parallel(workers, return_as="generator")(jobs)
     results = list(tqdm(results, total=len(jobs), unit="run", disable=not plan.progress))
     runs = [results[start : start + options.seeds] for start in range(0, len(results), options.seeds)]
     draw({graph: found[0][1] for graph, found in zip(GRAPHS, runs, strict=False)}, plan.out / "planted.png")

@@ -4,6 +4,7 @@ import functools
 
 import torch
 
+from examples.reproduce.fixed_graphs import fixed, line
 from examples.reproduce.recipe import WIDTHS, network
 from examples.reproduce.table6 import Ablation
 from lgrin import LGrIN
@@ -20,7 +21,6 @@ from lgrin.baselines import (
     SENet,
     SortReadout,
 )
-from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate
 
 SPACE = {"lr": (0.01, 0.003, 0.001), "weight_decay": (0.0, 0.05)}
@@ -69,13 +69,6 @@ def baselines(*names):
     return [Candidate(name, COMPETITORS[name], space=SPACE) for name in names]
 
 
-def line(num_nodes):
-    """The binary line graph, which nothing trains."""
-    index = torch.arange(num_nodes)
-    matrix = ((index - index.unsqueeze(-1)).abs() == 1).float()
-    return LearnableAdjacency(num_nodes, init=matrix).requires_grad_(False)
-
-
 class DistanceGraph(LGrIN):
     """L-GrIN on a graph of each sequence's own, whose weights grow with the distance of features, as printed."""
 
@@ -91,7 +84,7 @@ def on_line(name, readout):
 
     def build(num_features, num_nodes, num_classes):
         pool = SortReadout(num_nodes) if readout == "sort" else {"parts": readout}
-        return network(num_features, num_nodes, num_classes, adjacency=line(num_nodes), readout=pool)
+        return network(num_features, num_nodes, num_classes, adjacency=fixed(line(num_nodes)), readout=pool)
 
     return Candidate(name, build, space=SPACE)
 
@@ -101,7 +94,7 @@ def on_graph(name, graph):
 
     def build(num_features, num_nodes, num_classes):
         kind = functools.partial(DistanceGraph, **WIDTHS) if graph == "distance" else network
-        adjacency = None if graph == "learned" else line(num_nodes)
+        adjacency = None if graph == "learned" else fixed(line(num_nodes))
         return kind(num_features, num_nodes, num_classes, adjacency=adjacency, readout={"parts": ("max",)})
 
     return Candidate(name, build, space=SPACE)
