@@ -1,11 +1,11 @@
-"""Weighs parts of the recipe inside training data: every row is trained on a part of it and scored on another part.
+"""Compares parts of the recommended recipe inside the training data; no test split is read.
 
     python -m examples.reproduce ablation [--emodb DIR] [--seeds 1] [--rows TITLE ...]
 
-JapaneseVowels and BasicMotions: five folds of the training split; the test split is never read. EmoDB: five times two
-speakers are left out altogether, as if they were tested, two others are scored and six are trained on; ``watch``
-(``--datasets watch``): likewise, four people of twenty. No row stops early: each trains to its last epoch, so nothing
-is chosen but the row itself.
+JapaneseVowels and BasicMotions: five folds of the training split. EmoDB: five times, two speakers are left out
+altogether, as if they were tested, two others are scored and six are trained on. ``watch`` (``--datasets watch``):
+likewise, with four people of twenty. No row stops early: each trains to its last epoch, so nothing is chosen but the
+row itself.
 """
 
 import argparse
@@ -27,47 +27,38 @@ from lgrin.training.statistics import interval_over_groups
 
 PAIRS = [("03", "08"), ("11", "09"), ("10", "13"), ("12", "14"), ("15", "16")]  # a man and a woman, nearly
 
+band = functools.partial(LGrIN, adjacency=BAND)
 lazy = functools.partial(LGrIN, adjacency={"init": "lazy", "normalize": "row"})
-banded = functools.partial(LGrIN, adjacency=BAND)
-both = functools.partial(banded, input_norm="both")
+band_and_copy = functools.partial(band, input_norm="both")
 
 
 def given(make, in_channels, num_nodes, num_classes):
-    """Every sequence by itself, too, on a graph that nothing trains."""
+    """A fixed graph, and the standardised copy of each sequence."""
     return LGrIN(in_channels, num_nodes, num_classes, adjacency=fixed(make(num_nodes)), input_norm="both")
 
 
-ROWS = {
-    "widths 128 and 64, sequences unchanged": (
-        functools.partial(banded, branch_channels=(128, 64)),
-        {"augment": {}},
-    ),
-    "widths 64 and 32, sequences unchanged": (banded, {"augment": {}}),
-    "widths 64 and 32, windows and levels change": (banded, {}),
-    "that, each frame hears itself by a half: recommended where levels tell": (lazy, {}),
-    "that, each sequence by itself, too: recommended where they do not": (
-        functools.partial(lazy, input_norm="both"),
-        {},
-    ),
-    "that, averages over the frames that are there": (functools.partial(LGrIN, input_norm="both"), {}),
-    "each sequence by itself, too, from the band": (both, {}),
-    "that, windows alone change": (both, {"augment": {"crop": 0.3}}),
-    "that, levels alone change": (both, {"augment": {"shift": 0.3}}),
-    "that, rate halved every 50 epochs": (both, {"halve_every": 50}),
-    "that, weight decay 0.3": (both, {"weight_decay": 0.3}),
-    "that, no structure loss": (both, {"loss": {"lambda_distance": 0.0, "lambda_frobenius": 0.0}}),
-    "that, A from N(0, 1), not normalised (the paper's)": (
-        functools.partial(both, adjacency={"init": "normal"}),
-        {},
-    ),
-    "that, on the line": (functools.partial(given, line), {}),
-    "that, on the identity": (functools.partial(given, torch.eye), {}),
-    "that, without edges": (functools.partial(given, empty), {}),
+ROWS = {  # each network, and how its training differs from the recommended recipe
+    "wide": (functools.partial(band, branch_channels=(128, 64)), {"augment": {}}),
+    "narrow": (band, {"augment": {}}),
+    "augmented": (band, {}),
+    "lazy": (lazy, {}),
+    "copy": (functools.partial(lazy, input_norm="both"), {}),
+    "averages": (functools.partial(LGrIN, input_norm="both"), {}),
+    "copy, band": (band_and_copy, {}),
+    "crops only": (band_and_copy, {"augment": {"crop": 0.3}}),
+    "levels only": (band_and_copy, {"augment": {"shift": 0.3}}),
+    "halved": (band_and_copy, {"halve_every": 50}),
+    "decay 0.3": (band_and_copy, {"weight_decay": 0.3}),
+    "no structure loss": (band_and_copy, {"loss": {"lambda_distance": 0.0, "lambda_frobenius": 0.0}}),
+    "N(0, 1)": (functools.partial(band_and_copy, adjacency={"init": "normal"}), {}),
+    "line": (functools.partial(given, line), {}),
+    "identity": (functools.partial(given, torch.eye), {}),
+    "no edges": (functools.partial(given, empty), {}),
 }
 
 
 def inside_training(corpus, options):
-    """A corpus with folds inside its training data."""
+    """The corpus with folds inside its training data."""
     if corpus.name == "EmoDB":
         speakers = [Path(one.name).stem[:2] for one in corpus.sequences]
         return between(corpus, [[index for index, one in enumerate(speakers) if one in pair] for pair in PAIRS])
@@ -81,7 +72,7 @@ def inside_training(corpus, options):
 
 
 def between(corpus, parts):
-    """Folds that leave the people of one part out altogether and score those of the next."""
+    """Folds that leave the people of one part out altogether and score those of the next part."""
     made = []
     for number, unread in enumerate(parts):
         scored = parts[(number + 1) % len(parts)]
@@ -91,7 +82,7 @@ def between(corpus, parts):
 
 
 def score(title, corpus, options):
-    """One row of the table: what models that have not seen a sequence say of it, averaged over seeds."""
+    """One row of the table: scores of models on sequences that they were not trained on, averaged over seeds."""
     build, settings = ROWS[title]
     runs = corpus.cross_validate(Candidate(title, build, settings), "ablation", options)
     pooled = pooled_scores(runs, len(corpus.classes))

@@ -1,4 +1,4 @@
-"""The data that accuracy is measured on: EmoDB, and sets of the UEA archive."""
+"""The data that accuracy is measured on: EmoDB, sets of the UEA archive, and recordings of a watch."""
 
 import importlib.util
 from argparse import ArgumentParser, Namespace
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from examples.reproduce.npy import read_object
 from lgrin.datasets import UEA, EmoDB
 from lgrin.training import Candidate, Fold, Training, affordable_nodes, cross_validate, folds
 from lgrin.training.experiment import enough_epochs
@@ -80,7 +81,7 @@ def watch() -> Corpus:
     if seglearn is None or seglearn.origin is None:
         raise ImportError("watch needs the data that seglearn ships: pip install --no-deps seglearn")
     path = Path(seglearn.origin).parent / "data" / "watch_dataset.npy"
-    content = np.load(path, allow_pickle=True).item()
+    content = read_object(path)
     classes = tuple(content["y_labels"])
     frames = [torch.from_numpy(np.asarray(one, np.float32)) for one in content["X"]]
     resample = Resample(affordable_nodes(max(map(len, frames)), frames[0].size(1), len(classes)))
