@@ -1,9 +1,9 @@
-"""Trains a small CNN and L-GrIN together on speech: the graph's nodes are pieces of the spectrogram, not descriptors.
+"""Trains a small CNN and L-GrIN together on speech. The nodes of the graph are pieces of the spectrogram.
 
     python examples/end_to_end.py --root corpora/emodb
     python examples/end_to_end.py --root corpora/emodb --frames 100
 
-Leaves in runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/ and adjacency.png.
+Writes to runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/ and adjacency.png.
 """
 
 import argparse
@@ -29,19 +29,19 @@ CHANNELS = (16, 32, 64)
 def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0],
-        epilog="EmoDB is downloaded if it is not there. A fifth of its speakers is for testing alone.",
+        epilog="EmoDB is downloaded if it is missing. A fifth of its speakers is held out for the test.",
     )
     parser.add_argument("--root", default="data/emodb", metavar="DIR", help="folder of EmoDB (default: %(default)s)")
-    parser.add_argument("--cache", default="data/processed/emodb-mel", metavar="DIR", help="for the spectrograms")
-    parser.add_argument("--frames", type=int, default=60, metavar="M", help="nodes a clip (default: %(default)s)")
-    parser.add_argument("--width", type=int, default=16, metavar="W", help="spectra a node, 10 ms each (%(default)s)")
+    parser.add_argument("--cache", default="data/processed/emodb-mel", metavar="DIR", help="folder of the spectrograms")
+    parser.add_argument("--frames", type=int, default=60, metavar="M", help="nodes per clip (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=16, metavar="W", help="spectra per node, 10 ms each (%(default)s)")
     parser.add_argument(
-        "--epochs", type=int, metavar="N", help="passes over the training set (default: 600 steps, 60 at the least)"
+        "--epochs", type=int, metavar="N", help="passes over the training set (default: 600 steps, at least 60 passes)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws all (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/end-to-end-seed<seed>)")
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     return parser.parse_args(arguments)
 

@@ -1,9 +1,9 @@
-"""Trains on a corpus that is never in memory as a whole, through PyG's OnDiskDataset.
+"""Trains on a corpus that does not have to fit into memory, with PyG's OnDiskDataset.
 
     python examples/large_corpus.py --sequences 12000
 
-The corpus here is drawn at random, so that it can have any size; for your own, replace `draw`. The class of a
-sequence is the frame distance at which it repeats itself.
+The corpus is drawn at random, so it can have any size. For your own corpus, replace `draw`. The class of a sequence is
+the lag in frames at which it repeats itself.
 """
 
 import argparse
@@ -62,8 +62,8 @@ class Corpus(OnDiskDataset):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--sequences", type=int, default=600, metavar="N", help="size of the corpus (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="passes over it (%(default)s)")
-    parser.add_argument("--root", default="data/large_corpus", metavar="DIR", help="its folder (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="passes over the corpus (%(default)s)")
+    parser.add_argument("--root", default="data/large_corpus", metavar="DIR", help="folder of the corpus (%(default)s)")
     parser.add_argument("--out", default="runs/large_corpus", metavar="DIR", help="folder of the run (%(default)s)")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     options = parser.parse_args(arguments)
@@ -82,7 +82,7 @@ def main(arguments=None):
     size = sum(path.stat().st_size for path in Path(options.root).rglob("*.db"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(
-        f"accuracy {accuracy:.3f}; the corpus is {size / 1e9:.2f} GB, the process was {peak / 1e9:.2f} GB at the most"
+        f"accuracy {accuracy:.3f}; the corpus has {size / 1e9:.2f} GB, the process held {peak / 1e9:.2f} GB at the most"
     )
     return {"accuracy": accuracy, "corpus": size, "peak": peak}
 

@@ -12,9 +12,9 @@ from lgrin.training import SequenceClassifier, predict
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("checkpoint", help="for example runs/emodb-seed0/checkpoints/best.ckpt")
-    parser.add_argument("recording", nargs="+", help="files of the kind that it was trained on")
+    parser.add_argument("recording", nargs="+", help="files of the kind that the model was trained on")
     parser.add_argument(
-        "--spontaneous", choices=("yes", "no"), help="whether the speech is, for models that were told (iemocap)"
+        "--spontaneous", choices=("yes", "no"), help="whether the speech is spontaneous, for models of IEMOCAP"
     )
     options = parser.parse_args(arguments)
     try:

@@ -41,28 +41,28 @@ FEATURES = {
 
 
 def add_arguments(parser, default):
-    """Adds what says which corpus to open, and where."""
+    """Adds the arguments that choose a corpus."""
     parser.add_argument(
         "--dataset",
         default=default,
         metavar="NAME",
-        help=f"{', '.join(CORPORA)} (the last three: folders of one's own), or a set of the UEA or UCR archive "
+        help=f"{', '.join(CORPORA)} (the last three: your own folders), or a set of the UEA or UCR archive "
         "(default: %(default)s)",
     )
     parser.add_argument(
-        "--root", default="data", metavar="DIR", help="folder of the corpus, or for the archive (default: %(default)s)"
+        "--root", default="data", metavar="DIR", help="folder of the corpus or the archive (default: %(default)s)"
     )
     parser.add_argument(
-        "--cache", default="data/processed", metavar="DIR", help="for features of a corpus (default: %(default)s)"
+        "--cache", default="data/processed", metavar="DIR", help="folder of cached features (default: %(default)s)"
     )
     parser.add_argument(
-        "--features", choices=FEATURES, metavar="NAME", help=f"{', '.join(FEATURES)} (default: as the corpus has it)"
+        "--features", choices=FEATURES, metavar="NAME", help=f"{', '.join(FEATURES)} (default: those of the corpus)"
     )
-    parser.add_argument("--skip-broken", action="store_true", help="leave broken files of a corpus out and list them")
+    parser.add_argument("--skip-broken", action="store_true", help="skip broken files of a corpus and list them")
 
 
 def is_corpus(name):
-    """Whether a name is that of a corpus of recordings, not of a set of the archive."""
+    """Whether a name is a corpus of recordings, and not a set of the archive."""
     return name in CORPORA
 
 

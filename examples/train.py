@@ -1,11 +1,11 @@
-"""Trains L-GrIN on a corpus, or on a set of the UEA archive, and shows what it learned.
+"""Trains L-GrIN on a corpus or on a set of the UEA archive, and plots what it learned.
 
     python examples/train.py
     python examples/train.py --dataset BasicMotions --seed 3
     python examples/train.py --dataset emodb --root corpora/emodb
     python examples/train.py --dataset audio --root my-recordings
 
-Leaves in runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/, adjacency.png and confusion.png.
+Writes to runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/, adjacency.png and confusion.png.
 """
 
 import argparse
@@ -27,32 +27,36 @@ from lgrin.visualization import plot_adjacency, plot_confusion, save_figure
 def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0],
-        epilog="Results land in runs/<name>/: metrics.json, checkpoints/, logs/, adjacency.png and confusion.png. A "
-        "corpus is tested on a fifth of its speakers, actors or subjects, whom training never sees.",
+        epilog="Results are written to runs/<name>/: metrics.json, checkpoints/, logs/, adjacency.png and "
+        "confusion.png. A fifth of the speakers, actors or subjects of a corpus is held out for the test.",
     )
     add_arguments(parser, default="JapaneseVowels")
     parser.add_argument(
         "--epochs",
         type=int,
         metavar="N",
-        help="passes over the training set (default: as many as make 600 steps, and 60 at the least)",
+        help="passes over the training set (default: 600 steps, at least 60 passes)",
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
-        help="draws weights, batches and splits (default: %(default)s)",
+        help="seed of weights, batches and splits (default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--devices", type=int, default=1, metavar="N", help="processes per host (default: %(default)s)")
     parser.add_argument(
-        "--hosts", type=int, default=1, metavar="N", help="machines, by torchrun (default: %(default)s)"
+        "--hosts",
+        type=int,
+        default=1,
+        metavar="N",
+        help="machines, started by torchrun (default: %(default)s)",
     )
     parser.add_argument("--precision", default="32-true", metavar="NAME", help="such as bf16-mixed (%(default)s)")
-    parser.add_argument("--compile", action="store_true", help="make one compiled program of the training step")
+    parser.add_argument("--compile", action="store_true", help="compile the training step with torch.compile")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/<dataset>-seed<seed>)")
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     return parser.parse_args(arguments)
 

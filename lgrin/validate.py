@@ -1,8 +1,8 @@
-"""Every check of values that a forward pass does not make.
+"""Checks of values that a forward pass does not make.
 
-``forward`` looks at ranks, dtypes, sizes and the range of indices. To read features and labels as well would stall a
-GPU and break compilation. Datasets, training and estimators call these functions instead, once, where the data comes
-in.
+``forward`` checks ranks, dtypes, sizes and the range of indices. Reading features and labels as well would make a GPU
+wait and break compilation. Datasets, training and estimators call these functions instead, once, when they get the
+data.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,15 +16,15 @@ from lgrin.arguments import check_features, check_index, check_nodes, stand_in
 
 
 def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
-    """Raises if a present frame holds NaN or infinity.
+    """Raises an error if a present frame holds NaN or infinity.
 
     Args:
         x: Features ``[*, F]``, or frames of any shape, ``[*, ...]``.
         mask: Bool ``[*]``, the frames that are present; ``None`` means all.
-        name: What the error calls the features.
+        name: The name of the features in the error.
 
     Raises:
-        ValueError: With the index and value of the first one.
+        ValueError: With the index and value of the first such entry.
 
     Example:
         >>> features(torch.tensor([[0.0, float("nan")]]))
@@ -43,16 +43,16 @@ def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
 
 
 def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
-    """Raises unless every label is one of the classes.
+    """Raises an error unless every label is one of the classes.
 
     Args:
         y: Int64 ``[B]``.
         num_classes: Classes, C.
-        name: What the error calls the labels.
+        name: The name of the labels in the error.
 
     Raises:
         TypeError: If labels are not whole numbers.
-        ValueError: With the index and value of the first one outside 0..C-1.
+        ValueError: With the index and value of the first label outside 0..C-1.
 
     Example:
         >>> labels(torch.tensor([0, 2]), num_classes=2)
@@ -66,7 +66,7 @@ def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
 
 
 def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None, mask: Tensor | None = None) -> None:
-    """Raises unless every frame exists in the graph and stands once in its sequence.
+    """Raises an error unless every frame exists in the graph and occurs once in its sequence.
 
     Args:
         frame: Int64 ``[N]``, or ``[B, L]`` beside dense features.
@@ -75,7 +75,7 @@ def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None, mask: Ten
         mask: Bool, shaped like frame; absent nodes may have any frame.
 
     Raises:
-        ValueError: With the index and value of the first offender.
+        ValueError: With the index and value of the first invalid frame.
 
     Example:
         >>> frames(torch.tensor([0, 7]), num_nodes=5)
@@ -108,7 +108,7 @@ def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None, mask: Ten
 
 
 def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> None:
-    """Raises if a sequence has no present frame.
+    """Raises an error if a sequence has no present frame.
 
     Args:
         batch: Int64 ``[N]``, each node's sequence, sorted; ``None`` where mask is ``[B, M]``.
@@ -116,7 +116,7 @@ def sequences(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> Non
         batch_size: The number of sequences.
 
     Raises:
-        ValueError: With the index of the first one, or if the batch vector is not sorted or out of range.
+        ValueError: With the index of the first such sequence, or if the batch vector is not sorted or out of range.
 
     Example:
         >>> sequences(torch.tensor([0, 0, 2]), None, batch_size=3)
@@ -149,22 +149,22 @@ def batch(
     in_channels: int | Mapping[str, int | None] | None = None,
     training: bool = False,
 ) -> None:
-    """Checks a PyG sequence or batch of sequences before a model sees it.
+    """Checks a PyG sequence or batch of sequences before it is passed to a model.
 
-    Of a sequence in several modalities each is checked alone; it may lack some of them, but not all.
+    If sequences have several modalities, each modality is checked separately. A sequence may lack some, but not all.
 
     Args:
-        data: With ``x [N, F]`` and perhaps ``frame``, ``batch``, ``mask`` and ``y``; in several modalities a
-            ``HeteroData`` with such nodes for each, and ``num_nodes`` and ``in_channels`` by their names.
+        data: With ``x [N, F]`` and optionally ``frame``, ``batch``, ``mask`` and ``y``. For several modalities, a
+            ``HeteroData`` with such nodes for each; ``num_nodes`` and ``in_channels`` are then mappings by name.
         num_nodes: Frames per sequence of the model, M.
         num_classes: Classes, C; ``None`` skips the labels.
         in_channels: Features per frame, P; ``None`` takes frames of any shape, ``x [N, ...]``, as an encoder does.
-        training: Whether batch norm will take statistics from this batch.
+        training: Whether batch norm will compute statistics from this batch.
 
     Raises:
         TypeError: If labels are not whole numbers.
         ValueError: If features are not finite, a sequence is empty, a label or frame is out of range, or a batch norm
-            would see a single frame.
+            would get a single frame.
 
     Example:
         >>> batch(Data(x=torch.rand(3, 2), y=torch.tensor([1])), num_nodes=3, num_classes=2)
@@ -234,7 +234,7 @@ def dataset(
     num_classes: int | None = None,
     in_channels: int | Mapping[str, int | None] | None = None,
 ) -> None:
-    """Checks every sequence of a dataset and says which one is wrong.
+    """Checks every sequence of a dataset, and names the first invalid one.
 
     Args:
         data: Sequences, as for :func:`batch`.
@@ -244,7 +244,7 @@ def dataset(
 
     Raises:
         TypeError: If labels are not whole numbers.
-        ValueError: As :func:`batch`, with the index of the sequence, or if there is none.
+        ValueError: As :func:`batch`, with the index of the sequence, or if the dataset is empty.
 
     Example:
         >>> dataset([Data(x=torch.zeros(0, 2))], num_nodes=3)

@@ -1,11 +1,12 @@
-"""Classifies recordings with an exported model; needs numpy, onnxruntime and opensmile, and nothing else.
+"""Classifies recordings with an exported model. It needs only numpy, onnxruntime and opensmile.
 
     pip install numpy onnxruntime opensmile
     python classify.py model.onnx clip.wav
 
-A model is data. Its metadata name the classes, the lengths and the extractor; what openSMILE runs stands at the end of
-this script, and a model made with other settings is refused. soundfile and audresample come with opensmile. Recordings
-that cannot be read are named on stderr, the others are classified, and the exit status is 1.
+A model file is treated as data. Its metadata hold the classes, the sizes and the settings of the extractor. The
+configuration of openSMILE is at the end of this script, and a model that was made with other settings is refused.
+soundfile and audresample are installed with opensmile. Recordings that cannot be read are named on stderr, the others
+are classified, and the exit status is then 1.
 """
 
 import argparse

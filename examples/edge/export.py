@@ -1,4 +1,4 @@
-"""Writes a model that examples/train.py has trained as ONNX files for a device, in float32 and in 8 bits.
+"""Exports a model that examples/train.py has trained to ONNX files for a device, in float32 and in 8 bits.
 
 python examples/edge/export.py runs/emodb-seed0/checkpoints/best.ckpt model.onnx
 """
@@ -14,7 +14,7 @@ from lgrin.training import SequenceClassifier
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("checkpoint", help="for example runs/emodb-seed0/checkpoints/best.ckpt")
-    parser.add_argument("out", type=Path, help="NAME.onnx; beside it come NAME-8bit.onnx and a model card of each")
+    parser.add_argument("out", type=Path, help="NAME.onnx; NAME-8bit.onnx and two model cards are written beside it")
     options = parser.parse_args(arguments)
     small = options.out.with_name(f"{options.out.stem}-8bit.onnx")
     try:

@@ -1,4 +1,4 @@
-"""The competitors of Tables I-III, and the numbers that the paper prints for them."""
+"""The competitors of Tables I-III of the paper, and the figures that the paper prints for them."""
 
 from lgrin.baselines.baseline import Baseline
 from lgrin.baselines.blstm import BLSTM

@@ -10,11 +10,11 @@ from lgrin.options import check_whole
 
 
 class BLSTM(Baseline):
-    r"""Reads the present frames in both directions and classifies the two last states.
+    r"""Runs an LSTM over the present frames in both directions and classifies the two last states.
 
     .. math:: \mathrm{logits} = W \left[ \overrightarrow{h}_T \mid \overleftarrow{h}_1 \right] + b
 
-    The paper does not say what the fully connected layer sees; the two last states are the usual reading.
+    The paper does not state the input of the fully connected layer. The two last states are the usual choice.
 
     Args:
         in_channels: Features per frame, P.

@@ -9,13 +9,14 @@ from lgrin.nn import GraphReadout
 
 
 class CNN(Baseline):
-    r"""Convolves over time at several widths, takes the maximum over time and classifies it.
+    r"""Convolves over time with several widths, takes the maximum over time and classifies it.
 
     .. math:: \mathrm{logits} = \mathrm{dense}\left( \max_t \mathrm{ParallelConv}(x)_t \right)
 
-    The original reads raw speech with parallel filters 15, 25 and 100 ms long. Here the frames' descriptors
-    come in, so the filters are 3, 5 and 21 frames wide. What neither paper states, channels (128), the dense layer
-    (512 units), the maximum over time and dropout 0.5, is chosen for the paper's 0.45M parameters on IEMOCAP.
+    The original applies parallel filters of 15, 25 and 100 ms to raw speech. Here the input is the descriptors of
+    frames, so the filters are 3, 5 and 21 frames wide. Neither paper states the number of channels (128), the dense
+    layer (512 units), the maximum over time or dropout 0.5. They are chosen to match the paper's 0.45M parameters on
+    IEMOCAP.
 
     Args:
         in_channels: Features per frame, P.

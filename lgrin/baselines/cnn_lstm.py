@@ -9,12 +9,12 @@ from lgrin.baselines.recurrent import compact, final
 
 
 class CNNLSTM(Baseline):
-    r"""Convolves over time at several widths, reads the result with an LSTM and classifies its last state.
+    r"""Convolves over time with several widths, runs an LSTM over the result and classifies its last state.
 
     .. math:: \mathrm{logits} = \mathrm{dense}\left( \mathrm{LSTM}(\mathrm{ParallelConv}(x))_T \right)
 
-    It is :class:`CNN` with an LSTM of 128 units, which reads the present frames, in the place of the maximum; the same
-    choices bring it near the paper's 0.6M parameters on IEMOCAP.
+    The network is :class:`CNN` with an LSTM of 128 units over the present frames instead of the maximum. With the same
+    choices, it has about the paper's 0.6M parameters on IEMOCAP.
 
     Args:
         in_channels: Features per frame, P.

@@ -12,8 +12,8 @@ from lgrin.options import check_whole
 def normalized_adjacency(adj: Tensor) -> Tensor:
     r"""Adds self-loops and normalises by degree, :math:`\hat{A} = D^{-1/2} (A + I) D^{-1/2}`.
 
-    D is the degree of A + I, as in Kipf and Welling, 2017; the degree of A, which the text names, is 0 for a frame
-    without neighbours. Negative weights are no edges.
+    D is the degree of A + I, as in Kipf and Welling, 2017. The paper's text names the degree of A, which is 0 for a
+    frame without neighbours. Negative weights are not edges.
 
     Args:
         adj: Weights ``[B, M, M]``.
@@ -31,13 +31,13 @@ def normalized_adjacency(adj: Tensor) -> Tensor:
 
 
 class GCN(GraphBaseline):
-    r"""Convolves twice on a fixed graph and reads out maximum and mean.
+    r"""Applies two graph convolutions on a fixed graph, and reads out maximum and mean.
 
     .. math:: H^{(k+1)} = \mathrm{ReLU}(\hat{A} H^{(k)} W^{(k)} + b^{(k)}), \qquad
               h_G = \left[ \max_i H^{(2)}_i \mid \tfrac{1}{|V|} \sum_i H^{(2)}_i \right]
 
-    The paper states neither layers nor width; two layers of 256 channels are within 3 % of its three parameter
-    counts.
+    The paper states neither the number of layers nor their width. With two layers of 256 channels, the number of
+    parameters is within 3 % of the paper's on its three corpora.
 
     Args:
         in_channels: Features per frame, P.

@@ -11,7 +11,7 @@ from lgrin.options import check_whole
 
 
 def one_label_likelihood(log_probs: Tensor, present: Tensor) -> Tensor:
-    r"""Computes how likely CTC holds each label to be the only one of its sequence.
+    r"""Computes the likelihood under CTC that each label is the only one of its sequence.
 
     .. math:: \log p(c) = \log \sum_{i \le j} \prod_{t < i} p_t(\varnothing) \prod_{t=i}^{j} p_t(c)
               \prod_{t > j} p_t(\varnothing)
@@ -30,7 +30,7 @@ def one_label_likelihood(log_probs: Tensor, present: Tensor) -> Tensor:
     """
     log_probs = log_probs.masked_fill(~present.unsqueeze(-1), 0)
     blank, label = log_probs[..., :1], log_probs[..., 1:]
-    gain = (label - blank).cumsum(1)  # of saying the label at all frames so far, against the blank
+    gain = (label - blank).cumsum(1)  # log-ratio of the label at all frames so far to the blank
     starts = pad(-gain, (0, 0, 1, -1)).logcumsumexp(1)
     spans = (starts + gain).masked_fill(~present.unsqueeze(-1), -torch.inf)
     return blank.sum(1) + spans.logsumexp(1)
@@ -41,12 +41,13 @@ class LSTMCTC(Baseline):
 
     .. math:: p_t = \mathrm{softmax}(W \, \mathrm{BLSTM}(x)_t + b), \qquad \mathrm{logits}_c = \log p(c)
 
-    A frame without emotion is a blank. Minus the logit of the true class is the CTC loss itself; the
-    cross-entropy that all models here are trained with divides by the other classes as well.
+    A blank is a frame without emotion. The CTC loss is minus the logit of the true class. All models here are trained
+    with the cross-entropy instead, which also normalises over the classes.
 
-    Which work the paper's reference [4] is could not be read. Han et al. take the blank for frames without emotion;
-    Zhao et al. add attention, which is left out here, as the paper's name for the model has none. The original reads
-    238 descriptors a frame. Layers and width are not known: one layer of 200 units each way has about 0.4M parameters.
+    The paper's reference [4] could not be identified. Han et al. use the blank for frames without emotion. Zhao et al.
+    add attention, which is left out here, because the paper's name for the model does not mention it. The original
+    has 238 descriptors a frame. The number of layers and their width are not known. One layer of 200 units in each
+    direction has about 0.4M parameters.
 
     Args:
         in_channels: Features per frame, P.

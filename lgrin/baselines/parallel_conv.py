@@ -1,4 +1,4 @@
-"""Convolutions of several widths side by side."""
+"""Parallel convolutions of several widths."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from lgrin.graph import hide
 
 
 class ParallelConv(Module):
-    r"""Convolves over time at several widths at once, and then over what they found.
+    r"""Applies parallel convolutions of several widths over time, and one convolution over their outputs.
 
     .. math:: H = \mathrm{ReLU}(\mathrm{conv}(\left[ F_3 \mid F_5 \mid F_{21} \right])), \qquad
               F_w = \mathrm{ReLU}(\mathrm{conv}_w(x))

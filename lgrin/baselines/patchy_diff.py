@@ -38,10 +38,11 @@ class PatchyDiff(GraphBaseline):
     .. math:: [Z \mid S] = \mathrm{fields}(x), \quad S \leftarrow \mathrm{softmax}(S), \quad
               X' = S^\top \mathrm{ReLU}(Z), \quad A' = S^\top A S
 
-    The paper says no more than that the pooling stands between layers of PATCHY-SAN. Here the fields of frames are
-    those of :class:`PatchySAN`, one convolution gives features and assignments, the field of a cluster is
-    itself and the clusters with the heaviest edges in A', and the clusters, whose order is learned, go through
-    PATCHY-SAN's dense layer. Sizes are chosen for the paper's three parameter counts, which are met within 15 %.
+    The paper states only that the pooling is between layers of PATCHY-SAN. Here the receptive fields of frames are
+    those of :class:`PatchySAN`, and one convolution computes features and assignments. The field of a cluster is the
+    cluster itself and the clusters with the heaviest edges in A'. The order of the clusters is learned, and
+    PATCHY-SAN's dense layer follows. With the chosen sizes, the number of parameters is within 15 % of the paper's on
+    its three corpora.
 
     Args:
         in_channels: Features per frame, P.
@@ -55,8 +56,8 @@ class PatchyDiff(GraphBaseline):
 
     Attributes:
         auxiliary_loss: A scalar of the latest call, :math:`\lVert A - S S^\top \rVert_F / (B M^2)` plus the mean
-            entropy of the rows of S, for whoever adds it to the loss; a training step that only calls the model goes
-            without. ``None`` before the first call and in copies.
+            entropy of the rows of S. It takes effect only if you add it to the loss. ``None`` before the first call
+            and in copies.
 
     Shapes:
         - **x, edge_index, frame, batch, mask, batch_size, output:** as for :class:`PatchySAN`
@@ -114,5 +115,5 @@ class PatchyDiff(GraphBaseline):
         return self.head(self.dropout(self.dense(clusters.flatten(1)).relu()))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the latest auxiliary loss out, whose graph can be neither copied nor stored."""
+        """Leaves out the latest auxiliary loss, whose autograd graph can be neither copied nor stored."""
         return {**self.__dict__, "auxiliary_loss": None}

@@ -36,13 +36,13 @@ class PatchySAN(GraphBaseline):
     .. math:: z_v = \mathrm{ReLU}\left( \sum_{j=1}^{k} W_j\, x_{\pi_v(j)} + b \right), \qquad
               \mathrm{logits} = \mathrm{dense}(\mathrm{conv}(z_{v_1}, \ldots, z_{v_M}))
 
-    The nodes stand in the order of a labelling, and :math:`\pi_v` ranks the neighbourhood of v by distance in hops,
-    then by the same labelling, then by frame. A labelling is there to give nodes of different graphs comparable
-    places. Frames have such places already, so ``"frame"`` is the default; ``"betweenness"`` looks at the graph alone,
-    and puts the middle of a line first. As in the original, every node is a root, sequences
-    shorter than M end with empty fields, and the layers are 16 channels of stride k, 8 channels of width 10, and a
-    dense layer with dropout 0.5. The original's dense layer has 128 units; 70, with k = 5, is the width that brings
-    all three parameter counts within 13 % of the paper's, whose steps from corpus to corpus no such network has.
+    A labelling orders the nodes, and :math:`\pi_v` ranks the neighbourhood of v by distance in hops, then by the same
+    labelling, then by frame. The purpose of a labelling is to give nodes of different graphs comparable positions.
+    Frames have such positions already, so ``"frame"`` is the default. ``"betweenness"`` uses the graph alone, and puts
+    the middle of a line first. As in the original, every node is a root, sequences shorter than M end with empty
+    fields, and the layers are 16 channels of stride k, 8 channels of width 10, and a dense layer with dropout 0.5.
+    The original's dense layer has 128 units. With 70 units and k = 5, the numbers of parameters are within 13 % of the
+    paper's on its three corpora. No such network has the paper's differences between corpora.
 
     Args:
         in_channels: Features per frame, P.
@@ -50,7 +50,7 @@ class PatchySAN(GraphBaseline):
         num_classes: Classes, C.
         field_size: Nodes in a receptive field, k.
         hidden_channels: Units of the dense layer.
-        labelling: ``"frame"`` or ``"betweenness"``, which takes M matrix products for a line of M frames.
+        labelling: ``"frame"`` or ``"betweenness"``, which needs M matrix products for a line of M frames.
         dropout: Probability of dropping a unit of the dense layer.
 
     Shapes:

@@ -1,7 +1,7 @@
-"""The numbers that the paper prints, and the competitors that are only quoted from it.
+"""The figures that the paper prints, and the competitors that are only quoted from it.
 
 Source: Tables I-VIII of Shirian, Tripathi and Guha, 2021. Accuracies are in percent, parameters as rounded there;
-``None`` is a dash.
+``None`` stands for a dash.
 """
 
 from typing import Any, NamedTuple
@@ -101,11 +101,11 @@ PAPER: dict[str, Any] = {
 
 
 class Quoted(NamedTuple):
-    """A competitor that is not run here, since it reads other signals or its text does not suffice to build it.
+    """A competitor that is not run here, because it uses other signals or its description is incomplete.
 
     Attributes:
         table: The table of :data:`PAPER` with its row.
-        modality: The signals that it reads.
+        modality: The signals that it uses.
         reference: What the paper cites for it.
         status: Always ``"quoted, not run"``, to be printed beside its numbers.
     """
@@ -127,7 +127,7 @@ QUOTED: dict[str, Quoted] = {
 
 
 def quoted_scores(name: str) -> dict[str, float]:
-    """Looks up what the paper prints for a competitor that is not run.
+    """Looks up the figures that the paper prints for a competitor that is not run.
 
     Args:
         name: A key of :data:`QUOTED`.

@@ -1,4 +1,4 @@
-"""How PATCHY-SAN turns graphs into sequences: rank the nodes, and give each the k nodes nearest to it."""
+"""The receptive fields of PATCHY-SAN: ranked nodes, each with the k nodes nearest to it."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn.functional import pad
 
 
 def betweenness(adj: Tensor) -> Tensor:
-    r"""Counts for each node the share of shortest paths between two others that it lies on.
+    r"""Sums for each node the shares of the shortest paths between two others that contain it.
 
     .. math:: b(v) = \sum_{\{s, t\} \not\ni v} \frac{\sigma_{st}(v)}{\sigma_{st}}
 
@@ -37,7 +37,7 @@ def betweenness(adj: Tensor) -> Tensor:
 
 
 def rank_nodes(label: Tensor, mask: Tensor) -> Tensor:
-    """Ranks nodes by falling label; of equal ones the lower frame comes first, and missing frames come last.
+    """Ranks nodes by decreasing label; the lower frame is first among equals, and missing frames are last.
 
     Args:
         label: ``[B, M]``.
@@ -55,11 +55,11 @@ def rank_nodes(label: Tensor, mask: Tensor) -> Tensor:
 
 
 def receptive_fields(adj: Tensor, rank: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Gives each node the nodes nearest to it, itself first, then by distance in hops, then by rank.
+    """Selects the k nodes nearest to each node: itself first, then by distance in hops, then by rank.
 
     Args:
         adj: Symmetric adjacency ``[B, M, M]``; entries > 0 are edges.
-        rank: Int64 ``[B, M]``, which of equally near nodes comes first.
+        rank: Int64 ``[B, M]``, the order of equally near nodes.
         mask: Bool ``[B, M]``, the frames that exist.
         size: Nodes in a field, k.
 
@@ -78,7 +78,7 @@ def receptive_fields(adj: Tensor, rank: Tensor, mask: Tensor, size: int) -> tupl
     nowhere = size * num_nodes
     key = rank.unsqueeze(1).expand(adj.shape)
     nearness = torch.where(reached, key, nowhere)
-    for hop in range(1, size):  # each hop brings at least one more node, or none ever
+    for hop in range(1, size):  # a hop without a new node is followed by none
         new = (reached.float() @ steps > 0) & ~reached
         nearness = torch.where(new, key + hop * num_nodes, nearness)
         reached = reached | new
@@ -87,12 +87,12 @@ def receptive_fields(adj: Tensor, rank: Tensor, mask: Tensor, size: int) -> tupl
 
 
 def gather_fields(x: Tensor, index: Tensor, valid: Tensor) -> Tensor:
-    """Lays the features of receptive fields side by side.
+    """Concatenates the features of receptive fields.
 
     Args:
         x: Features ``[B, M, F]``.
         index: Int64 ``[B, W, k]``, the nodes of W fields.
-        valid: Bool ``[B, W, k]``; the other places are 0.
+        valid: Bool ``[B, W, k]``; features are 0 where it is false.
 
     Returns:
         Channels first, ``[B, F, W * k]``, for a convolution of width and stride k.

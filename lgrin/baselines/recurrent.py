@@ -6,7 +6,7 @@ from torch.nn import LSTM, Module
 
 
 def compact(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Moves the present frames of each sequence to its start, in their order; an empty sequence gets one frame.
+    """Moves the present frames of each sequence to its start, in order; an empty sequence gets one frame.
 
     Args:
         x: Features ``[B, M, F]``.
@@ -61,10 +61,11 @@ def final(states: Tensor, mask: Tensor) -> Tensor:
 
 
 class BidirectionalLSTM(Module):
-    """Two LSTMs, one of which reads the present frames in reverse.
+    """Two LSTMs, the second of which gets the present frames in reverse.
 
-    The states are those of a packed ``torch.nn.LSTM(bidirectional=True)``; on a CPU a training step takes a fifth of
-    its time, since frames are padded, and the padding comes after all that is read.
+    The states equal those of a packed ``torch.nn.LSTM(bidirectional=True)``. On a CPU a training step takes a fifth of
+    its time, because frames are padded instead of packed. The padding follows the present frames in both directions,
+    so it does not change their states.
 
     Args:
         in_channels: Features per frame, P.
@@ -72,8 +73,8 @@ class BidirectionalLSTM(Module):
 
     Shapes:
         - **x:** ``[B, M, P]``; **mask:** bool ``[B, M]``, true up to the end of each sequence
-        - **output:** states of the two directions at each frame, ``[B, M, H]`` each; those of the second in the order
-          of its reading
+        - **output:** states of the two directions at each frame, ``[B, M, H]`` each; those of the second in reversed
+          order
 
     Example:
         >>> lstm = BidirectionalLSTM(3, 5)

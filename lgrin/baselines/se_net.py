@@ -10,15 +10,15 @@ from lgrin.nn import GraphReadout
 
 
 class SENet(Baseline):
-    r"""Classifies every frame as a picture and averages the logits of the frames.
+    r"""Classifies every frame as an image and averages the logits of the frames.
 
     .. math:: \mathrm{logits} = \frac{1}{|V|} \sum_i \mathrm{SEResNet}_{50}(x_i)
 
-    The paper does not say how pictures become a video; the average is the usual reading. All present frames of a
-    batch go through the network at once, so memory grows with B M S².
+    The paper does not state how the results of images are combined for a video. The average is the usual choice. All
+    present frames of a batch are passed to the network at once, so memory grows with B M S².
 
     Args:
-        in_channels: Values per frame, 3 S² for pictures of S by S pixels, in the order ``[3, S, S]``.
+        in_channels: Values per frame, 3 S² for images of S by S pixels, in the order ``[3, S, S]``.
         num_nodes: Frames per sequence, M.
         num_classes: Classes, C.
 
@@ -30,10 +30,10 @@ class SENet(Baseline):
         ValueError: If sizes do not fit or a graph is given.
 
     Source:
-        Hu, Shen and Sun, "Squeeze-and-excitation networks", CVPR 2018, as ``seresnet50`` of timm, started at random.
+        Hu, Shen and Sun, "Squeeze-and-excitation networks", CVPR 2018, as ``seresnet50`` of timm with random weights.
 
     Example:
-        >>> SENet(in_channels=136, num_nodes=90, num_classes=6)  # landmarks are no pictures
+        >>> SENet(in_channels=136, num_nodes=90, num_classes=6)  # landmarks are not images
         Traceback (most recent call last):
         ValueError: in_channels is 136; a square picture has 3 * S * S values, such as 12288 for S = 64
     """

@@ -10,13 +10,13 @@ from lgrin.options import check_whole
 
 
 class SortReadout(Module):
-    r"""Describes a sequence by its k present nodes that are largest in the last channel, in falling order.
+    r"""Selects the k present nodes that are largest in the last channel, in decreasing order.
 
     .. math:: h_G = \left[ H_{\pi(1)} \mid \ldots \mid H_{\pi(k)} \right], \qquad
               H_{\pi(1), F} \ge H_{\pi(2), F} \ge \ldots
 
-    It stands where a :class:`lgrin.nn.GraphReadout` does: ``LGrIN(..., readout=SortReadout(num_nodes))``. The paper
-    states no k; 30 is the usual one. The original follows it by 1-D convolutions, the paper by its classifier.
+    It replaces :class:`lgrin.nn.GraphReadout`: ``LGrIN(..., readout=SortReadout(num_nodes))``. The paper does not state
+    k. The usual value is 30. In the original, 1-D convolutions follow; in the paper, its classifier.
 
     Args:
         num_nodes: Frames per sequence, M.
@@ -44,7 +44,7 @@ class SortReadout(Module):
         self.sort = SortAggregation(self.k)
 
     def reset_parameters(self) -> None:
-        """Has nothing to reset."""
+        """Does nothing, since there are no parameters."""
 
     def forward(
         self,
