@@ -1,4 +1,4 @@
-"""Candidates on the same folds, as rows of a table."""
+"""Trains candidates on the same folds and compares them in a table."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -23,14 +23,14 @@ TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
 
 
 class Setting(NamedTuple):
-    """What all candidates of a table share.
+    """The data and the training that all candidates of a table share.
 
     Attributes:
-        sequences: The sequences, their lengths fixed.
+        sequences: The sequences, all of one length.
         training: How candidates are trained.
         protocol: How sequences are split.
-        num_folds: Folds of protocols that draw parts.
-        seeds: Each trains every fold anew.
+        num_folds: The number of folds, for protocols that draw them at random.
+        seeds: The seeds; every fold is trained once with each.
         normalize: ``"train"``, or ``"group"``, which reads the features of test sequences.
         out: Folder for the runs.
         workers: Runs at a time.
@@ -49,7 +49,7 @@ class Setting(NamedTuple):
 
     @property
     def grouped(self):
-        """Whether intervals count groups."""
+        """Whether intervals and tests are over groups."""
         return self.protocol in BY_GROUP
 
     def folds(self):
@@ -57,17 +57,17 @@ class Setting(NamedTuple):
         return folds(self.protocol, self.sequences, self.num_folds)
 
     def data(self):
-        """The sequences as candidates see them."""
+        """The sequences that candidates get, scaled by group if asked for."""
         return normalize_groups(self.sequences) if self.normalize == "group" else self.sequences
 
     def shuffled(self):
-        """The same with the frames of all sequences in one random order, and that order."""
+        """The same setting with the frames of all sequences in one random order, and that order."""
         order = torch.randperm(self.training.num_nodes, generator=torch.Generator().manual_seed(0))
         return self._replace(sequences=[take_frames(data.clone(), order) for data in self.sequences]), order
 
 
 def run(candidate: Candidate, setting: Setting, made=None, variants=None):
-    """Trains a candidate on every fold with every seed and tests it, on further test sets too."""
+    """Trains and tests a candidate on every fold with every seed; variants are further test sets."""
     return cross_validate(
         candidate,
         setting.data(),
@@ -87,30 +87,30 @@ def file_name(title):
 
 
 def of_variant(runs, name):
-    """Runs with what was predicted of one of their further test sets."""
+    """The same runs, with the predictions on one of their further test sets."""
     return [{**one, "predicted": one["variants"][name]} for one in runs]
 
 
 def by_seed(runs):
-    """Labels, predictions and groups of all folds together, for each seed."""
+    """Yields labels, predictions and groups of all folds together, one seed after the other."""
     for seed in dict.fromkeys(one["seed"] for one in runs):
         mine = [one for one in runs if one["seed"] == seed]
         yield tuple(np.concatenate([one[key] for one in mine]) for key in ("target", "predicted", "group"))
 
 
 def pooled_scores(runs, num_classes):
-    """The scores over all sequences, of each seed."""
+    """The scores over all sequences, for each seed."""
     return [scores(target, predicted, num_classes) for target, predicted, _ in by_seed(runs)]
 
 
 def over_groups(runs, num_classes):
-    """Every score in every group, ``[seeds, groups]``."""
+    """Each score by name, ``[seeds, groups]``."""
     parts = [scores_by_group(target, predicted, group, num_classes) for target, predicted, group in by_seed(runs)]
     return {name: np.stack([part[name] for part in parts]) for name in SCORES}
 
 
 def summarize(runs, setting: Setting):
-    """Each score with its interval, and the pooled accuracy."""
+    """Each score with its confidence interval, and the accuracy over all sequences (``pooled``)."""
     num_classes = len(setting.training.classes)
     row = {"pooled": float(np.mean([one["accuracy"] for one in pooled_scores(runs, num_classes)]))}
     for name in SCORES:
@@ -125,13 +125,13 @@ def summarize(runs, setting: Setting):
 
 
 def table(candidates, setting: Setting, quoted, only_quoted):
-    """One row a candidate, compared with the first, the paper's figures beside ours.
+    """One row for each candidate, compared with the first one, beside the paper's figures.
 
     Args:
-        candidates: What to train.
-        setting: How.
+        candidates: The candidates.
+        setting: The data and the training.
         quoted: The paper's figures by name of candidate.
-        only_quoted: Those of competitors that are not run.
+        only_quoted: The paper's figures for competitors that are not run.
     """
     runs = [run(candidate, setting) for candidate in candidates]
     tests = ["-", *against_first(runs, setting)]
@@ -145,7 +145,7 @@ def table(candidates, setting: Setting, quoted, only_quoted):
 
 
 def against_first(runs, setting: Setting):
-    """Tests every candidate against the first over the same groups, corrected for their number."""
+    """Tests every candidate against the first one over groups, with Holm's correction."""
     if not setting.grouped:
         return ["-"] * (len(runs) - 1)
     first, *others = (over_groups(one, len(setting.training.classes))["accuracy"] for one in runs)
@@ -154,10 +154,10 @@ def against_first(runs, setting: Setting):
 
 
 def show(interval):
-    """An estimate and its interval."""
+    """Formats an estimate and its interval."""
     return f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def versus(comparison, corrected):
-    """A difference, its interval, and its corrected p-value."""
-    return f"{comparison.difference:+.3f} ({comparison.low:+.3f} to {comparison.high:+.3f}), p {corrected:.3f}"
+def versus(comparison, p_value):
+    """Formats a difference, its interval and a p-value."""
+    return f"{comparison.difference:+.3f} ({comparison.low:+.3f} to {comparison.high:+.3f}), p {p_value:.3f}"

@@ -1,8 +1,8 @@
-"""Figure 4: the learned graph beside graphs that show what of its band comes from the data.
+"""Figure 4: is the band of the learned graph learned from the data? Controls beside the learned graph.
 
-Under "recommended" A starts as a band; under "N(0, 1)" it starts as the paper's does. All else is as recommended.
-Frames are shuffled by one permutation for all sequences, training, validation and test: a band that is there all the
-same says nothing about time.
+Under "recommended" A starts as a band, under "N(0, 1)" as in the paper; nothing else differs. The controls are: no
+distance term, shuffled frames, and Eq. (8) without data. Frames are shuffled by one permutation for training,
+validation and test sequences: a band that appears with shuffled frames does not come from time.
 """
 
 import functools
@@ -27,15 +27,15 @@ PANELS = (
 
 
 class WithoutData(SequenceClassifier):
-    """Trains A and p on Eq. (8) alone."""
+    """Trains A and p on the penalties of Eq. (8) alone."""
 
     def loss_of(self, target, *inputs):
-        """Leaves the cross-entropy out."""
+        """The penalties without the cross-entropy."""
         return self.loss.penalty(self.model)
 
 
 def fig4(plan):
-    """One row a graph; a picture of all of them."""
+    """One row for each graph, and a picture of all of them."""
     setting = plan.setting()
     graphs = {start: learned_graphs(setting, init) for start, init in STARTS.items()}
     save_figure(draw(graphs), plan.out / "figure4.png")
@@ -43,7 +43,7 @@ def fig4(plan):
 
 
 def learned_graphs(setting, init):
-    """Learns the graph of every panel; gives each with its test accuracy, None where there is none."""
+    """The graph of every panel with its test accuracy, ``None`` for the graph that is learned without data."""
     build = functools.partial(network, adjacency={**BAND, "init": init})
     shuffled, order = setting.shuffled()
 
@@ -78,12 +78,12 @@ def describe(start, panel, adjacency, accuracy):
 
 
 def mean_distance(adjacency):
-    """The mean of ``|i - j|``, weighted by the edges; NaN where there is none."""
+    """The mean of ``|i - j|``, weighted by the edges; NaN without edges."""
     return float((distances(len(adjacency)) * adjacency).sum() / adjacency.sum())
 
 
 def draw(graphs):
-    """A row of panels for each start."""
+    """Draws a row of panels for each start."""
     size = (3.2 * len(PANELS), 2.8 * len(graphs))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(graphs), len(PANELS))

@@ -1,4 +1,4 @@
-"""Figure 6: the three weights of Eq. (8), varied one at a time around the paper's choice."""
+"""Figure 6: a sweep of each of the three weights of Eq. (8) around the paper's choice."""
 
 from matplotlib.figure import Figure
 
@@ -18,7 +18,7 @@ VALUES = {
 
 
 def fig6(plan):
-    """One row a value of a weight; a picture with a panel for each weight."""
+    """One row for each value of a weight, and a picture with a panel for each weight."""
     setting = plan.setting()
     sweeps = {name: (0.0, CHOICE[name]) if plan.options.epochs == 1 else VALUES[name] for name in CHOICE}
     found = {
@@ -40,13 +40,13 @@ def fig6(plan):
 
 
 def candidate(weights):
-    """L-GrIN with these weights; its name tells them all, so the paper's choice is trained once for all sweeps."""
+    """L-GrIN with these weights; its name holds all three, so that the paper's choice is trained only once."""
     name = "L-GrIN, lambda " + ", ".join(f"{value:g}" for value in weights.values())
     return Candidate(name, network, options={"loss": weights}, space=SPACE)
 
 
 def draw(found):
-    """Accuracy and its interval against every weight, the paper's choice marked."""
+    """Plots accuracy and its interval against every weight and marks the paper's choice."""
     figure = Figure(figsize=(3.6 * len(found), 3.2), layout="constrained")
     panels = figure.subplots(1, len(found), sharey=True)
     for ax, (name, summaries) in zip(panels, found.items(), strict=True):

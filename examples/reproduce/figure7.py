@@ -1,4 +1,4 @@
-"""Figure 7: for each class the frame of a test recording that the maximum readout answers to most."""
+"""Figure 7: the salient frame of a test recording of each class: the maximum of most channels in the readout."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ ABREAST = 4
 
 
 def fig7(plan):
-    """One row a class; a picture of all of the frames."""
+    """One row for each class, and a picture of all salient frames."""
     setting, recordings = plan.setting(), plan.recordings()
     classifier, _, test = train_on_first_fold(network, setting)
     probabilities = evaluate(classifier, test).probabilities
@@ -36,7 +36,7 @@ def fig7(plan):
 
 
 def best_recognised(probabilities, sequences, label):
-    """The recording of a class that is recognised with the highest probability; one that is not if none is."""
+    """The recording of a class with the highest probability of it, preferably one that is classified correctly."""
     members = [index for index, data in enumerate(sequences) if int(data.y) == label]
     return max(
         members,
@@ -46,7 +46,7 @@ def best_recognised(probabilities, sequences, label):
 
 
 def salient_moment(classifier, stretched, recording, dataset):
-    """Finds the frame among those of the recording itself."""
+    """The salient frame, as a frame of the recording before it was stretched."""
     salient = classifier.model.salient_frames(classifier.normalize(stretched.x), mask=stretched.get("mask"))
     frame = int(evenly_spread(recording.num_nodes, stretched.num_nodes)[salient])
     source = getattr(dataset, "source", None)
@@ -64,7 +64,7 @@ def describe(name, index, recording, frame, probabilities, label):
 
 
 def draw_all(moments, features):
-    """A panel for each moment."""
+    """Draws a panel for each moment."""
     columns = min(ABREAST, len(moments))
     shape = math.ceil(len(moments) / columns), columns
     size = (3.4 * shape[1], 2.9 * shape[0])

@@ -1,8 +1,7 @@
-"""When does it pay to learn the graph? The same model and recipe on graphs that are learned and graphs that are given.
+"""When does it pay to learn the graph? The same model and recipe on learned graphs and on given ones.
 
-Everything is run twice: on the sequences as they are, whose order a line or a band knows, and on the same with
-their frames shuffled by one permutation, where nobody knows the order and a graph from N(0, 1) or U[0, 1) has lost
-nothing.
+Everything is run twice: with frames in order, which a line or a band reflects, and with the frames of all sequences
+shuffled by one permutation, which no given graph reflects. Starts from N(0, 1) and U[0, 1) do not depend on the order.
 """
 
 import functools
@@ -18,12 +17,12 @@ from lgrin.training import Candidate
 
 
 def given(make, num_nodes):
-    """A graph that is not trained."""
+    """A fixed graph."""
     return fixed(make(num_nodes))
 
 
 def start(num_nodes):
-    """The band that the first row starts from, not trained."""
+    """The initial graph of the first row, fixed."""
     return LearnableAdjacency(num_nodes, **BAND).requires_grad_(False)
 
 
@@ -46,7 +45,7 @@ def build(graph, num_features, num_nodes, num_classes):
 
 
 def graphs(plan):
-    """One row a graph and order of the frames, tested against the first on the same frames."""
+    """One row for each graph and order of the frames, tested against the first graph with the same order."""
     setting = plan.setting()
     shuffled, _ = setting.shuffled()
     candidates = [Candidate(name, functools.partial(build, name), space=SPACE) for name in GRAPHS]

@@ -1,4 +1,4 @@
-"""Four ways to split the same data, each more hopeful than the one before it."""
+"""The same data with four ways of splitting, each more optimistic than the one before."""
 
 import torch
 from torch_geometric.data import Data
@@ -16,7 +16,7 @@ STEPS = (
 
 
 def pieces(data: Data, num_frames: int):
-    """Cuts a sequence into pieces that do not overlap, without its remainder, as the released code does."""
+    """Yields pieces of a sequence that do not overlap, without the remainder, as the released code does."""
     for start in range(0, data.num_nodes - num_frames + 1, num_frames):
         part = data.clone()
         part.recording = data.get("recording") or data.name
@@ -28,7 +28,7 @@ def pieces(data: Data, num_frames: int):
 
 
 def optimism(sequences, setting, num_frames):
-    """One row a step; intervals over groups, then over recordings, since the later steps know no groups."""
+    """One row for each step. The first interval is over groups, the others are over pieces."""
     cut = [piece for data in sequences for piece in pieces(data, num_frames)]
     rows = []
     for title, protocol in STEPS:

@@ -1,4 +1,4 @@
-"""The paper's experiments, and those that it lacks, by name: each a function from a plan to the rows of a table."""
+"""The experiments by name, each a function from a plan to the rows of a table, and their options."""
 
 import argparse
 import functools
@@ -16,6 +16,7 @@ from examples.reproduce.missing import missing
 from examples.reproduce.optimism import optimism
 from examples.reproduce.plan import Plan
 from examples.reproduce.planted import planted
+from examples.reproduce.studies import STUDIES
 from examples.reproduce.transfer import table8
 from examples.sources import add_arguments, open_dataset
 from lgrin.training import PROTOCOLS
@@ -23,22 +24,22 @@ from lgrin.training import PROTOCOLS
 PIECES = 60  # frames
 
 
-def compared(experiment, plan):
-    """A table of candidates."""
+def compare_candidates(experiment, plan):
+    """Compares the candidates of a table."""
     quoted, only_quoted = tables.quoted(experiment), tables.only_quoted(experiment)
     return compare.table(tables.candidates(experiment), plan.setting(), quoted, only_quoted)
 
 
-def four_columns(plan):
-    """The sizes of four steps of optimism."""
+def optimism_in_pieces(plan):
+    """Compares four ways of splitting pieces of the recordings."""
     return optimism(plan.recordings(), plan.setting(), min(PIECES, plan.dataset.num_frames))
 
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
 EXPERIMENTS = {
-    **{name: functools.partial(compared, name) for name in TABLES},
+    **{name: functools.partial(compare_candidates, name) for name in TABLES},
     "graphs": graphs,
-    "optimism": four_columns,
+    "optimism": optimism_in_pieces,
     "fig4": fig4,
     "fig6": fig6,
     "fig7": fig7,
@@ -47,34 +48,42 @@ EXPERIMENTS = {
     "missing": missing,
 }
 DATA_EXPERIMENTS = EXPERIMENTS.keys() - {"planted"}
+NUMBERS = {  # options that are numbers: default and meaning
+    "folds": (5, "number of folds, if the protocol draws them"),
+    "seeds": (1, "trainings of every fold"),
+    "budget": (1, "settings tried for each model"),
+    "epochs": (150, "most epochs of a training"),
+    "patience": (50, "epochs without improvement after which to stop"),
+    "batch-size": (32, "sequences per step"),
+}
 
 
 def parse_arguments(experiment, arguments=None):
     parser = argparse.ArgumentParser(
         prog=f"python -m examples.reproduce {experiment}",
-        epilog="Results land in runs/reproduce/<experiment>-<dataset>/: table.md, pictures, and a JSON file for every "
-        "fold, from which a run that was interrupted goes on.",
+        description=STUDIES[experiment].summary,
+        epilog="Results are written to runs/reproduce/<experiment>-<dataset>/: table.md, pictures, and a JSON file for "
+        "every fold, from which an interrupted run resumes.",
     )
     parser.set_defaults(experiment=experiment)
     add_arguments(parser, default="JapaneseVowels")
-    parser.add_argument("--target", metavar="NAME", help="table8: the corpus to go to")
-    parser.add_argument("--target-root", metavar="DIR", help="table8: its folder")
+    parser.add_argument("--target", metavar="NAME", help="table8: the target corpus")
+    parser.add_argument("--target-root", metavar="DIR", help="table8: folder of the target corpus")
     parser.add_argument(
         "--protocol",
         choices=PROTOCOLS,
         help="how to split (default: group where there are groups, own where there are splits, else paper)",
     )
-    parser.add_argument("--folds", type=int, default=5, metavar="N", help="parts, where they are drawn (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of every fold (%(default)s)")
-    parser.add_argument("--budget", type=int, default=1, metavar="N", help="settings tried of each model (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=150, metavar="N", help="at the most (default: %(default)s)")
-    parser.add_argument("--patience", type=int, default=50, metavar="N", help="epochs without gain (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="sequences a step (%(default)s)")
+    for name, (default, what) in NUMBERS.items():
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
     parser.add_argument(
-        "--normalize", choices=("train", "group"), default="train", help="group reads test features (%(default)s)"
+        "--normalize",
+        choices=("train", "group"),
+        default="train",
+        help="scale features by training sequences, or each group by its own, test groups too (default: %(default)s)",
     )
     parser.add_argument("--keep-tail", action="store_true", help="do not mask frames that repeat to the end")
-    parser.add_argument("--workers", type=int, metavar="N", help="runs at a time (default: one per core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="runs in parallel (default: one per core)")
     parser.add_argument("--out", metavar="DIR", help="folder of the results")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What an experiment is run on, how its models are trained, and where its results go."""
+"""The plan of an experiment: its data, how its models are trained, and where its results are written."""
 
 from pathlib import Path
 
@@ -36,13 +36,13 @@ class Plan:
         return "group" if self.dataset.groups else "own" if isinstance(self.dataset, BothSplits) else "paper"
 
     def recordings(self, dataset=None):
-        """The sequences of a dataset at their own lengths, frames that repeat to the end marked as missing."""
+        """The sequences at their own lengths; frames that repeat to the end are masked unless ``keep_tail``."""
         dataset = self.dataset if dataset is None else dataset
         found = [dataset.get(index).clone() for index in dataset.indices()]
         return found if self.options.keep_tail else [MaskTail()(data) for data in found]
 
     def sequences(self, dataset=None, num_nodes=None):
-        """The same, stretched to one length."""
+        """The same sequences, resampled to one length."""
         dataset = self.dataset if dataset is None else dataset
         resample = Resample(num_nodes or dataset.num_frames)
         return [resample(data) for data in self.recordings(dataset)]
@@ -54,7 +54,7 @@ class Plan:
         return Training(**{"recipe": RECIPE, **sizes, **chosen, **other})
 
     def setting(self, sequences=None):
-        """What all candidates of a table share."""
+        """The data and the training that all candidates of a table share."""
         options = self.options
         return Setting(
             sequences=self.sequences() if sequences is None else sequences,
@@ -69,14 +69,14 @@ class Plan:
         )
 
     def write(self, rows, seconds):
-        """Prints the table and writes it, with everything that made it below."""
+        """Prints and writes the table, with the options that made it below."""
         text = markdown(rows) + "\n" + self.caption(seconds)
         print(text)
         write_atomically(self.out / "table.md", lambda name: Path(name).write_text(text))
         return write_results(self.out / "table.json", rows=rows, options=vars(self.options), seconds=seconds)
 
     def caption(self, seconds):
-        """What made a table, in words."""
+        """The options that made a table, in words."""
         options = self.options
         parts = [f"`{options.experiment}`"]
         if self.dataset is not None:

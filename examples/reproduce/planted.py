@@ -1,12 +1,12 @@
-"""Is a graph that is known found again? The paper lacks this.
+"""Does the learned graph recover a known graph? The paper lacks this.
 
-A teacher draws the labels of white noise X from a graph A*: ``y = argmax f(readout(g(A* X)))``, g a random perceptron,
-f random directions of equal variance, so that classes are about equally frequent. A student, a small L-GrIN, sees X and
-y, and every entry of its A off the diagonal is taken for a score of that edge.
+A teacher labels white noise X by a graph A*: ``y = argmax f(readout(g(A* X)))``. g is a random perceptron, and f is a
+set of random directions of equal variance, so that classes are about equally frequent. A student, a small L-GrIN, is
+trained on X and y. Every entry of its A off the diagonal is a score of that edge.
 
-Mean and maximum treat all frames alike, so a teacher of one layer with graph P A* gives the same labels for every
-permutation P of the frames that listen: labels tell which frames are heard together, A*ᵀ A*, but not by which frame.
-That is scored as well.
+Mean and maximum do not depend on the order of the frames, so a teacher of one layer gives the same labels with the
+graph P A* for every permutation P: the labels determine which frames are summed together, A*ᵀ A*, but not at which
+frame. The study therefore scores AᵀA as well ("heard together").
 """
 
 import functools
@@ -31,7 +31,7 @@ RATE = 0.01
 
 
 class Combination(NamedTuple):
-    """What is planted and how it is looked for; noise is that of logits of variance 1."""
+    """The planted graph, the data and the student; noise is added to logits of variance 1."""
 
     graph: str = "band"
     frames: int = 12
@@ -47,7 +47,7 @@ class Combination(NamedTuple):
     given: str | None = None
 
     def setting(self):
-        """How it differs from the first."""
+        """How it differs from the base, in words."""
         base = Combination(self.graph)
         words = [WORDS[key].format(value) for key, value in self._asdict().items() if value != getattr(base, key)]
         return ", ".join(words) or BASE
@@ -70,23 +70,23 @@ WORDS = {
 
 
 def band(num_nodes, generator):
-    """Frames hear those up to two before and after."""
+    """Edges to up to two frames before and after."""
     return distances(num_nodes) <= 2
 
 
 def block(num_nodes, generator):
-    """Frames hear those of their quarter."""
+    """Edges within each quarter of the sequence."""
     quarter = torch.arange(num_nodes) * 4 // num_nodes
     return quarter.unsqueeze(-1) == quarter
 
 
 def far(num_nodes, generator):
-    """Frames hear the one half a sequence away."""
+    """Edges between frames that are half a sequence apart."""
     return distances(num_nodes) == num_nodes // 2
 
 
 def ring(num_nodes, generator):
-    """Each frame hears the one before it on a ring in random order."""
+    """A random cycle: an edge to each frame from the one before it on the cycle."""
     order = torch.randperm(num_nodes, generator=generator)
     edges = torch.zeros(num_nodes, num_nodes, dtype=torch.bool)
     edges[order, order.roll(1)] = True
@@ -123,7 +123,7 @@ VARIED = (
 
 
 def plant(graph, num_nodes, seed):
-    """A known A*, every frame hearing itself as well, rows of length 1."""
+    """The known graph A*, with self-loops and rows of length 1."""
     edges = GRAPHS[graph](num_nodes, torch.Generator().manual_seed(seed)) | torch.eye(num_nodes, dtype=torch.bool)
     return torch.nn.functional.normalize(edges.float())
 
@@ -141,13 +141,13 @@ def teach(truth, x, generator, layers=1, readout="mean", noise=0.0):
 
 
 def white(x):
-    """Takes means and correlations out of ``[N, F]``."""
+    """Removes means and correlations from ``[N, F]`` and scales to unit variance."""
     x = x - x.mean(0)
     return torch.linalg.solve_triangular(torch.linalg.cholesky(torch.cov(x.T)), x.T, upper=False).T
 
 
 def examples(combination, seed):
-    """Sequences and labels, those held out for validation and test last."""
+    """Sequences and labels; those for validation and test come last."""
     generator = torch.Generator().manual_seed(seed)
     count = combination.sequences + 2 * HELD_OUT
     x = torch.randn(count, combination.frames, FEATURES, generator=generator)
@@ -174,14 +174,14 @@ def student(combination, seed):
 
 
 def given(combination, seed):
-    """A graph that is not trained: the true one, or the line with self-loops."""
+    """A fixed graph: the true one, or the line with self-loops."""
     near = torch.nn.functional.normalize((distances(combination.frames) <= 1).float())
     matrix = near if combination.given == "the line" else plant(combination.graph, combination.frames, seed)
     return fixed(matrix)
 
 
 def train(model, x, y, structure, epochs):
-    """Trains for 1,200 steps or fewer epochs and goes back to the step of the lowest validation loss."""
+    """Trains for 1,200 steps or ``epochs``, whichever is less, and restores the step of the lowest validation loss."""
     num_train = len(x) - 2 * HELD_OUT
     batch = min(BATCH, num_train)
     steps = min(STEPS, epochs * (num_train // batch))
@@ -206,7 +206,7 @@ def train(model, x, y, structure, epochs):
 
 @torch.no_grad()
 def logits(model, x):
-    """What a model says of sequences, in evaluation mode."""
+    """The logits of sequences, in evaluation mode."""
     model.eval()
     found = model(x)
     model.train()
@@ -219,17 +219,17 @@ def off_diagonal(matrix):
 
 
 def auroc(scores, truth):
-    """How well the entries of a matrix off its diagonal tell where the other has any."""
+    """The area under the ROC curve of scores for the edges of a graph; diagonals are left out."""
     return float(roc_auc_score(off_diagonal(truth) > 0, off_diagonal(scores)))
 
 
 def together(matrix):
-    """How much two frames are heard by the same frames."""
+    """How much two frames are summed together at the same frames, AᵀA."""
     return matrix.T @ matrix
 
 
 def recovery(learned, start, truth):
-    """How well a learned graph tells the edges of the true one, beside what needs no learning."""
+    """Scores of a learned graph for the edges of the true one, beside scores that need no learning."""
     edges = off_diagonal(truth) > 0
     return {
         "AUROC": auroc(learned, truth),
@@ -243,7 +243,7 @@ def recovery(learned, start, truth):
 
 
 def run(combination, seed, epochs):
-    """Plants a graph and looks for it: the scores, and the graph that was learned."""
+    """Trains a student on one planted graph; returns its scores and the learned graph."""
     x, y = examples(combination, seed)
     model = student(combination, seed)
     start = model.adjacency().detach()
@@ -254,7 +254,7 @@ def run(combination, seed, epochs):
 
 
 def draw(learned, path):
-    """Pictures the true graphs over those learned, then what is heard together in either."""
+    """Draws the true graph above the learned one, then A*ᵀA* and AᵀA, a column for each graph."""
     titles = ("true A*", "learned A", "true A*ᵀA*", "learned AᵀA")
     figure = Figure(figsize=(9, 9.4), layout="constrained")
     axes = figure.subplots(len(titles), len(learned))
@@ -271,7 +271,7 @@ def draw(learned, path):
 
 
 def row(combination, found):
-    """What several seeds found, each score with its deviation."""
+    """One row of the table: mean and standard deviation of each score over seeds."""
     scores = {name: [one[name] for one in found] for name in found[0]}
     return {
         "graph": combination.graph,
@@ -281,12 +281,12 @@ def row(combination, found):
 
 
 def spread(values):
-    """A mean and, of several values, their deviation."""
+    """Formats a mean and, for several values, their standard deviation."""
     return f"{np.mean(values):.2f}" + (f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else "")
 
 
 def planted(plan):
-    """One row a graph and setting; what the first setting and seed learned is pictured."""
+    """One row for each graph and setting; the picture shows the first setting and seed."""
     options = plan.options
     varied, workers = (VARIED, options.workers or -1) if options.epochs > 1 else (VARIED[:2], 1)
     combinations = [Combination(graph, **other) for other in varied for graph in GRAPHS]

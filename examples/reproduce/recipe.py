@@ -1,7 +1,7 @@
 """The network and the training that the paper's experiments share.
 
-They keep the paper's widths, start A as a band and stop by a validation split, which every competitor can do alike.
-What lgrin recommends for a classifier of one's own is :class:`lgrin.LGrIN` with what
+The network has the paper's widths, A starts as a band, and training stops by a validation split. Every competitor can
+be trained in the same way. What lgrin recommends for a classifier of one's own is :class:`lgrin.LGrIN` with what
 :func:`lgrin.training.recommended` says, trained by :func:`lgrin.training.train_and_test`.
 """
 

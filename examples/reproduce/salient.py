@@ -1,4 +1,4 @@
-"""Pictures of one frame of a recording: what was seen, heard or done then."""
+"""Pictures of one frame of a recording: video frame, landmarks, waveform, skeleton or features."""
 
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,7 @@ class Moment(NamedTuple):
 
     Attributes:
         x: The features of the recording, ``[L, P]``, as they were extracted.
-        frame: Which of them is shown.
+        frame: The index of the frame that is shown.
         path: The file; ``None`` where there is none.
     """
 
@@ -37,13 +37,13 @@ class Moment(NamedTuple):
 
 @torch.no_grad()
 def draw(moment, features, figure, place, title):
-    """Draws a moment by the kind of its features; whatever is neither face, speech nor motion becomes an image."""
+    """Draws a moment by the kind of its features; features of another kind are drawn as an image."""
     ways = {FaceLandmarks: draw_video, OpenFace: draw_landmarks, Speech: draw_speech, Mocap: draw_skeleton}
     return ways.get(type(features), draw_features)(moment, features, figure, place).set_title(title, fontsize=9)
 
 
 def draw_video(moment, features, figure, place):
-    """The frame of the video with its landmarks; without, where they were moved out of the picture."""
+    """Draws the video frame with its landmarks, or without them if normalisation has moved them."""
     ax = figure.add_subplot(place)
     ax.imshow(video_frame(moment.path, moment.frame))
     if not features.normalize:
@@ -64,7 +64,7 @@ def video_frame(path, index):
 
 
 def draw_landmarks(moment, features, figure, place):
-    """The landmarks alone."""
+    """Draws the landmarks alone."""
     ax = figure.add_subplot(place)
     draw_outlines(moment, ax, "black")
     ax.set_aspect("equal")
@@ -74,7 +74,7 @@ def draw_landmarks(moment, features, figure, place):
 
 
 def draw_outlines(moment, ax, color):
-    """Joins the landmarks to a face."""
+    """Connects the landmarks of a face by lines."""
     points = moment.x[moment.frame].view(LANDMARKS, 2).numpy()
     for outline in OUTLINES:
         ax.plot(*points[list(outline)].T, color=color, linewidth=0.8)
@@ -82,7 +82,7 @@ def draw_outlines(moment, ax, color):
 
 
 def draw_speech(moment, features, figure, place):
-    """The waveform above its spectrogram, the window of the frame marked in both."""
+    """Draws the waveform above its spectrogram and marks the window of the frame in both."""
     signal = read_audio(moment.path)
     start, seconds = moment.frame * STEP / SAMPLING_RATE, len(signal) / SAMPLING_RATE
     above, below = place.subgridspec(2, 1, height_ratios=(1, 2), hspace=0.02).subplots(sharex=True)
@@ -99,7 +99,7 @@ def draw_speech(moment, features, figure, place):
 
 
 def draw_skeleton(moment, features, figure, place):
-    """A stick figure, seen from where it looks widest."""
+    """Draws a stick figure, seen from the side where it is widest."""
     with optional("mocap"):
         from pybvh import read_bvh_file
     motion = read_bvh_file(moment.path, warn_on_world_up_disagreement=False)
@@ -118,5 +118,5 @@ def draw_skeleton(moment, features, figure, place):
 
 
 def draw_features(moment, features, figure, place):
-    """All features over time, the frame marked."""
+    """Draws all features over time and marks the frame."""
     return plot_salient_frames(moment.x, moment.frame, figure.add_subplot(place))

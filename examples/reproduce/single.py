@@ -1,4 +1,4 @@
-"""One model trained once and kept, for experiments that look inside it."""
+"""Trains one model and returns it, for experiments that look inside it."""
 
 from tempfile import TemporaryDirectory
 
@@ -10,20 +10,20 @@ from lgrin.training.experiment import AVERAGING
 
 
 def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, keep="best", **options):
-    """Trains by the recipe of a comparison.
+    """Trains one model as a comparison does.
 
     Args:
         build: Called with features P, frames M and classes C after the random numbers were seeded.
-        training: How long, and for which classes.
+        training: The length of training, and the classes.
         learn: Sequences to train on.
-        stop_by: Sequences to stop by.
+        stop_by: Validation sequences.
         seed: Draws weights, batches and dropout.
         kind: The classifier's class.
-        keep: ``"best"`` or ``"last"`` epoch.
+        keep: The epoch to return, ``"best"`` or ``"last"``.
         **options: Further arguments of the classifier.
 
     Returns:
-        The classifier in evaluation mode, and how many epochs it was trained for.
+        The classifier in evaluation mode, and the number of epochs that it was trained for.
     """
     torch.manual_seed(seed)
     model = build(learn[0].x.size(1), training.num_nodes, len(training.classes))
@@ -39,7 +39,7 @@ def train_on_first_fold(build, setting, **options):
     """Trains on the first fold of a setting.
 
     Returns:
-        The classifier, how many epochs it was trained for, and the test sequences.
+        The classifier, the number of epochs that it was trained for, and the test sequences.
     """
     data = setting.data()
     learn, stop_by, test = ([data[index] for index in part] for part in setting.folds()[0][1:])

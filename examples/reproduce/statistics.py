@@ -1,7 +1,7 @@
-"""Whether intervals hold and tests reject as often as they claim: ``python -m examples.reproduce statistics``.
+"""Measures by simulation how often confidence intervals cover the true value and tests give false alarms.
 
-Ten speakers, each with an accuracy whose logit is normal, and 35 to 71 recordings of each; and cross-validation of
-two classifiers that are equally good by symmetry.
+The simulation draws ten speakers, each with an accuracy whose logit is normal and with 35 to 71 recordings. For tests
+over folds, it cross-validates two classifiers that are equally good by symmetry.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main(study: str, arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(%(default)s)")
     parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder for the numbers (%(default)s)")
     options = parser.parse_args(arguments)
-    few = max(1, options.repetitions // 20)  # each of them draws a thousand samples
+    few = max(1, options.repetitions // 20)  # each repetition of the bootstrap draws a thousand samples
     rows = []
     for what, wanted, measure, repetitions in (
         ("coverage", LEVEL, coverage, options.repetitions),
@@ -48,48 +48,48 @@ def main(study: str, arguments: Sequence[str] | None = None) -> None:
 
 
 def coverage(repetitions: int, seed: int = 0) -> dict[str, float]:
-    """How often 95% intervals hold the accuracy that is expected of a new speaker."""
+    """How often 95% intervals cover the expected accuracy of a new speaker."""
     rng = np.random.default_rng(seed)
     right = rng.binomial(SIZES, expit(CENTRE + SPREAD * rng.standard_normal((repetitions, len(SIZES)))))
     over_groups = [interval_over_groups(accuracies, LEVEL)[1:3] for accuracies in right / SIZES]
     pooled = [stats.binomtest(count, SIZES.sum()).proportion_ci(LEVEL, "wilson") for count in right.sum(1)]
     truth = expected(CENTRE, SPREAD)
     return {
-        "t interval over groups": holding(over_groups, truth),
-        "Wilson interval over pooled recordings": holding(pooled, truth),
+        "t interval over groups": covering(over_groups, truth),
+        "Wilson interval over pooled recordings": covering(pooled, truth),
     }
 
 
 def coverage_of_bootstrap(repetitions: int, seed: int = 0, resamples: int = 1000) -> dict[str, float]:
-    """The same of the bootstrap over recordings, with speakers that differ and with speakers that do not."""
+    """How often the bootstrap over recordings covers it, for speakers that are alike and speakers that differ."""
     rng = np.random.default_rng(seed)
     accuracies = expit(CENTRE + SPREAD * rng.standard_normal((repetitions, len(SIZES))))
     truth = expected(CENTRE, SPREAD)
     return {
-        "bootstrap over recordings, speakers alike": holding(
+        "bootstrap over recordings, speakers alike": covering(
             [bootstrap(rng, np.full(len(SIZES), truth), resamples) for _ in range(repetitions)], truth
         ),
-        "bootstrap over recordings, speakers differ": holding(
+        "bootstrap over recordings, speakers differ": covering(
             [bootstrap(rng, drawn, resamples) for drawn in accuracies], truth
         ),
     }
 
 
 def false_alarms(repetitions: int, seed: int = 0) -> dict[str, float]:
-    """How often tests at 5% tell apart two models of one expected accuracy, whose speakers' effects correlate."""
+    """How often tests at 5% reject equal expected accuracies of two models, whose accuracies by speaker correlate."""
     rng = np.random.default_rng(seed)
     alike = both_right(rng, repetitions, CENTRE, SPREAD)
     wider = optimize.brentq(lambda centre: expected(centre, 2 * SPREAD) - expected(CENTRE, SPREAD), 0, 3)
     unlike = both_right(rng, repetitions, wider, 2 * SPREAD)
     return {
-        "sign-flip test over groups": rejecting(over_groups(alike)),
-        "sign-flip test over groups, one model's speakers differ twice as much": rejecting(over_groups(unlike)),
+        "sign-flip test over groups": rejecting(sign_flip(alike)),
+        "sign-flip test over groups, one model's speakers differ twice as much": rejecting(sign_flip(unlike)),
         "McNemar's test over pooled recordings": rejecting(mcnemar(alike)),
     }
 
 
 def false_alarms_over_folds(repetitions: int, seed: int = 0) -> dict[str, float]:
-    """How often t tests over five folds, repeated ten times, tell apart classifiers that are equally good."""
+    """How often t tests over five folds, repeated ten times, reject two classifiers that are equally good."""
     differences = fold_differences(np.random.default_rng(seed), repetitions)
     corrected = [corrected_resampled_test(one, test_fraction=1 / 5).p_value for one in differences]
     return {
@@ -105,31 +105,34 @@ def expected(centre: float, spread: float) -> float:
 
 
 def bootstrap(rng: np.random.Generator, accuracies: np.ndarray, resamples: int) -> tuple[float, float]:
+    """The bootstrap interval over the recordings of speakers with these accuracies."""
     right = (rng.random(SIZES.sum()) < np.repeat(accuracies, SIZES)).astype(int)
     return interval_over_recordings(np.ones_like(right), right, "accuracy", LEVEL, resamples)[1:3]
 
 
 def both_right(rng: np.random.Generator, repetitions: int, centre: float, spread: float) -> np.ndarray:
-    """Recordings ``[repetitions, groups, 4]`` that both, the first alone, the second alone and neither got right."""
+    """Counts ``[repetitions, groups, 4]`` of recordings: both models right, only the first, only the second, none."""
     effects = rng.multivariate_normal([0, 0], [[1, CORRELATION], [CORRELATION, 1]], (repetitions, len(SIZES)))
     first, second = expit(CENTRE + SPREAD * effects[..., 0]), expit(centre + spread * effects[..., 1])
     parts = [first * second, first * (1 - second), (1 - first) * second, (1 - first) * (1 - second)]
     return rng.multinomial(SIZES, np.stack(parts, -1))
 
 
-def over_groups(counts: np.ndarray) -> list[float]:
+def sign_flip(counts: np.ndarray) -> list[float]:
+    """The p-values of the exact test over groups."""
     first, second = (counts[..., 0] + counts[..., 1]) / SIZES, (counts[..., 0] + counts[..., 2]) / SIZES
     return [compare_over_groups(*pair).p_value for pair in zip(first, second, strict=True)]
 
 
 def mcnemar(counts: np.ndarray) -> list[float]:
+    """The p-values of McNemar's test over all recordings."""
     return [stats.binomtest(one, one + other).pvalue for _, one, other, _ in counts.sum(1)]
 
 
 def fold_differences(rng: np.random.Generator, repetitions: int, folds: int = 5, repeats: int = 10) -> np.ndarray:
     """Accuracy differences ``[repetitions, folds * repeats]`` of two nearest-centroid classifiers.
 
-    Each sees two features of 100 recordings of two classes; theirs are different features of one distribution.
+    There are 100 recordings of two classes. The classifiers get different features, two each, of one distribution.
     """
     sign = np.repeat([-1.0, 1.0], 50)
     x = 0.4 * sign[:, None, None] + rng.standard_normal((repetitions, len(sign), 2, 2))
@@ -147,10 +150,12 @@ def _centroid_difference(x: np.ndarray, sign: np.ndarray, test: np.ndarray) -> n
     return accuracy[:, 0] - accuracy[:, 1]
 
 
-def holding(intervals: list, truth: float) -> float:
+def covering(intervals: list, truth: float) -> float:
+    """The part of the intervals that cover the truth."""
     low, high = np.array(intervals).T
     return float(((low <= truth) & (truth <= high)).mean())
 
 
 def rejecting(p_values) -> float:
+    """The part of the p-values at which a test rejects."""
     return float((np.asarray(p_values) <= ALPHA).mean())

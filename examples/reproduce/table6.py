@@ -1,4 +1,4 @@
-"""The networks between a GCN and L-GrIN, Table VI."""
+"""Table VI: the networks between a GCN and L-GrIN."""
 
 import torch
 from torch.nn import Dropout, Linear, ModuleList
@@ -13,7 +13,7 @@ BRANCHES = (128, 64)
 
 
 class SpectralConv(torch.nn.Module):
-    """Eq. (3): ReLU(norm(A' H W)), A' being A with self-loops, normalised by degree."""
+    """Eq. (3): ReLU(norm(A' H W)), where A' is A with self-loops, normalised by degree."""
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
@@ -26,15 +26,15 @@ class SpectralConv(torch.nn.Module):
 
 
 class Ablation(GraphBaseline):
-    """Two layers of one or two convolutions, Eq. (3) or Eq. (4), on the line or a learned graph.
+    """Two layers of one or two convolutions, Eq. (3) or Eq. (4), on the line graph or a learned graph.
 
     Args:
         in_channels: Features per frame, P.
         num_nodes: Frames per sequence, M.
         num_classes: Classes, C.
-        gstar: Whether convolutions are Eq. (4), else Eq. (3).
-        inception: Whether a layer is [G1 | G2 | neighbour maximum], Eq. (5), else one convolution as wide as G1 and G2.
-        learned_graph: Whether A is learned, else the binary line.
+        gstar: Whether convolutions are Eq. (4) instead of Eq. (3).
+        inception: Whether a layer is [G1 | G2 | neighbour maximum], Eq. (5), instead of one convolution of that width.
+        learned_graph: Whether A is learned, instead of the binary line.
         learned_pool: Whether the readout has the learned pool beside maximum and mean.
     """
 

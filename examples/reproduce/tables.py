@@ -1,4 +1,4 @@
-"""Tables I to VII: which candidates stand in each, and what the paper printed."""
+"""Tables I to VII: the candidates of each table, and the figures that the paper prints."""
 
 import functools
 
@@ -50,12 +50,12 @@ TABLE_VI = (  # G*, inception, learned A, learned p
 
 
 def lgrin(name="L-GrIN", **keywords):
-    """L-GrIN with some arguments of its own."""
+    """L-GrIN with these arguments."""
     return Candidate(name, functools.partial(network, **keywords), space={**SPACE, **LOSSES})
 
 
 def presets():
-    """L-GrIN as recommended, as printed and as released."""
+    """L-GrIN with the recipe of this package, as printed and as released."""
     summed = {"loss": {"reduction": "sum"}, "lr": 0.01, "weight_decay": 0.0}
     return [
         lgrin(),
@@ -70,7 +70,7 @@ def baselines(*names):
 
 
 class DistanceGraph(LGrIN):
-    """L-GrIN on a graph of each sequence's own, whose weights grow with the distance of features, as printed."""
+    """L-GrIN on a graph for each sequence, whose weights grow with the distance between features, as printed."""
 
     def embed(self, x, edge_index=None, edge_weight=None, *, frame=None, batch=None, mask=None, batch_size=None):
         dense = x if batch is None else x.view(batch_size, self.num_nodes, -1)
@@ -109,7 +109,7 @@ def ablation(row):
 
 
 def candidates(experiment):
-    """The candidates of a table; the first is what the others are tested against."""
+    """The candidates of a table; the others are tested against the first."""
     graphs = ("GCN", "PATCHY-SAN", "PATCHY-Diff")
     return {
         "table1": lambda: [*presets(), *baselines("BLSTM", *graphs)],
@@ -140,12 +140,12 @@ def candidates(experiment):
 
 
 def quoted(experiment):
-    """What the paper prints for each candidate, all of its corpora and parameter counts in the order of its columns."""
+    """The paper's figures for each candidate, in the order of its columns: corpora and parameter counts."""
     return {_title(experiment, key): _figures(row) for key, row in PAPER[experiment]["rows"].items()}
 
 
 def only_quoted(experiment):
-    """The competitors that are not run, with what the paper prints and what they read."""
+    """The paper's figures for competitors that are not run, with the modality that they use."""
     rows = PAPER[experiment]["rows"]
     return {
         f"{name} ({one.modality}; {one.status})": _figures(rows[name])

@@ -1,8 +1,8 @@
-"""Table VIII: a network trained on one corpus, of which a new fully-connected layer alone is trained on another.
+"""Table VIII: transfer to another corpus, for which only a new fully-connected layer is trained.
 
-A, p, every layer, the statistics of its batch norms and the normalisation of the features stay those of the source;
-recordings of the target are stretched to the source's number of frames. Beside it the network as it was trained, its
-answers restricted to the classes that both corpora have.
+A, p, every other layer, the statistics of the batch norms and the normalisation of the features remain those of the
+source. Recordings of the target are resampled to the source's number of frames. A second column tests the source's
+network without any training, on the classes that both corpora have.
 """
 
 import copy
@@ -22,7 +22,7 @@ from lgrin.baselines import PAPER
 from lgrin.training import SequenceClassifier, evaluate, hold_out
 
 NAMES = {"ravdess": "RAVDESS", "rml": "RML", "enterface05": "eNTERFACE"}
-PAPER_RECALL = {("RML", "RAVDESS"): {"neutral": 67.2, "calm": 73.4}}  # Sec. IV-D, of classes that RML lacks
+PAPER_RECALL = {("RML", "RAVDESS"): {"neutral": 67.2, "calm": 73.4}}  # Sec. IV-D, for classes that RML lacks
 SYNONYMS = {
     "angry": "anger",
     "calmness": "calm",
@@ -36,7 +36,7 @@ SYNONYMS = {
 
 
 def table8(plan):
-    """One row a class of the target, then all of them together."""
+    """One row for each class of the target, then two for all classes."""
     source, target = plan.setting(), open_target(plan)
     setting = target.setting(target.sequences(num_nodes=plan.dataset.num_frames))
     shared = shared_classes(plan.dataset.classes, target.dataset.classes)
@@ -50,7 +50,7 @@ def table8(plan):
 
 
 def open_target(plan):
-    """Opens the corpus to go to."""
+    """Opens the target corpus."""
     options = plan.options
     if options.target is None:
         raise ValueError("table8 goes from --dataset to another corpus; name it: --target NAME --target-root DIR")
@@ -65,18 +65,18 @@ def open_target(plan):
 
 
 def shared_classes(source, target):
-    """For each class of the target that the source has, by its name or another word for it, the label there."""
+    """The label in the source of each class of the target that the source has, by its name or a synonym."""
     labels = {common_name(name): label for label, name in enumerate(source)}
     return {label: labels[common_name(name)] for label, name in enumerate(target) if common_name(name) in labels}
 
 
 def common_name(name):
-    """One name for all words for an emotion."""
+    """One name for all synonyms of an emotion."""
     return SYNONYMS.get(name.lower(), name.lower())
 
 
 def new_heads(classifier, setting, seed):
-    """What is predicted of the test sequences of every fold with a head of its own."""
+    """Predictions for the test sequences of every fold, each by a head that was trained on that fold."""
     data, runs = setting.data(), []
     for fold in setting.folds():
         learn, stop_by, test = ([data[index] for index in part] for part in fold[1:])
@@ -86,7 +86,7 @@ def new_heads(classifier, setting, seed):
 
 
 def zero_shots(classifier, setting, shared, seed):
-    """What is predicted of the sequences of shared classes without any training on the target."""
+    """Predictions for the sequences of shared classes, without training on the target."""
     sequences = [data for data in setting.data() if int(data.y) in shared]
     if not sequences:
         return []
@@ -105,16 +105,16 @@ def run_of(sequences, predicted, seed):
 
 
 def fine_tune(classifier, learn, stop_by, training, seed=0):
-    """Copies a classifier and gives it a new fully-connected layer, the only one that is trained.
+    """Copies a classifier, replaces its last fully-connected layer and trains that layer alone.
 
-    What that layer sees is computed once, in evaluation mode. It is trained by the recipe of the experiments, with
-    dropout before it, and kept as it was when the validation loss was lowest.
+    The input of the layer is computed once, in evaluation mode. The layer is trained as the other experiments are, with
+    dropout before it, and restored at the epoch of the lowest validation loss.
 
     Args:
-        classifier: The classifier; stays as it is.
+        classifier: The classifier; not changed.
         learn: Sequences to train on.
-        stop_by: Sequences to stop by.
-        training: For which classes and how long.
+        stop_by: Validation sequences.
+        training: The classes, and the length of training.
         seed: Draws weights, batches and dropout.
 
     Returns:
@@ -132,7 +132,7 @@ def fine_tune(classifier, learn, stop_by, training, seed=0):
 
 
 def train_head(head, learn, stop_by, training):
-    """Trains a head on pairs of embeddings and labels, and leaves it at its best epoch."""
+    """Trains a head on pairs of embeddings and labels and restores its best epoch."""
     optimizer = torch.optim.AdamW(head.parameters(), **RECIPE)
     best, best_epoch, kept = torch.inf, 0, head.state_dict()
     for epoch in range(training.epochs):
@@ -151,14 +151,14 @@ def train_head(head, learn, stop_by, training):
 
 
 def embed(classifier, batch):
-    """What the head sees of a batch."""
+    """The input of the head for a batch."""
     place = {"frame": batch.get("frame"), "batch": batch.batch, "mask": batch.get("mask")}
     return classifier.model.embed(classifier.normalize(batch.x), batch_size=batch.num_graphs, **place)
 
 
 @torch.no_grad()
 def over_batches(function, sequences):
-    """Joins what a function gives for batches of sequences."""
+    """Applies a function to batches of sequences and concatenates its results."""
     return torch.cat([function(batch) for batch in DataLoader(sequences, 128)])
 
 
@@ -179,7 +179,7 @@ def rows_of(pair, setting, shared, tuned, unchanged):
 
 
 def recall(runs, label):
-    """Part of the sequences of a class that were recognised, over all runs."""
+    """The recall of a class over all runs."""
     hits = [
         predicted == label
         for run in runs

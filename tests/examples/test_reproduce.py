@@ -10,9 +10,10 @@ import pytest
 import soundfile
 from corpora import write
 
-from examples.reproduce.__main__ import STUDIES, main
+from examples.reproduce.__main__ import main
 from examples.reproduce.compare import against_first
 from examples.reproduce.paper import EXPERIMENTS
+from examples.reproduce.studies import STUDIES
 from examples.reproduce.tables import candidates, quoted
 
 ROOT = Path(__file__).parents[2]
@@ -109,9 +110,9 @@ def test_the_entry_lists_every_study_in_one_line(capsys):
         main(["--help"])
     assert left.value.code == 0
     shown = capsys.readouterr().out.splitlines()
-    assert {name for name, (module, _) in STUDIES.items() if module == "paper"} == {*EXPERIMENTS}
-    for name, (_, line) in STUDIES.items():
-        assert any(one.split(maxsplit=1) == [name, line] for one in shown)
+    assert {name for name, study in STUDIES.items() if study.module == "paper"} == {*EXPERIMENTS}
+    for name, study in STUDIES.items():
+        assert any(line.split(maxsplit=1) == [name, study.summary] for line in shown)
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -6,8 +6,9 @@ import pytest
 from corpora import write
 
 from examples.reproduce import accuracy, corpora
-from examples.reproduce.__main__ import STUDIES, main
+from examples.reproduce.__main__ import main
 from examples.reproduce.ablation import PAIRS
+from examples.reproduce.studies import STUDIES
 
 SPEAKERS = sorted(speaker for pair in PAIRS for speaker in pair)
 RUNS = {
@@ -41,7 +42,7 @@ def run(emodb, tmp_path, monkeypatch):
 
 
 def test_every_study_is_run_here_or_with_the_papers():
-    assert {name for name, (module, _) in STUDIES.items() if module != "paper"} == {*RUNS, "statistics"}
+    assert {name for name, study in STUDIES.items() if study.module != "paper"} == {*RUNS, "statistics"}
 
 
 def test_accuracy_has_a_row_a_method_and_tests_each_against_the_default(run, tmp_path):
