@@ -11,8 +11,9 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def markdown(rows: Sequence[Mapping[str, Any]], show: Callable[[Any], str] = str) -> str:
     """A table of rows that share their columns; every cell is shown by a function."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([show(row[column]) for column in rows[0]] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = [rows[0], *([show(row[column]) for column in rows[0]] for row in rows)]
+    head, *lines = [f"| {' | '.join(line)} |\n" for line in cells]
+    return "".join([head, "|" + "---|" * len(rows[0]) + "\n", *lines])
 
 
 def three_digits(value: Any) -> str:
