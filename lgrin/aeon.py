@@ -1,7 +1,6 @@
 """L-GrIN as an aeon estimator."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -74,7 +73,7 @@ class LGrINAeonClassifier(BaseClassifier):
         batch_size: int = 32,
         device: str = "auto",
         verbose: bool = False,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
@@ -92,17 +91,17 @@ class LGrINAeonClassifier(BaseClassifier):
         self.random_state = random_state
         super().__init__()
 
-    def _fit(self, X: Any, y: Any) -> "LGrINAeonClassifier":
+    def _fit(self, X: np.ndarray | list[np.ndarray], y: np.ndarray) -> "LGrINAeonClassifier":
         self.estimator_ = LGrINClassifier(**self.get_params()).fit(X, y)
         return self
 
-    def _predict(self, X: Any) -> np.ndarray:
+    def _predict(self, X: np.ndarray | list[np.ndarray]) -> np.ndarray:
         return self.estimator_.predict(X)
 
-    def _predict_proba(self, X: Any) -> np.ndarray:
+    def _predict_proba(self, X: np.ndarray | list[np.ndarray]) -> np.ndarray:
         return self.estimator_.predict_proba(X)
 
     @classmethod
-    def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:
+    def _get_test_params(cls, parameter_set: str = "default") -> dict[str, object]:
         """What aeon's own checks try it with: little work."""
         return {"epochs": 2, "branch_channels": (8, 4), "random_state": 0}

@@ -1,7 +1,5 @@
 """Arrays of real numbers, from whatever holds some."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +14,7 @@ WAYS_OUT = {
 }
 
 
-def real(given: Any) -> np.ndarray:
+def real(given: object) -> np.ndarray:
     """Reads real numbers; what is masked or missing becomes NaN.
 
     Args:
@@ -38,21 +36,20 @@ def real(given: Any) -> np.ndarray:
         given = from_tensor(given)
     elif hasattr(given, "toarray"):
         raise TypeError(f"it is a sparse {type(given).__name__}; pass .toarray()")
-    masked: Any = np.ma
-    array = masked.array(given, copy=False)
+    array = np.ma.array(given, copy=False)
     refuse_kinds(array.dtype)
     if array.dtype == object:
-        array = masked.array(_missing_as_nan(array), mask=masked.getmaskarray(array))
+        array = np.ma.array(_missing_as_nan(array), mask=np.ma.getmaskarray(array))
         given = array
     try:
         with np.errstate(over="ignore"):  # an infinity is refused later, with its index
-            array = masked.array(given, dtype=np.float32, copy=False)
+            array = np.ma.array(given, dtype=np.float32, copy=False)
     except OverflowError as error:
         raise ValueError(str(error)) from error
-    return np.asarray(array.data if masked.getmask(array) is masked.nomask else array.filled(np.nan))
+    return np.asarray(array.data if np.ma.getmask(array) is np.ma.nomask else array.filled(np.nan))
 
 
-def refuse_kinds(dtype: Any) -> None:
+def refuse_kinds(dtype: object) -> None:
     """Raises if an array of this dtype holds no real numbers, though NumPy would make some of them.
 
     Args:
@@ -102,7 +99,7 @@ def from_tensor(tensor: Tensor) -> np.ndarray:
     return dense
 
 
-def _missing_as_nan(array: Any) -> np.ndarray:
+def _missing_as_nan(array: np.ndarray) -> np.ndarray:
     """Objects, of which those that stand for no value are NaN; none is a date."""
     objects = np.empty(array.shape, object)
     for place, entry in np.ndenumerate(np.asarray(array)):

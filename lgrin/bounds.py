@@ -4,7 +4,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
@@ -42,7 +41,7 @@ def check_parts(path: str | Path) -> None:
             raise BadZipFile("it makes an array of bytes, which could have any length")
 
 
-def check_tensors(content: Any, size: int) -> None:
+def check_tensors(content: object, size: int) -> None:
     """Raises if the tensors that a file holds claim more bytes than the file has.
 
     Args:
@@ -64,7 +63,7 @@ def check_tensors(content: Any, size: int) -> None:
         raise ValueError(f"its tensors claim {claimed:,} bytes, and it has {size:,}")
 
 
-def check_build(build: Callable[[], Module], settings: Any, weights: Mapping[str, Tensor]) -> None:
+def check_build(build: Callable[[], Module], settings: object, weights: Mapping[str, Tensor]) -> None:
     """Raises unless what settings describe is as large as the weights that come with them.
 
     The module is built without memory for its weights. Before that, no setting may ask for more layers, or name more
@@ -103,7 +102,7 @@ def check_build(build: Callable[[], Module], settings: Any, weights: Mapping[str
             raise ValueError(f"{missing}{found}: one of them is damaged or of another model")
 
 
-def check_counts(settings: Any, most: int) -> None:
+def check_counts(settings: object, most: int) -> None:
     """Raises if settings ask for many parts of a module, each of which takes memory even without weights.
 
     Args:
@@ -133,7 +132,7 @@ def check_counts(settings: Any, most: int) -> None:
             raise ValueError(f"its settings are more than its {most} weights call for")
 
 
-def _tensors(content: Any) -> Iterable[Tensor]:
+def _tensors(content: object) -> Iterable[Tensor]:
     waiting, seen = [content], set()
     while waiting:
         one = waiting.pop()

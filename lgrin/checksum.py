@@ -154,7 +154,7 @@ def _file_is_whole(path: Path) -> bool | None:
             return is_whole(content)
 
 
-def save_tensors(content: Any, path: str | os.PathLike[str]) -> None:
+def save_tensors(content: object, path: str | os.PathLike[str]) -> None:
     """Writes tensors and plain values to a file that carries a checksum.
 
     Args:

@@ -155,7 +155,7 @@ class PretrainedClassifier(
 
     @classmethod
     def _from_pretrained(
-        cls, *, model_id: str, config: Any = None, map_location: str = "cpu", **options: Any
+        cls, *, model_id: str, config: object = None, map_location: str = "cpu", **options: Any
     ) -> "PretrainedClassifier":
         if not isinstance(config, Mapping) or config.get("library_name") != "lgrin":
             raise ValueError(f"{CONFIG} of {model_id} is not one of lgrin's; it may be of another library's model")
@@ -195,7 +195,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
     return weights, header.get("__metadata__", {}).get("config")
 
 
-def _digest(config: Any) -> str:
+def _digest(config: object) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
@@ -214,7 +214,7 @@ def _check_plain(classifier: SequenceClassifier) -> None:
         raise ValueError(f"the model is {found}, which {CONFIG} cannot hold; take an LGrIN, or keep its checkpoint")
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: object) -> Any:
     """JSON makes lists of tuples."""
     if isinstance(value, Mapping):
         return {name: _tuples(one) for name, one in value.items()}

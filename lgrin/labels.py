@@ -1,16 +1,17 @@
 """Names of classes and groups: which are there, and which entry has which."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from torch import Tensor
 
 Label = str | bool | int | float
 
 
-def entries(name: str, given: Any) -> list[Any]:
+def entries(name: str, given: Iterable[object]) -> list[object]:
     """Lists the entries of a list, tuple, range, array, tensor or pandas column.
 
     Args:
@@ -41,7 +42,7 @@ def entries(name: str, given: Any) -> list[Any]:
     return list(given)
 
 
-def is_missing(entry: Any) -> bool:
+def is_missing(entry: object) -> bool:
     """Tells whether an entry stands for no value: ``None``, NaN, NaT, ``pandas.NA``, or masked.
 
     Args:
@@ -61,7 +62,7 @@ def is_missing(entry: Any) -> bool:
         return False
 
 
-def number(name: str, given: Any) -> tuple[list[Label], np.ndarray]:
+def number(name: str, given: Iterable[object]) -> tuple[list[Label], np.ndarray]:
     """Numbers the different labels of a list by their exact values.
 
     Whole numbers are compared as Python compares them, so ``2**53`` and ``2**53 + 1.0`` are not mixed up, and strings
@@ -99,7 +100,7 @@ def number(name: str, given: Any) -> tuple[list[Label], np.ndarray]:
     return found, np.array([place[label] for label in plain], dtype=np.int64)
 
 
-def as_array(labels: list[Label], dtype: Any) -> np.ndarray:
+def as_array(labels: list[Label], dtype: DTypeLike) -> np.ndarray:
     """Makes an array of labels that holds each as it is.
 
     Args:
@@ -124,7 +125,7 @@ def as_array(labels: list[Label], dtype: Any) -> np.ndarray:
     return np.array(labels, object)
 
 
-def _plain(name: str, index: int, entry: Any) -> Label:
+def _plain(name: str, index: int, entry: object) -> Label:
     """A label as a value of Python."""
     if isinstance(entry, Tensor) and entry.dim() == 0:
         entry = entry.item()

@@ -5,7 +5,6 @@ from math import inf, isinf, nan
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 
 def check_option(name: str, value: object, allowed: Iterable[object]) -> None:
@@ -27,7 +26,7 @@ def check_option(name: str, value: object, allowed: Iterable[object]) -> None:
         raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
 
 
-def check_whole(name: str, value: Any, minimum: int = 1) -> int:
+def check_whole(name: str, value: object, minimum: int = 1) -> int:
     """Raises unless a number is whole and large enough, and returns it as an int.
 
     Args:
@@ -50,7 +49,7 @@ def check_whole(name: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
-def check_number(name: str, value: Any, minimum: float = 0.0, maximum: float | None = None) -> float:
+def check_number(name: str, value: object, minimum: float = 0.0, maximum: float | None = None) -> float:
     """Raises unless a number lies between two others, and returns it as a float.
 
     Args:
@@ -76,7 +75,7 @@ def check_number(name: str, value: Any, minimum: float = 0.0, maximum: float | N
     return number
 
 
-def check_between(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> float:
+def check_between(name: str, value: object, low: float = 0.0, high: float = 1.0) -> float:
     """Raises unless a number lies between two others and is neither, and returns it as a float.
 
     Args:
@@ -101,7 +100,7 @@ def check_between(name: str, value: Any, low: float = 0.0, high: float = 1.0) ->
     return number
 
 
-def check_seed(name: str, value: Any) -> int:
+def check_seed(name: str, value: object) -> int:
     """Raises unless a number is a seed that NumPy and PyTorch take, and returns it as an int.
 
     Args:
@@ -125,7 +124,7 @@ def check_seed(name: str, value: Any) -> int:
     return int(value)
 
 
-def check_path(name: str, value: Any) -> Path:
+def check_path(name: str, value: object) -> Path:
     """Raises unless an argument names a file or folder, and returns it as a path.
 
     Args:

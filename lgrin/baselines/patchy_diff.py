@@ -1,7 +1,5 @@
 """PATCHY-SAN with differentiable pooling."""
 
-from typing import Any
-
 from torch import Tensor
 from torch.nn import Conv1d, Dropout, Linear
 from torch_geometric.nn.dense import dense_diff_pool
@@ -114,6 +112,6 @@ class PatchyDiff(GraphBaseline):
         clusters = self.clusters(gather_fields(x, index, index >= 0)).relu()
         return self.head(self.dropout(self.dense(clusters.flatten(1)).relu()))
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leaves out the latest auxiliary loss, whose autograd graph can be neither copied nor stored."""
         return {**self.__dict__, "auxiliary_loss": None}

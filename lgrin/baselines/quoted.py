@@ -4,9 +4,18 @@ Source: Tables I-VIII of Shirian, Tripathi and Guha, 2021. Accuracies are in per
 ``None`` stands for a dash.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple, TypedDict
 
-PAPER: dict[str, Any] = {
+
+class Table(TypedDict):
+    """A table of the paper: what its columns are, and the numbers of each row by its name or key."""
+
+    columns: tuple[str, ...]
+    rows: Mapping[Hashable, tuple[float | None, ...]]
+
+
+PAPER: dict[str, Table] = {
     "table1": {
         "columns": ("RML", "eNTERFACE", "RAVDESS", "parameters"),
         "rows": {

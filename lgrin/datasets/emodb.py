@@ -2,10 +2,10 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from lgrin.datasets.download import RemoteFile, zenodo_files
-from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions
 from lgrin.features import Extractor, Speech
 
 RECORD, ARCHIVE = 7447302, "emodb.zip"
@@ -63,7 +63,9 @@ class EmoDB(RecordingDataset):
     known_classes: ClassVar[tuple[str, ...]] = tuple(LETTERS.values())
     default_num_frames: ClassVar[int] = 120
 
-    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+    def __init__(
+        self, root: str | Path, features: Extractor | None = None, **options: Unpack[RecordingOptions]
+    ) -> None:
         super().__init__(root, features or Speech(), **options)
 
     def parse(self, path: PurePosixPath) -> Recording | str | None:

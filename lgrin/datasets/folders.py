@@ -1,15 +1,16 @@
 """One's own recordings: a folder of files, or arrays in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from lgrin import validate
 from lgrin.arrays import real
-from lgrin.datasets.recordings import Recording, RecordingDataset, walk
+from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions, walk
 from lgrin.datasets.sequences import Sequences, sequence
 from lgrin.extras import optional
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
@@ -60,7 +61,7 @@ class FolderDataset(RecordingDataset):
         features: Extractor,
         labels: str | Path | None = None,
         num_frames: int | None = None,
-        **options: Any,
+        **options: Unpack[RecordingOptions],
     ) -> None:
         table, root = None if labels is None else check_path("labels", labels).expanduser(), check_path("root", root)
         self.table = None if table is None else _read_table(table, root.expanduser())
@@ -96,6 +97,13 @@ class FolderDataset(RecordingDataset):
         return found
 
 
+class FolderOptions(RecordingOptions, total=False):
+    """What a folder of one kind of recordings passes on to :class:`FolderDataset`, which says what each means."""
+
+    labels: str | Path | None
+    num_frames: int | None
+
+
 class AudioFolder(FolderDataset):
     """Speech in a folder of one's own; see :class:`FolderDataset`, whose features are ``Speech()`` here.
 
@@ -112,7 +120,7 @@ class AudioFolder(FolderDataset):
 
     example = "angry/clip.wav"
 
-    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Unpack[FolderOptions]) -> None:
         super().__init__(root, features or Speech(), **options)
 
 
@@ -128,7 +136,7 @@ class VideoFolder(FolderDataset):
 
     example = "angry/clip.mp4"
 
-    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Unpack[FolderOptions]) -> None:
         super().__init__(root, features or FaceLandmarks(), **options)
 
 
@@ -144,14 +152,14 @@ class MocapFolder(FolderDataset):
 
     example = "angry/clip.bvh"
 
-    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Unpack[FolderOptions]) -> None:
         super().__init__(root, features or Mocap(), **options)
 
 
 def from_arrays(
-    arrays: Sequence[Any],
-    labels: Sequence[Any],
-    groups: Sequence[Any] | None = None,
+    arrays: Sequence[ArrayLike | torch.Tensor],
+    labels: Sequence[object],
+    groups: Sequence[object] | None = None,
     num_frames: int | None = None,
 ) -> Sequences:
     """Makes a dataset of arrays in memory.
@@ -215,7 +223,7 @@ def from_arrays(
     return dataset
 
 
-def _frames(index: int, array: Any) -> torch.Tensor:
+def _frames(index: int, array: object) -> torch.Tensor:
     """Copies an array, or a tensor, into float32; what is masked in it is missing."""
     try:
         return torch.tensor(real(array).copy())
@@ -223,7 +231,7 @@ def _frames(index: int, array: Any) -> torch.Tensor:
         raise ValueError(f"arrays[{index}] is no [T, P] array of real numbers ({error})") from error
 
 
-def _listed(arrays: Any) -> list[Any]:
+def _listed(arrays: Iterable[object]) -> list[object]:
     """The arrays, one for each sequence."""
     if isinstance(arrays, torch.Tensor) and arrays.is_nested:
         return list(arrays.unbind())
@@ -234,7 +242,7 @@ def _listed(arrays: Any) -> list[Any]:
     return entries("arrays", arrays)
 
 
-def _shape(name: str, given: Any) -> list[int]:
+def _shape(name: str, given: Iterable[object]) -> list[int]:
     """The shape of a list of labels, or of an array that is none."""
     shape = getattr(given, "shape", None)
     return [len(entries(name, given))] if shape is None or len(shape) < 2 else list(shape)

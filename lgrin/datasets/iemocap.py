@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor
 
-from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions
 from lgrin.features import Extractor, Frames, Speech
 from lgrin.features.speech import append_spontaneity
 from lgrin.options import check_option
@@ -61,7 +61,11 @@ class IEMOCAP(RecordingDataset):
     default_num_frames: ClassVar[int] = 120
 
     def __init__(
-        self, root: str | Path, features: Extractor | None = None, group_by: str = "session", **options: Any
+        self,
+        root: str | Path,
+        features: Extractor | None = None,
+        group_by: str = "session",
+        **options: Unpack[RecordingOptions],
     ) -> None:
         check_option("group_by", group_by, GROUPS)
         self.group_by = group_by

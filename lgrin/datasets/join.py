@@ -1,7 +1,6 @@
 """The same sequences seen in several ways, side by side."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
 
 import torch
 from torch import Tensor
@@ -53,9 +52,9 @@ def join(modalities: Mapping[str, Sequences], by: str = "recording") -> list[Het
     return [_joined(key, by, {name: part.get(key) for name, part in parts.items()}, empty) for key in keys]
 
 
-def _by_key(name: str, dataset: Sequences, by: str, groups: list[str]) -> dict[Any, Data]:
+def _by_key(name: str, dataset: Sequences, by: str, groups: list[str]) -> dict[Hashable, Data]:
     """The sequences of a dataset by what they have in common with those of others, their groups numbered alike."""
-    found: dict[Any, Data] = {}
+    found: dict[Hashable, Data] = {}
     for data in dataset:
         key = data.get(by)
         if key is None or isinstance(key, Tensor):
@@ -74,7 +73,7 @@ def _without_rows(data: Data) -> dict[str, Tensor]:
     return {field: data[field][:0] for field in OF_A_NODE if data.get(field) is not None}
 
 
-def _joined(key: Any, by: str, parts: dict[str, Data | None], empty: dict[str, dict[str, Tensor]]) -> HeteroData:
+def _joined(key: Hashable, by: str, parts: dict[str, Data | None], empty: dict[str, dict[str, Tensor]]) -> HeteroData:
     joined, there = HeteroData(), {name: data for name, data in parts.items() if data is not None}
     setattr(joined, by, key)
     for field in ("y", "group"):

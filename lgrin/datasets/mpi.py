@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
-from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions
 from lgrin.features import Extractor, Mocap
 
 CLASSES = (
@@ -63,7 +63,9 @@ class MPIBodyExpressions(RecordingDataset):
     known_classes: ClassVar[tuple[str, ...]] = CLASSES
     default_num_frames: ClassVar[int] = 120
 
-    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+    def __init__(
+        self, root: str | Path, features: Extractor | None = None, **options: Unpack[RecordingOptions]
+    ) -> None:
         super().__init__(root, features or Mocap(joints=23, skip=1), **options)
 
     def parse(self, path: PurePosixPath) -> Recording | str:

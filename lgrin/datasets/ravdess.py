@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from lgrin.datasets.download import RemoteFile, zenodo_files
-from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions
 from lgrin.features import Extractor, FaceLandmarks
 from lgrin.options import check_option
 
@@ -77,7 +77,7 @@ class RAVDESS(RecordingDataset):
         features: Extractor | None = None,
         modality: str = "audio-video",
         channel: str = "both",
-        **options: Any,
+        **options: Unpack[RecordingOptions],
     ) -> None:
         check_option("modality", modality, MODALITIES)
         check_option("channel", channel, CHANNELS)

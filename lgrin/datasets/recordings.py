@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -34,6 +34,19 @@ class Recording(NamedTuple):
     text: str | None = None
     recording: str | None = None
     spontaneous: bool | None = None
+
+
+class RecordingOptions(TypedDict, total=False):
+    """What every corpus passes on to :class:`RecordingDataset`, which says what each means."""
+
+    cache: str | Path | None
+    on_error: str
+    workers: int | None
+    progress: bool
+    transform: Callable[[Data], Data] | None
+    pre_transform: Callable[[Data], Data] | None
+    pre_filter: Callable[[Data], bool] | None
+    force_reload: bool
 
 
 class RecordingDataset(SequenceDataset):
@@ -97,15 +110,15 @@ class RecordingDataset(SequenceDataset):
         on_error: str = "raise",
         workers: int | None = None,
         progress: bool = True,
-        settings: dict[str, Any] | None = None,
-        transform: Callable[..., Any] | None = None,
-        pre_transform: Callable[..., Any] | None = None,
-        pre_filter: Callable[..., Any] | None = None,
+        settings: Mapping[str, object] | None = None,
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
         force_reload: bool = False,
     ) -> None:
         check_option("on_error", on_error, ON_ERROR)
         self.source, self.features = check_path("root", root).expanduser(), features
-        self._run: dict[str, Any] = {"on_error": on_error, "workers": workers, "progress": progress}
+        self._on_error, self._workers, self._progress = on_error, workers, progress
         self.cache = Path(cache).expanduser() if cache is not None else self.source
         self.found = self._find()
         described = {
@@ -147,15 +160,20 @@ class RecordingDataset(SequenceDataset):
     def process(self) -> None:
         """Turns the recordings into sequences."""
         failures = self._misnamed()
-        named = {name: recording for name, recording in self.found.items() if name not in failures}
+        named = {name: recording for name, recording in self.found.items() if isinstance(recording, Recording)}
         extraction = extract(
-            self.features, [self.source / name for name in named], self.cache / "processed" / "features", **self._run
+            self.features,
+            [self.source / name for name in named],
+            self.cache / "processed" / "features",
+            on_error=self._on_error,
+            workers=self._workers,
+            progress=self._progress,
         )
         failures |= {str(Path(path).relative_to(self.source)): why for path, why in extraction.failures.items()}
         kept = {name: frames for name, frames in zip(named, extraction.frames, strict=True) if frames is not None}
         if not kept:
             raise ValueError(f"none of the {len(self.found)} files in {self.source} could be used: {failures}")
-        recordings: list[Any] = [named[name] for name in kept]
+        recordings = [named[name] for name in kept]
         classes = list(self.known_classes) or sorted({recording.label for recording in recordings})
         groups = sorted({recording.group for recording in recordings if recording.group is not None})
         missing = any(not bool(frames.mask.all()) for frames in kept.values())
@@ -179,7 +197,7 @@ class RecordingDataset(SequenceDataset):
     def _misnamed(self) -> dict[str, str]:
         """The files whose names say nothing, which stop the run or are listed."""
         failures = {name: reason for name, reason in self.found.items() if isinstance(reason, str)}
-        if failures and self._run["on_error"] == "raise":
+        if failures and self._on_error == "raise":
             name, reason = next(iter(failures.items()))
             raise ValueError(f"{self.source / name}: {reason} (on_error='skip' leaves such files out and lists them)")
         if failures:
@@ -220,7 +238,7 @@ class RecordingDataset(SequenceDataset):
                 pending.mkdir(parents=True, exist_ok=True)
                 (pending / f"{name}.todo").touch()
             for name, file in archives.items():
-                archive = download(file, pending / name, self._run["progress"])
+                archive = download(file, pending / name, self._progress)
                 unpack(archive, self.source)
                 (pending / f"{name}.todo").rename(pending / f"{name}.done")
                 archive.unlink()

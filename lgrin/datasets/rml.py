@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
-from lgrin.datasets.recordings import Recording, RecordingDataset
+from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions
 from lgrin.features import Extractor, FaceLandmarks
 
 CLASSES = {"an": "anger", "di": "disgust", "fe": "fear", "ha": "happiness", "sa": "sadness", "su": "surprise"}
@@ -51,7 +51,9 @@ class RML(RecordingDataset):
     known_classes: ClassVar[tuple[str, ...]] = tuple(CLASSES.values())
     default_num_frames: ClassVar[int] = 90
 
-    def __init__(self, root: str | Path, features: Extractor | None = None, **options: Any) -> None:
+    def __init__(
+        self, root: str | Path, features: Extractor | None = None, **options: Unpack[RecordingOptions]
+    ) -> None:
         super().__init__(root, features or FaceLandmarks(), **options)
 
     def parse(self, path: PurePosixPath) -> Recording | str | None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ from lgrin.text import one_line
 FORMAT = 2
 
 
-def describe(name: str, setting: Any, _inside: set[int] | None = None) -> str:
+def describe(name: str, setting: object, _inside: set[int] | None = None) -> str:
     """Puts into words what a transform or filter does, the same words in every process.
 
     Args:
@@ -58,12 +58,12 @@ def describe(name: str, setting: Any, _inside: set[int] | None = None) -> str:
     return text
 
 
-def _has_settings(setting: Any) -> bool:
+def _has_settings(setting: object) -> bool:
     """Whether what an object does is said by its attributes."""
     return isinstance(setting, BaseTransform) and not isinstance(setting, torch.nn.Module)
 
 
-def _parts(setting: Any) -> list[Any]:
+def _parts(setting: object) -> list[object]:
     """What a function, its code, a container or a transform consists of, in an order that is always the same."""
     if isinstance(setting, FunctionType):
         enclosed = [cell.cell_contents for cell in setting.__closure__ or ()]
@@ -177,10 +177,10 @@ class SequenceDataset(Sequences):
     def __init__(
         self,
         root: str,
-        settings: dict[str, Any],
-        transform: Callable[..., Any] | None = None,
-        pre_transform: Callable[..., Any] | None = None,
-        pre_filter: Callable[..., Any] | None = None,
+        settings: Mapping[str, object],
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
         force_reload: bool = False,
     ) -> None:
         described = {
@@ -197,7 +197,7 @@ class SequenceDataset(Sequences):
         """The folder of the files that these settings made."""
         return f"{self.root}/processed/{self.settings_hash}"
 
-    def write(self, path: str, sequences: Sequence[Data], classes: Sequence[str], **names: Any) -> None:
+    def write(self, path: str, sequences: Sequence[Data], classes: Sequence[str], **names: object) -> None:
         """Checks, filters, transforms and saves sequences.
 
         Args:

@@ -1,9 +1,8 @@
 """The UEA and UCR archives of time series classification."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -57,9 +56,9 @@ class UEA(SequenceDataset):
         root: str,
         name: str,
         split: str = "train",
-        transform: Callable[..., Any] | None = None,
-        pre_transform: Callable[..., Any] | None = None,
-        pre_filter: Callable[..., Any] | None = None,
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
         force_reload: bool = False,
     ) -> None:
         check_option("split", split, SPLITS)
@@ -111,7 +110,7 @@ class UEA(SequenceDataset):
             sequences = [_sequence(x, y, missing) for x, y in zip(frames[split], labels, strict=True)]
             self.write(path, sequences, classes)
 
-    def _load(self, split: str, folder: str | None) -> Any:
+    def _load(self, split: str, folder: str | None) -> tuple[Sequence[np.ndarray], np.ndarray]:
         with optional("train"):
             from aeon.datasets import load_classification
         return load_classification(

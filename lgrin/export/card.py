@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -94,7 +93,7 @@ def _text(path: Path, model: ExportedModel, seconds: float) -> str:
     return TEMPLATE.format(title=cell(path.stem), name=json.dumps(path.name), table=table, speech=speech)
 
 
-def _settings(settings: Mapping[str, Any] | None) -> str:
+def _settings(settings: Mapping[str, object] | None) -> str:
     if settings is None:
         return "not known"
     told = {name: value for name, value in settings.items() if name != "name"}

@@ -46,10 +46,10 @@ class Description:
     in_channels: int
     num_nodes: int
     classes: Sequence[str]
-    features: Mapping[str, Any] | None = None
+    features: Mapping[str, object] | None = None
     fingerprint: str | None = None
-    transform: Mapping[str, Any] | None = None
-    opensmile: Mapping[str, Any] | None = None
+    transform: Mapping[str, object] | None = None
+    opensmile: Mapping[str, object] | None = None
 
     @property
     def properties(self) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _fits(said: Description) -> bool:
     )
 
 
-def describe_features(features: Mapping[str, Any] | None) -> dict[str, Any]:
+def describe_features(features: Mapping[str, object] | None) -> dict[str, Any]:
     """Says how frames are made.
 
     Args:

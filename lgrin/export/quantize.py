@@ -3,7 +3,7 @@
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lgrin.checksum import write_with_checksum
 from lgrin.export.card import write_card
@@ -11,6 +11,9 @@ from lgrin.export.description import Description
 from lgrin.export.runtime import CHECKSUM, load
 from lgrin.export.translate import check_suffix
 from lgrin.extras import optional
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPERATORS = ("MatMul", "Gemm", "LSTM")  # those that hold the weights
 
@@ -64,7 +67,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
     return after
 
 
-def _with_small_weights(path: str | Path) -> Any:
+def _with_small_weights(path: str | Path) -> "ModelProto":
     """Unsigned weights, since products of unsigned with signed bytes overflow on processors without VNNI."""
     with optional("export"):
         import onnx

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from lgrin import validate
 from lgrin.checksum import BLANK, verify
@@ -14,6 +15,9 @@ from lgrin.extras import optional
 from lgrin.files import remove_left
 from lgrin.options import check_path, check_whole
 from lgrin.text import one_line
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 OUTPUTS = ("logits", "probabilities")
 
@@ -57,10 +61,10 @@ class ExportedModel:
         (2, 2)
     """
 
-    def __init__(self, session: Any, description: Description) -> None:
+    def __init__(self, session: "InferenceSession", description: Description) -> None:
         self.session, self.description = session, description
 
-    def __call__(self, x: Any, mask: Any = None) -> Outputs:
+    def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Outputs:
         """Computes logits and probabilities; see the class."""
         frames, num_nodes, in_channels = np.asarray(x), self.description.num_nodes, self.description.in_channels
         if not np.issubdtype(frames.dtype, np.floating):
@@ -144,7 +148,7 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
     return ExportedModel(session, description)
 
 
-def _check_sizes(path: str | Path, session: Any, description: Description) -> None:
+def _check_sizes(path: str | Path, session: "InferenceSession", description: Description) -> None:
     """Raises unless the network takes and gives what the file says of it."""
     values = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
     if set(values) != {"x", "mask", *OUTPUTS}:
@@ -158,7 +162,7 @@ def _check_sizes(path: str | Path, session: Any, description: Description) -> No
         )
 
 
-def open_session(model: str | bytes, threads: int) -> Any:
+def open_session(model: str | bytes, threads: int) -> "InferenceSession":
     """Opens a file or its content on the CPU.
 
     Args:

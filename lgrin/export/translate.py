@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from lgrin.ops import decompositions
 from lgrin.options import check_path
 from lgrin.transforms import from_settings as transform_from
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from onnx_ir import Model
+
 TOLERANCE = 1e-4  # of the largest logit, between the network and the file
 WHOLE = 2**31  # bytes: whatever is constant is computed now, not on the device
 
@@ -32,8 +36,8 @@ def to_onnx(
     path: str | Path,
     *,
     classes: Sequence[str] | None = None,
-    features: Mapping[str, Any] | None = None,
-    transform: Mapping[str, Any] | None = None,
+    features: Mapping[str, object] | None = None,
+    transform: Mapping[str, object] | None = None,
 ) -> Description:
     """Writes a model as an ONNX file that describes itself, and a model card beside it.
 
@@ -148,7 +152,7 @@ def _network(model: Module) -> Any:
     return network
 
 
-def _settings(name: str, settings: Any) -> dict[str, Any]:
+def _settings(name: str, settings: object) -> dict[str, object]:
     if not isinstance(settings, Mapping):
         raise TypeError(f"{name} is a {type(settings).__name__}; it may be settings, such as {name}.settings, or None")
     return dict(settings)
@@ -161,7 +165,7 @@ def _names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _translate(program: _Program, description: Description) -> Any:
+def _translate(program: _Program, description: Description) -> "Model":
     """Traces a program for any number of sequences and writes it in ONNX's operators."""
     x, mask = _noise(2, description)
     sequences = {0: torch.export.Dim("batch")}
@@ -179,7 +183,7 @@ def _translate(program: _Program, description: Description) -> Any:
     return written.model
 
 
-def _bare(model: Any) -> Any:
+def _bare(model: "Model") -> "ModelProto":
     """Computes what is constant now, keeps one copy of it, and drops what only the source's reader could read."""
     with optional("export"):
         import onnx_ir
@@ -196,7 +200,7 @@ def _bare(model: Any) -> Any:
     return bare
 
 
-def _fill_bools(x: Tensor, mask: Tensor, value: Any) -> Any:
+def _fill_bools(x: Tensor, mask: Tensor, value: float | bool) -> Tensor:
     """In words that onnxruntime has, since its Where chooses among numbers only."""
     if x.dtype != torch.bool:
         return NotImplemented

@@ -6,13 +6,16 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from lgrin.extras import optional
 from lgrin.options import check_option
+
+if TYPE_CHECKING:
+    import dlib
 
 Detector = Callable[[np.ndarray], np.ndarray | None]
 LIBRARIES = {"face-alignment": ("face-alignment",), "dlib": ("dlib", "dlib-bin", "face-recognition-models")}
@@ -136,7 +139,7 @@ class _DlibDetector:
         quarter = len(shapes) // 4
         return np.sort(shapes, axis=0)[quarter:-quarter].mean(axis=0, dtype=np.float32)
 
-    def _points(self, image: np.ndarray, box: Any, dx: float, dy: float) -> list[tuple[int, int]]:
+    def _points(self, image: np.ndarray, box: "dlib.rectangle", dx: float, dy: float) -> list[tuple[int, int]]:
         shifted = self.dlib.translate_rect(box, self.dlib.point(round(dx * box.width()), round(dy * box.height())))
         return [(point.x, point.y) for point in self.align(image, shifted).parts()]
 

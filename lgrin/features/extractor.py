@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -117,7 +117,7 @@ class Extractor(ABC):
         return Frames(x.float().masked_fill(~mask.unsqueeze(-1), float("nan")), mask, float(frame_rate))
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Its name and fields as plain values, from which :func:`from_settings` builds it again."""
         return {"name": type(self).__name__, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
@@ -129,7 +129,7 @@ class Extractor(ABC):
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def from_settings(settings: Mapping[str, Any]) -> Extractor:
+def from_settings(settings: Mapping[str, object]) -> Extractor:
     """Builds the extractor whose :attr:`Extractor.settings` these are.
 
     Args:
@@ -150,7 +150,7 @@ def from_settings(settings: Mapping[str, Any]) -> Extractor:
     name = fields.pop("name", None)
     known: dict[str, type] = {kind.__name__: kind for kind in _subclasses(Extractor)}
     check_option("name", name, known)
-    return known[name](**fields)
+    return known[str(name)](**fields)
 
 
 def _version(library: str) -> str | None:

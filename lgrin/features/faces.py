@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,11 @@ from lgrin.extras import optional
 from lgrin.features.containers import check_whole
 from lgrin.features.detectors import check_detector, libraries_of, load_detector
 from lgrin.features.extractor import Extractor, Frames, SignalError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 LANDMARKS = 68
 LARGEST = 7680 * 4320  # pixels of a frame
@@ -124,7 +129,7 @@ def normalize_landmarks(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _video(path: Path) -> Iterator[tuple[Any, Any]]:
+def _video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
     """Opens the container and its first stream of moving pictures, which a cover is not."""
     with optional("faces"):
         import av
@@ -143,7 +148,7 @@ def _video(path: Path) -> Iterator[tuple[Any, Any]]:
         raise SignalError(path, f"it cannot be decoded as video ({error.strerror})") from error
 
 
-def _upright(frame: Any) -> np.ndarray:
+def _upright(frame: "VideoFrame") -> np.ndarray:
     """Turns a frame into ``[H, W, 3]`` uint8 RGB as it is shown."""
     image = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from lgrin.extras import optional
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_whole
 from lgrin.text import one_line
+
+if TYPE_CHECKING:
+    from pybvh import Bvh
 
 FRAMES, FRAMES_A_FRAME = 1_000, 100  # that resampling makes at most, of each that is there
 
@@ -102,7 +105,7 @@ class Mocap(Extractor):
         return Frames(x, torch.ones(len(x), dtype=torch.bool), 1 / motion.frame_time)
 
 
-def _check_length(path: Path, motion: Any, frame_rate: float) -> None:
+def _check_length(path: Path, motion: "Bvh", frame_rate: float) -> None:
     """Looks at how many frames resampling would make, before it makes them."""
     wanted = (motion.frame_count - 1) * motion.frame_time * frame_rate
     most = FRAMES + FRAMES_A_FRAME * motion.frame_count
@@ -114,7 +117,7 @@ def _check_length(path: Path, motion: Any, frame_rate: float) -> None:
         )
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> "Bvh":
     """Reads a file whatever its ending's letters are; pybvh takes small ones only."""
     with optional("mocap"):
         from pybvh import read_bvh_file

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from io import StringIO
 from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ import torch
 from lgrin.extras import optional
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.features.faces import LANDMARKS, normalize_landmarks
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 STATE = ["frame", "timestamp", "confidence"]
 SUCCESS = "success"  # the tables published with RAVDESS go without it
@@ -92,7 +95,7 @@ class OpenFace(Extractor):
         return Frames(x, ~x.isnan().any(-1), _frame_rate(path, frame, timestamp))
 
 
-def _read_table(path: Path) -> Any:
+def _read_table(path: Path) -> "DataFrame":
     """Reads the columns that are needed, as text; every row has to have as many values as the header has names."""
     with optional("faces"):
         from pandas import read_csv
@@ -121,7 +124,7 @@ def _read_lines(path: Path) -> list[str]:
     return [line for line in lines if line.strip()] or [""]
 
 
-def _numbers(path: Path, table: Any, columns: list[str]) -> np.ndarray:
+def _numbers(path: Path, table: "DataFrame", columns: list[str]) -> np.ndarray:
     """Turns text into numbers, ``[rows, columns]`` float64."""
     with optional("faces"):
         from pandas import to_numeric

@@ -3,7 +3,7 @@
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,10 @@ from lgrin.extras import optional
 from lgrin.features.containers import check_whole
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_option
+
+if TYPE_CHECKING:
+    from opensmile import Smile
+    from soundfile import SoundFile
 
 SAMPLING_RATE = 16_000  # Hz
 WINDOW, STEP = 400, 160  # samples: 25 and 10 ms
@@ -160,7 +164,7 @@ def read_audio(path: Path) -> np.ndarray:
     )
 
 
-def _check_promises(path: Path, file: Any) -> None:
+def _check_promises(path: Path, file: "SoundFile") -> None:
     """Looks at what a header asks for, before any of it is allocated."""
     if not file.seekable():
         raise SignalError(path, f"it cannot be read as audio ({file.subtype_info} cannot be sought; convert it to PCM)")
@@ -224,7 +228,7 @@ def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
 
 
 @functools.cache
-def _smiles(layout: str) -> tuple[Any, ...]:
+def _smiles(layout: str) -> tuple["Smile", ...]:
     with optional("speech"):
         from opensmile import FeatureLevel, FeatureSet, Smile
     if layout == "is09":

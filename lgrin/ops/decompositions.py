@@ -1,10 +1,11 @@
 """The operators of this package in terms of PyTorch's own, for programs that leave Python."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch._library.custom_ops import CustomOpDef
+from torch._ops import OpOverload
 from torch.nn.functional import pad
 
 from lgrin.ops.functional import add_at
@@ -14,7 +15,7 @@ from lgrin.ops.window import source_dtype
 GROUP = 4  # nodes whose subsets are looked up; 3 to 5 are about as fast, 8 is slower
 
 
-def decompositions() -> dict[Any, Callable[..., Any]]:
+def decompositions() -> dict[OpOverload, Callable[..., object]]:
     """Lists a decomposition for every operator of lgrin, for ``run_decompositions`` of an exported program.
 
     Stable sorting of whole numbers is among them, which ONNX does not know and edge lists need.
@@ -33,7 +34,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         >>> any("lgrin" in str(node.target) for node in program.graph.nodes)
         False
     """
-    functions: dict[Any, Callable[..., Any]] = {
+    functions: dict[CustomOpDef, Callable[..., object]] = {
         neighbor_max: _dense,
         neighbor_max_banded: _banded,
         neighbor_max_edges: _edges,
@@ -82,7 +83,9 @@ def _gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
     return add_at(grad, source)
 
 
-def _stable_sort(x: Tensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+def _stable_sort(
+    x: Tensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False
+) -> tuple[Tensor, Tensor]:
     """Sorts whole numbers together with their places, so that no two are the same."""
     if x.is_floating_point() or x.dim() == 0:
         return NotImplemented

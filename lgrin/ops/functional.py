@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._library.custom_ops import CustomOpDef
 from torch.autograd import forward_ad
 from torch.nn.functional import pad
 
@@ -75,7 +76,7 @@ def add_at(grad: Tensor, source: Tensor) -> Tensor:
     return total.scatter_add(-2, source.long(), grad)[..., : grad.size(-2), :]
 
 
-def register_transformed(operator: Any, function: Callable[..., Any]) -> None:
+def register_transformed(operator: CustomOpDef, function: Callable[..., object]) -> None:
     """Registers how an operator runs under a transform and for dual numbers; elsewhere it stays as it is.
 
     Args:
@@ -93,18 +94,20 @@ def register_transformed(operator: Any, function: Callable[..., Any]) -> None:
         LIBRARY.impl(operator._opoverload, kernel, f"Autograd{device}", with_keyset=True)
 
 
-def maximum_of_sources(run: Callable[..., Any], x: Tensor, *where: Tensor) -> tuple[Tensor, Tensor]:
+def maximum_of_sources(run: Callable[..., tuple[Tensor, Tensor]], x: Tensor, *where: Tensor) -> tuple[Tensor, Tensor]:
     """The maximum over neighbours, for :func:`register_transformed`."""
     source = run(x.detach(), *where)[1]
     return read_at(x, source), source
 
 
-def gradient_of_sources(run: Callable[..., Any], grad: Tensor, source: Tensor, reach: int) -> Tensor:
+def gradient_of_sources(run: Callable[..., object], grad: Tensor, source: Tensor, reach: int) -> Tensor:
     """The gradient of the maximum, for :func:`register_transformed`."""
     return add_at(grad, source)
 
 
-def map_windows(operator: Any, info: Any, in_dims: tuple[Any, ...], x: Tensor, neighbors: Tensor, *mask: Tensor) -> Any:
+def map_windows(
+    operator: CustomOpDef, info: Any, in_dims: tuple[int | None, ...], x: Tensor, neighbors: Tensor, *mask: Tensor
+) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
     """Lays mapped sequences ``[B, M, F]`` and their lists of neighbours side by side, for ``register_vmap``."""
     count, num_sequences = info.batch_size, _stack(x, in_dims[0], info.batch_size).size(1)
     if in_dims[1] is not None or neighbors.dim() == 3:
@@ -116,7 +119,9 @@ def map_windows(operator: Any, info: Any, in_dims: tuple[Any, ...], x: Tensor, n
     return tuple(one.unflatten(0, (count, num_sequences)) for one in outputs), (0, 0)
 
 
-def map_edges(operator: Any, info: Any, in_dims: tuple[Any, ...], x: Tensor, edge_index: Tensor, *mask: Tensor) -> Any:
+def map_edges(
+    operator: CustomOpDef, info: Any, in_dims: tuple[int | None, ...], x: Tensor, edge_index: Tensor, *mask: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
     """Makes one graph of mapped nodes ``[N, F]`` and their edges, for ``register_vmap``."""
     count, x = info.batch_size, _stack(x, in_dims[0], info.batch_size)
     num_nodes = x.size(1)
@@ -127,7 +132,9 @@ def map_edges(operator: Any, info: Any, in_dims: tuple[Any, ...], x: Tensor, edg
     return (values, (source - first).clamp(max=num_nodes).int()), (0, 0)  # nobody comes after all nodes of all graphs
 
 
-def map_gradients(operator: Any, info: Any, in_dims: tuple[Any, ...], grad: Tensor, source: Tensor, reach: int) -> Any:
+def map_gradients(
+    operator: CustomOpDef, info: Any, in_dims: tuple[int | None, ...], grad: Tensor, source: Tensor, reach: int
+) -> tuple[Tensor, int]:
     """Lays mapped gradients ``[B, M, F]`` side by side, for ``register_vmap``."""
     grad, source = (_stack(one, dim, info.batch_size) for one, dim in zip((grad, source), in_dims[:2], strict=True))
     return operator(grad.flatten(0, 1), source.flatten(0, 1), reach).unflatten(0, grad.shape[:2]), 0

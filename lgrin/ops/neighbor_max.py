@@ -131,7 +131,7 @@ def _(grad: Tensor, source: Tensor, reach: int) -> Tensor:
 def _keep_source(reach_of: Callable[[Tensor], int]) -> Callable[..., None]:
     """Makes the function that keeps what the backward pass needs; ``reach_of`` reads the reach of the second input."""
 
-    def keep(ctx: Any, inputs: Any, output: Any) -> None:
+    def keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.reach = reach_of(inputs[1])
         ctx.save_for_backward(output[1])
         ctx.mark_non_differentiable(output[1])
@@ -139,14 +139,14 @@ def _keep_source(reach_of: Callable[[Tensor], int]) -> Callable[..., None]:
     return keep
 
 
-def _backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None, None]:
+def _backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor, None, None]:
     (source,) = ctx.saved_tensors
     if grad.dim() == 2:
         return gather_back(grad[None], source[None], ctx.reach)[0], None, None
     return gather_back(grad, source, ctx.reach), None, None
 
 
-def _keep_place(ctx: Any, inputs: Any, output: Any) -> None:
+def _keep_place(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(inputs[1])
 
 

@@ -16,7 +16,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 CHECKSUM = sha256().digest_size
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., object]) -> Any:
     """Compiles without the interpreter's lock and keeps the machine code on disk where a folder can be written.
 
     Args:
@@ -40,12 +40,12 @@ def compiled(function: Callable[..., Any]) -> Any:
 class CheckedCache(FunctionCache):
     """Numba's cache of one function, with files that are checked; code that cannot be written is not kept."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         super().__init__(function)
         stamp = self._impl.locator.get_source_stamp()
         self._cache_file = CheckedFile(self._cache_path, self._impl.filename_base, stamp)
 
-    def save_overload(self, signature: Any, code: Any) -> None:
+    def save_overload(self, signature: object, code: object) -> None:
         """Keeps what was compiled, unless the disk is full or the folder is gone."""
         try:
             super().save_overload(signature, code)
@@ -59,16 +59,16 @@ class CheckedFile(IndexDataCacheFile):
     The version of numba and the stamp of the source belong to it, so that what others wrote is not even unpickled.
     """
 
-    def _load_index(self) -> dict[Any, str]:
+    def _load_index(self) -> dict[object, str]:
         return self._read(self._index_path) or {}
 
-    def _save_index(self, overloads: dict[Any, str]) -> None:
+    def _save_index(self, overloads: dict[object, str]) -> None:
         self._write(self._index_path, overloads)
 
-    def _load_data(self, name: str) -> Any:
+    def _load_data(self, name: str) -> object:
         return self._read(self._data_path(name))
 
-    def _save_data(self, name: str, data: Any) -> None:
+    def _save_data(self, name: str, data: object) -> None:
         self._write(self._data_path(name), data)
 
     def _read(self, path: str) -> Any:
@@ -80,7 +80,7 @@ class CheckedFile(IndexDataCacheFile):
         content, checksum = content[:-CHECKSUM], content[-CHECKSUM:]
         return pickle.loads(content) if checksum == self._checksum(content) else None
 
-    def _write(self, path: str, value: Any) -> None:
+    def _write(self, path: str, value: object) -> None:
         content = self._dump(value)
         with self._open_for_write(path) as file:
             file.write(content + self._checksum(content))

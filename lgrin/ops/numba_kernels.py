@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -217,7 +216,7 @@ def _is_ordered(x: Tensor) -> bool:
         return not np.isnan(x.numpy().sum())
 
 
-def _share(kernel: Callable[..., object], jobs: int, size: int, *arguments: Any) -> None:
+def _share(kernel: Callable[..., object], jobs: int, size: int, *arguments: object) -> None:
     """Runs ``kernel(start, stop, ...)`` over all jobs, on several threads where there is work for them.
 
     Each thread takes the next part when it is done with one, so that nobody waits for a thread that started late.

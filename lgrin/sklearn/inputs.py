@@ -134,7 +134,6 @@ def _rows_of_matrix(estimator: BaseEstimator, X: object, reset: bool) -> list[np
 
 def _real_matrix(X: object) -> object:
     """Fills what is masked with NaN, and refuses what NumPy would make real numbers of; anything else stays."""
-    masked: Any = np.ma
     if hasattr(X, "dtypes"):  # a table keeps the names of its columns
         for dtype in X.dtypes:
             refuse_kinds(dtype)
@@ -142,7 +141,7 @@ def _real_matrix(X: object) -> object:
     rows = X if isinstance(X, list | tuple) else [X]
     dtype = X.dtype if hasattr(X, "dtype") else np.asarray(X).dtype
     refuse_kinds(dtype)
-    return real(X) if dtype.kind == "O" or any(masked.isMaskedArray(row) for row in rows) else X
+    return real(X) if dtype.kind == "O" or any(np.ma.isMaskedArray(row) for row in rows) else X
 
 
 def _channels_first(index: int, row: np.ndarray, n_channels: int) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Averages of the weights over training steps."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -45,7 +43,7 @@ class MovingAverage(WeightAveraging):
         """Returns the decay of a step."""
         return min(self.decay, (1 + step) / (HEAD_START + step))
 
-    def _average(self, average: list[Tensor], current: list[Tensor], num_averaged: Any) -> None:
+    def _average(self, average: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
         decay = self.decay_at(int(num_averaged))
         if average[0].is_floating_point():
             torch._foreach_mul_(average, decay)

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import Module
+from torch_geometric.data import Data
 
 from lgrin.checksum import load_tensors
 from lgrin.extras import optional
@@ -55,7 +57,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         return checkpoint
 
 
-def restore(classifier: Any, path: str | Path) -> dict[str, Any]:
+def restore(classifier: Module, path: str | Path) -> dict[str, Any]:
     """Gives a classifier the weights of a checkpoint.
 
     Args:
@@ -94,7 +96,7 @@ class SeedEveryStep(Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Data, batch_idx: int) -> None:
         """Seeds PyTorch's generators."""
         seed = self.seed * 1_000_003 + trainer.global_step + trainer.global_rank * 2**40
         if pl_module.device.type == "cpu":

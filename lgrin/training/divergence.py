@@ -5,12 +5,14 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 from lgrin.extras import optional
 
 with optional("train"):
     from lightning.pytorch import LightningModule, Trainer
     from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 BETWEEN_READS = 16  # steps on an accelerator, which waits for every number that is read from it
 
@@ -46,7 +48,7 @@ class StopAtDivergence(Callback):
 
     @torch.no_grad()
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Data, batch_idx: int
     ) -> None:
         """Notes whether a step left everything finite."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
@@ -66,7 +68,7 @@ class StopAtDivergence(Callback):
         if loss is not None and not bool(loss.isfinite()):
             _stop(pl_module, f"the validation loss is {float(loss)} after step {trainer.global_step}")
 
-    def check(self, classifier: Any, step: int) -> None:
+    def check(self, classifier: LightningModule, step: int) -> None:
         """Raises unless the weights that a run keeps are finite, the averaged ones where it averages."""
         if name := self._not_finite(classifier):
             _stop(classifier, f"{name} is not finite in what is kept after step {step}")
@@ -81,7 +83,7 @@ class StopAtDivergence(Callback):
             if not weights and (name := self._not_finite(pl_module)):  # a sum of finite numbers may overflow, too
                 _stop(pl_module, f"{name} is not finite after {step}")
 
-    def _not_finite(self, module: Any) -> str | None:
+    def _not_finite(self, module: LightningModule) -> str | None:
         tensors = _floating(module)
         return next((one for one in self.names if one in tensors and not bool(tensors[one].isfinite().all())), None)
 
@@ -96,7 +98,7 @@ def _floating(module: torch.nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _stop(classifier: Any, what: str) -> NoReturn:
+def _stop(classifier: LightningModule, what: str) -> NoReturn:
     from lgrin.training.experiment import RECIPE  # which trains, so it cannot be imported before
 
     given, usual = _flat(classifier.hparams), _flat(RECIPE)

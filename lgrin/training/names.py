@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
 
-def class_names(sequences: Any) -> list[str] | None:
+def class_names(sequences: object) -> list[str] | None:
     """Says how a data set names its classes, in the order of their labels.
 
     Args:
@@ -41,7 +40,7 @@ def class_names(sequences: Any) -> list[str] | None:
     return [str(name) for name in names] if isinstance(names, list | tuple | np.ndarray) else None
 
 
-def names_of_labels(train: Any, classes: Sequence[str] | None) -> list[str] | None:
+def names_of_labels(train: object, classes: Sequence[str] | None) -> list[str] | None:
     """Says which names the labels of a classifier stand for.
 
     Args:
@@ -102,7 +101,7 @@ class _Renumbered(Sequence[Data]):
     def __len__(self) -> int:
         return len(self.sequences)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: int) -> Data:  # type: ignore[override]  # no slices
         data = copy(self.sequences[index])
         label = int(data.y)
         if label not in self.labels:

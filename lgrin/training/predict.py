@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def predict(
     return Prediction(classes, logits[0].softmax(-1).cpu(), seconds)
 
 
-def _told(features: Mapping[str, Any], spontaneous: bool | None, device: str | None) -> dict[str, Any]:
+def _told(features: Mapping[str, object], spontaneous: bool | None, device: str | None) -> dict[str, object]:
     """The extractor's settings with what the caller knows better."""
     given = {"spontaneous": spontaneous, "device": device}
     for name, value in given.items():

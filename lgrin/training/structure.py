@@ -2,8 +2,8 @@
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -17,13 +17,14 @@ with optional("train"):
     from lightning import LightningModule
     from torchmetrics import Metric
 
+Plain: TypeAlias = bool | int | float | str | Sequence["Plain"] | Mapping[str, "Plain"] | None
 OF_EVERY_CLASSIFIER = frozenset({*vars(LightningModule()), "label_names"})
 OF_EVERY_MODULE = frozenset(vars(Module()))
 OF_A_PROCESS = frozenset({"synchronized", "process_group"})  # how a batch norm is shared says nothing of the network
 LONGEST = 200  # characters of a value that is kept as it is
 
 
-def structure(module: Module, name: str = "model") -> dict[str, Any]:
+def structure(module: Module, name: str = "model") -> dict[str, Plain]:
     """Lists the class, the settings and the shapes of the weights of a module and of every module in it.
 
     Settings are the public attributes. Values of weights are left out, so the structure stays as it is in training.
@@ -40,7 +41,7 @@ def structure(module: Module, name: str = "model") -> dict[str, Any]:
         >>> structure(torch.nn.Dropout(0.5), "dropout")
         {'dropout': 'torch.nn.modules.dropout.Dropout', 'dropout.p': 0.5, 'dropout.inplace': False}
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Plain] = {}
     for path, part in module.named_modules(prefix=name):
         found[path] = class_name(part)
         found |= settings(part, path, OF_EVERY_MODULE | OF_A_PROCESS)
@@ -49,7 +50,7 @@ def structure(module: Module, name: str = "model") -> dict[str, Any]:
     return found
 
 
-def make_up(classifier: Any) -> dict[str, Any]:
+def make_up(classifier: LightningModule) -> dict[str, Plain]:
     """Lists all of a classifier that stays as it is while it trains: its structure, dtypes and weights that are frozen.
 
     Args:
@@ -74,7 +75,7 @@ def make_up(classifier: Any) -> dict[str, Any]:
     return found
 
 
-def settings(owner: Any, path: str, without: Iterable[str] = ()) -> dict[str, Any]:
+def settings(owner: object, path: str, without: Iterable[str] = ()) -> dict[str, Plain]:
     """Lists the public attributes of an object as plain values, those of a dictionary one by one.
 
     Args:
@@ -90,7 +91,7 @@ def settings(owner: Any, path: str, without: Iterable[str] = ()) -> dict[str, An
         >>> settings(SimpleNamespace(width=3, config={"act": "relu"}, _cache=[]), "model")
         {'model.width': 3, "model.config['act']": 'relu'}
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Plain] = {}
     for key, value in vars(owner).items():
         if key in without or key.startswith("_"):
             continue
@@ -101,7 +102,7 @@ def settings(owner: Any, path: str, without: Iterable[str] = ()) -> dict[str, An
     return found
 
 
-def class_name(thing: Any) -> str:
+def class_name(thing: object) -> str:
     """Names the class of an object, or a class or function itself, with its module.
 
     Example:
@@ -112,7 +113,7 @@ def class_name(thing: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def differences(now: Mapping[str, Plain], then: Mapping[str, Plain]) -> Iterator[tuple[str, Plain, Plain]]:
     """Yields what differs between two structures: the path and both values, ``None`` where one has no such path.
 
     Example:
@@ -124,7 +125,7 @@ def differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tup
             yield path, now.get(path), then.get(path)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Plain:
     """Turns a value into numbers, texts and lists that are the same in every process.
 
     Example:
@@ -132,7 +133,7 @@ def plain(value: Any) -> Any:
         [1, 'nan', ['functools.partial', ['builtins.len', [], {}]], {'b': 0.5}]
     """
     if value is None or type(value) in (bool, int, str):
-        return value
+        return value  # type: ignore[return-value]  # which mypy does not read off type(value)
     if isinstance(value, float):
         return float(value) if value == value else "nan"
     if isinstance(value, np.generic):
@@ -152,20 +153,20 @@ def plain(value: Any) -> Any:
     return _name(value)
 
 
-def _name(value: Any) -> str:
+def _name(value: object) -> str:
     """Names a function, class or object; functions without a name of their own by their code."""
     name = class_name(value)
     text = _code(value) if "<" in name else "" if hasattr(value, "__qualname__") else repr(value)
     return f"{name} {text}" if text and " at 0x" not in text else name
 
 
-def _code(function: Any) -> str:
+def _code(function: object) -> str:
     try:
         return describe("value", function)
     except ValueError:  # it reads what cannot be described
         return ""
 
 
-def _short(value: Any) -> Any:
+def _short(value: Plain) -> Plain:
     text = repr(value)
     return value if len(text) <= LONGEST else f"sha256 {hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,7 +1,6 @@
 """Frames to nodes: fixed length, fixed graphs and normalisation."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from lgrin.options import check_option
 from lgrin.transforms.cyclic_pad import CyclicPad
@@ -23,7 +22,7 @@ __all__ = [
 ]
 
 
-def from_settings(settings: Mapping[str, Any]) -> CyclicPad | Patches | Resample:
+def from_settings(settings: Mapping[str, object]) -> CyclicPad | Patches | Resample:
     """Builds the transform to a fixed length whose ``settings`` these are.
 
     Args:
@@ -40,7 +39,7 @@ def from_settings(settings: Mapping[str, Any]) -> CyclicPad | Patches | Resample
         Resample(90)
     """
     arguments = dict(settings)
-    known: dict[str, Any] = {kind.__name__: kind for kind in (CyclicPad, Patches, Resample)}
+    known: dict[str, type] = {kind.__name__: kind for kind in (CyclicPad, Patches, Resample)}
     name = arguments.pop("name", None)
     check_option("name", name, known)
-    return known[name](**arguments)
+    return known[str(name)](**arguments)

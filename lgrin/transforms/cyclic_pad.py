@@ -1,7 +1,5 @@
 """Sequences of one fixed length, Sec. IV-A."""
 
-from typing import Any
-
 import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
@@ -58,7 +56,7 @@ class CyclicPad(BaseTransform):
         )
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, str | int]:
         """Its name and arguments as plain values, from which :func:`lgrin.transforms.from_settings` builds it again."""
         return {"name": type(self).__name__, "num_nodes": self.num_nodes, "longer": self.longer}
 

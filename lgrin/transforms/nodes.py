@@ -1,17 +1,18 @@
 """What belongs to the frames of a sequence, and what does not."""
 
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
+Entries = TypeVar("Entries", Tensor, np.ndarray, list[object], tuple[object, ...])  # one for each frame
 OF_A_SEQUENCE = ("y", "group", "num_nodes")
 OF_A_FRAME = ("x", "mask", "time", "frame", "pos")
 
 
-def check_sequence(data: Any) -> int:
+def check_sequence(data: Data | HeteroData) -> int:
     """Raises unless data is one sequence whose mask, time and frame fit its x.
 
     Args:
@@ -103,7 +104,7 @@ def names_nodes(name: str) -> bool:
     return "edge" in name or "index" in name or name.startswith("adj") or name in ("face", "ptr")
 
 
-def taken(value: Any, take: Tensor) -> Any:
+def taken(value: Entries, take: Tensor) -> Entries:
     """Takes the entries of an attribute.
 
     Args:

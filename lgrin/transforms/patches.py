@@ -1,7 +1,5 @@
 """Frames in their context, for encoders that learn from the signal itself."""
 
-from typing import Any
-
 import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
@@ -52,7 +50,7 @@ class Patches(BaseTransform):
         return data
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, str | int]:
         """Its name and arguments as plain values, from which :func:`lgrin.transforms.from_settings` builds it again."""
         return {"name": type(self).__name__, "num_nodes": self.num_nodes, "width": self.width}
 

@@ -1,7 +1,5 @@
 """Sequences of one fixed length, each stretched or shortened in time."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -92,7 +90,7 @@ class Resample(BaseTransform):
         return take_frames(data, evenly_spread(check_sequence(data), self.num_nodes))
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, str | int]:
         """Its name and arguments as plain values, from which :func:`lgrin.transforms.from_settings` builds it again."""
         return {"name": type(self).__name__, "num_nodes": self.num_nodes}
 
