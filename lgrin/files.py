@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lgrin.locks import Lock
 from lgrin.options import check_path
-
-if sys.platform != "win32":
-    import fcntl
 
 LONGEST_SUFFIX = 32  # bytes: what is longer is no suffix that says how to write a file
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -151,19 +149,17 @@ def _temporary(path: Path, make: Callable[[str], object]) -> Iterator[str]:
         lock.close()
 
 
-def _own(path: Path, make: Callable[[str], object]) -> tuple[str, "_Lock"]:
+def _own(path: Path, make: Callable[[str], object]) -> tuple[str, Lock]:
     """Makes the first temporary name that is free, and locks it."""
-    for number in itertools.count():
-        name = _temporary_name(path, number)
+    numbers = itertools.count()
+    while True:
+        name = _temporary_name(path, next(numbers))
         try:
             make(name)
         except FileExistsError:
             continue
-        lock = _Lock(name)
-        if lock.held is not False:
-            break
-        lock.close()  # another process has taken it for one that was left, and removes it
-    return name, lock
+        if lock := _lock(name):
+            return name, lock  # if not, another process has taken it for one that was left, and removes it
 
 
 def _make_file(name: str) -> None:
@@ -177,45 +173,33 @@ def _temporary_name(path: Path, number: int) -> str:
     return str(path.with_name(f".lgrin-{short}-{number}.tmp{suffix}"))
 
 
-class _Lock:
-    """A lock on a file or folder, which ends with its process.
+def _lock(name: str) -> Lock | None:
+    """Locks a temporary file or folder; ``None`` if another process has locked or removed it."""
+    if sys.platform == "win32":  # it renames no file that is open
+        return Lock(None)
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    lock = Lock(descriptor)
+    if lock.held is False or (lock.held and not _is_open_as(name, descriptor)):
+        lock.close()
+        return None
+    return lock
 
-    Attributes:
-        held: Whether it is this one's; ``None`` where the system or the disk knows no locks.
-    """
 
-    def __init__(self, name: str) -> None:
-        self.held: bool | None = None
-        self._handle: int | None = None
-        if sys.platform != "win32":
-            with suppress(FileNotFoundError):
-                self._handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-            self.held = self._take(name)
-
-    def _take(self, name: str) -> bool | None:
-        if self._handle is None:
-            return False
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return None
-        return os.path.lexists(name) and os.path.samestat(os.fstat(self._handle), os.lstat(name))
-
-    def close(self) -> None:
-        """Gives the lock back."""
-        if self._handle is not None:
-            os.close(self._handle)
+def _is_open_as(name: str, descriptor: int) -> bool:
+    """Whether a name still stands for what was opened by it."""
+    return os.path.lexists(name) and os.path.samestat(os.fstat(descriptor), os.lstat(name))
 
 
 def _remove(name: str) -> None:
     """Removes a temporary file or folder if no process has locked it and the system allows it."""
     with suppress(OSError):  # a link, another user's, or gone meanwhile
-        lock = _Lock(name)
-        if lock.held:
-            _delete(name)
-        lock.close()
+        if lock := _lock(name):
+            if lock.held:
+                _delete(name)
+            lock.close()
 
 
 def _delete(name: str) -> None:
