@@ -1,7 +1,7 @@
-"""Measures what lgrin costs, against what one would use without it: ``python -m benchmarks``.
+"""Measures time and memory of lgrin, compared with what one would use without it: ``python -m benchmarks``.
 
-Every ratio is taken in one run, on functions called in turn; times are medians. Rows about memory and about several
-processes run in processes of their own.
+Both sides of a ratio are measured in one run, by calling the functions in turn. Times are medians. Memory and training
+in several processes are measured in separate processes.
 """
 
 import argparse

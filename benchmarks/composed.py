@@ -1,4 +1,4 @@
-"""The network that is timed, and the same composed from PyG's parts, which is what one would write without lgrin."""
+"""The network that is timed, and the same network composed of PyG's layers, as one would write it without lgrin."""
 
 import functools
 
@@ -19,12 +19,12 @@ def broadcast_max(x: Tensor, neighbors: Tensor) -> Tensor:
 
 
 def loop_max(x: Tensor, neighbors: Tensor) -> Tensor:
-    """A loop over nodes, each of which picks its neighbours by a boolean index."""
+    """A loop over nodes that picks the neighbours of each by a boolean index."""
     return torch.stack([x[:, neighbors[i]].amax(1) for i in range(neighbors.size(0))], dim=1)
 
 
 def tuned_loop_max(x: Tensor, neighbors: Tensor) -> Tensor:
-    """The fastest loop over nodes that was found: whole rows by number, and a maximum that remembers its source."""
+    """The fastest loop over nodes that we found: rows are picked by index, and the maximum stores its source."""
     picks = [row.nonzero().flatten() for row in neighbors]
     return torch.stack([x.index_select(1, pick).max(1).values for pick in picks], dim=1)
 
@@ -37,7 +37,7 @@ class FlatBatchNorm(BatchNorm1d):
 
 
 class ComposedLGrIN(Module):
-    """What :func:`wide` builds, for dense batches, with as many parameters."""
+    """The same network as :func:`wide`, for dense batches, with as many parameters."""
 
     def __init__(self, in_channels: int, num_nodes: int, num_classes: int, maximum=broadcast_max) -> None:
         super().__init__()

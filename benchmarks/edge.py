@@ -1,7 +1,7 @@
-"""What a trained model costs on a device, float and in 8 bits: ``python -m benchmarks.edge --root corpora/emodb``.
+"""Size, memory and time of a model on a device, float32 and 8 bits: ``python -m benchmarks.edge --root corpora/emodb``.
 
-Trains L-GrIN and the bidirectional LSTM of ``lgrin.baselines`` on EmoDB by the recipe of ``examples/train.py``, writes
-both as ONNX files and runs every clip of the corpus, one at a time, in a process that holds nothing else.
+Trains L-GrIN and the bidirectional LSTM of ``lgrin.baselines`` on EmoDB by the recipe of ``examples/train.py``, exports
+both to ONNX and runs every clip of the corpus, one at a time, in a process with nothing but onnxruntime and the model.
 """
 
 import argparse
@@ -34,7 +34,7 @@ NETWORKS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.edge", description=__doc__.split("\n\n")[0])
     parser.add_argument("--root", required=True, metavar="DIR", help="folder of EmoDB")
-    parser.add_argument("--cache", metavar="DIR", help="for its features (default: the folder itself)")
+    parser.add_argument("--cache", metavar="DIR", help="folder of cached features (default: the folder of EmoDB)")
     parser.add_argument(
         "--epochs", type=int, metavar="N", help="passes over the training set (default: 600 steps, 60 at the least)"
     )
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def train(network, dataset, learn, test, out, epochs) -> SequenceClassifier:
-    """Trains a network, or takes the checkpoint of the run that is there."""
+    """Trains a network, or loads the checkpoint of an earlier run."""
     seed_everything(0, verbose=False)
     model = network(learn, dataset.num_features, dataset.num_frames, dataset.num_classes)
     signal = {"features": dataset.features.settings, "transform": dataset.transform.settings}
@@ -96,7 +96,7 @@ def write(classifier, out) -> list[Path]:
 
 @torch.no_grad()
 def logits_of(classifier, clips) -> np.ndarray:
-    """What the classifier itself says."""
+    """The logits of the classifier itself, one clip at a time."""
     return torch.cat([classifier.model(classifier.normalize(clip[None])) for clip in clips]).numpy()
 
 

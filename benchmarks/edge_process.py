@@ -1,4 +1,4 @@
-"""Loads nothing but onnxruntime and a model, then runs clips one at a time: a process of its own, see ``edge``."""
+"""The process that ``edge`` measures: it loads onnxruntime and a model, and runs clips one at a time."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What extraction costs: ``python -m benchmarks.features --emodb DIR``.
+"""The time of feature extraction: ``python -m benchmarks.features --emodb DIR``.
 
 Times EmoDB from its wav files to a dataset, with an empty cache and with a full one, and the offline face detector
 on a video of 720 lines.
@@ -22,7 +22,7 @@ from lgrin.features import FaceLandmarks
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.features", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB; without it, speech is left out")
+    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB (without it, speech is not timed)")
     options = parser.parse_args()
     rows = faces()
     if options.emodb:

@@ -1,4 +1,4 @@
-"""The kernels and the training step on a GPU, with how near they come to what the card can do."""
+"""The kernels and the training step on a GPU, compared with the limits of the card."""
 
 import torch
 
@@ -30,7 +30,7 @@ def rows_on(device: str, batch_size: int = 128) -> list[dict]:
 
 
 def _roofline(device: str) -> list[dict]:
-    """Bytes that have to move and comparisons that have to be made, over what the card was seen to do."""
+    """The bytes to move and the comparisons to make, compared with the measured limits of the card."""
     x = torch.randn(neighbor_max.BATCH_SIZE, neighbor_max.NUM_NODES, neighbor_max.CHANNELS, device=device)
     neighbors = torch.ones(neighbor_max.NUM_NODES, neighbor_max.NUM_NODES, dtype=torch.bool, device=device)
     large, square = torch.empty(2**28 // 4, device=device), torch.randn(2048, 2048, device=device)

@@ -1,4 +1,4 @@
-"""One clip through a trained model, against the recurrent network that the paper compares with."""
+"""The time to classify one clip, compared with the recurrent network of the paper."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Long sequences on a banded graph: what a frame costs as they grow."""
+"""Long sequences on a banded graph: time and memory per frame as the length grows."""
 
 import json
 import statistics
@@ -29,7 +29,7 @@ def measure() -> list[dict]:
 
 
 def steps(length: int) -> dict[str, float]:
-    """Trains a few steps on one sequence; seconds of a step and bytes that the process grew by."""
+    """Trains a few steps on one sequence; returns the seconds of a step and the bytes that the process grew by."""
     import torch
 
     from benchmarks.composed import wide

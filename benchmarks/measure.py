@@ -1,4 +1,4 @@
-"""Times that are taken in turn, memory in processes of their own, and rows that say whether a goal is met."""
+"""Measures time in turn and memory in separate processes, and makes rows that tell whether a goal is met."""
 
 import json
 import os
@@ -13,9 +13,9 @@ import torch
 
 
 def times(functions: Mapping[str, Callable[[], Any]], repeats: int = 9, calls: int = 1) -> dict[str, float]:
-    """Median seconds of each function, run in turn so that a slow moment of the machine strikes all alike.
+    """The median seconds of each function. Functions run in turn, so that a slow moment of the machine affects all.
 
-    Short functions are called several times in a row at each turn, since that is how a device calls them.
+    Short functions are called several times in a row at each turn, as a device calls them.
     """
     for function in functions.values():
         function()
@@ -42,7 +42,7 @@ def resident() -> int:
 
 
 def peak() -> int:
-    """The most bytes that this process ever held; unlike getrusage's, not what its parent held."""
+    """The most bytes that this process ever held. The value of getrusage would include those of its parent."""
     return _status("VmHWM")
 
 

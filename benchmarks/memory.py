@@ -1,4 +1,4 @@
-"""What a training step adds to the process: the peak of its memory less its size before the first step."""
+"""The memory of a training step: the peak of the process minus its size before the first step."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def measure() -> list[dict]:
 
 
 def steps(preset: str, batch_size: int, num_nodes: int, in_channels: int, num_classes: int, loaded: int = 0) -> float:
-    """Runs three steps in this process and returns what they add, in MB; ``loaded`` has the machine code in before."""
+    """Runs three steps in this process and returns what they add, in MB; ``loaded`` loads machine code before them."""
     import torch
 
     from benchmarks.composed import ComposedLGrIN, wide

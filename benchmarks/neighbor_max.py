@@ -1,4 +1,4 @@
-"""The neighbour maximum, forward and backward, against A @ x and against what PyTorch and PyG offer."""
+"""The neighbour maximum, forward and backward, compared with A @ x and with functions of PyTorch and PyG."""
 
 from collections.abc import Callable
 from unittest.mock import patch
@@ -32,7 +32,7 @@ def compare(density: float, device: str = "cpu") -> list[dict]:
     x = torch.randn(BATCH_SIZE, NUM_NODES, CHANNELS, device=device, requires_grad=True)
     grad = torch.randn(x.shape, device=device)
 
-    def there_and_back(function: Callable[[], Tensor]) -> Callable[[], None]:
+    def forward_and_backward(function: Callable[[], Tensor]) -> Callable[[], None]:
         def run() -> None:
             x.grad = adj.grad = None
             function().backward(grad)
@@ -41,14 +41,14 @@ def compare(density: float, device: str = "cpu") -> list[dict]:
 
     def plain() -> None:
         with patch("lgrin.ops.neighbor_max.kernels_for", return_value=torch_kernels):
-            there_and_back(lambda: ops.neighbor_max(x, neighbors)[0])()
+            forward_and_backward(lambda: ops.neighbor_max(x, neighbors)[0])()
 
     index, pointers = _csr(neighbors)
-    fast = there_and_back(lambda: ops.neighbor_max(x, neighbors)[0])
-    quick = times({"fast": fast, "plain": plain, "product": there_and_back(lambda: adj @ x)}, repeats=15)
+    fast = forward_and_backward(lambda: ops.neighbor_max(x, neighbors)[0])
+    quick = times({"fast": fast, "plain": plain, "product": forward_and_backward(lambda: adj @ x)}, repeats=15)
     others = {
-        "broadcast": there_and_back(lambda: broadcast_max(x, neighbors)),
-        "segment": there_and_back(lambda: segment(x.flatten(0, 1)[index], pointers, "max").view(x.shape)),
+        "broadcast": forward_and_backward(lambda: broadcast_max(x, neighbors)),
+        "segment": forward_and_backward(lambda: segment(x.flatten(0, 1)[index], pointers, "max").view(x.shape)),
     }
     slow = times({"fast": fast, **others}, repeats=3)
     title, ms = (
@@ -82,7 +82,7 @@ def compare(density: float, device: str = "cpu") -> list[dict]:
 
 
 def _csr(neighbors: Tensor) -> tuple[Tensor, Tensor]:
-    """Sources of all edges of the batch, by target, and where each target's begin."""
+    """The sources of all edges of the batch, sorted by target, and the index at which those of each target begin."""
     graph = torch.arange(BATCH_SIZE, device=neighbors.device).view(-1, 1) * NUM_NODES
     index = (neighbors.nonzero()[:, 1] + graph).flatten()
     degree = neighbors.sum(1).repeat(BATCH_SIZE)

@@ -24,7 +24,7 @@ def measure() -> list[dict]:
 
 
 def losses(processes: int, precision: str) -> list[float]:
-    """Trains in processes of their own and returns the loss of the whole batch at each step."""
+    """Trains in separate processes and returns the loss of the whole batch at each step."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-W", "ignore", "-m"]
         if processes > 1:

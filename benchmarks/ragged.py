@@ -1,4 +1,4 @@
-"""Sequences of unequal length with missing frames, against the same padded."""
+"""Sequences of unequal length with missing frames, compared with the same sequences padded."""
 
 from collections.abc import Callable
 
@@ -54,7 +54,7 @@ def _step(model: LGrIN, target: Tensor, logits: Callable[[], Tensor]) -> Callabl
 
 
 def _edges(model: LGrIN, target: Tensor, flat: Tensor, place: dict, density: float, padded: Callable) -> dict:
-    """The same step with the edges listed one by one."""
+    """The same step with an explicit list of edges."""
     threshold = float(torch.quantile(torch.rand(model.num_nodes, model.num_nodes), 1 - density))
     chosen = torch.rand(model.num_nodes, model.num_nodes) > threshold
     listed = wide(model.in_channels, model.num_nodes, model.num_classes, adjacency={"init": chosen.float()})

@@ -1,4 +1,4 @@
-"""Training steps against the same model from PyG's parts, and against their own matrix products."""
+"""Training steps, compared with the same model of PyG's layers and with their matrix products alone."""
 
 from collections.abc import Callable
 
@@ -91,7 +91,7 @@ def _against_products() -> list[dict]:
 
 
 def products(batch_size: int, size: tuple[int, int, int], fewest: bool = False) -> Callable[[], None]:
-    """The matrix products of a step, forward and backward, in Eq. (4)'s order or where the channels are fewest."""
+    """The matrix products of a step, forward and backward, in the order of Eq. (4) or of fewest channels."""
     features, frames, _ = size
     parts: list[Callable[[], None]] = []
     for layer, channels in enumerate((features, features + 192)):
