@@ -102,7 +102,9 @@ def score(title, corpus, options):
 def main(study, arguments=None):
     parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
     add_arguments(parser, tuple(ROWS), seeds=1)
-    parser.add_argument("--folds", type=int, default=5, metavar="N")
+    parser.add_argument(
+        "--folds", type=int, default=5, metavar="N", help="folds of a training split (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     rows = []
     for corpus in (inside_training(one, options) for one in opened(options)):

@@ -1,11 +1,11 @@
-"""The default classifier beside what one would take instead: the same folds, frames and scaling.
+"""Compares the default classifier with other methods on the same folds, frames and scaling.
 
     python -m examples.reproduce accuracy [--emodb DIR] [--datasets NAME ...] [--rows TITLE ...] [--seeds 5]
 
-EmoDB: one speaker is left out at a time, features are scaled by the training speakers. With ``--transductive`` those of
-each speaker are scaled by the speaker's own clips, which reads unlabelled clips of the speaker that is tested: all of
-them, or 1, 5, 10 or all but the clip that is scored. The archive's sets have splits of their own. Every row trains on
-all training sequences to the end, nothing is chosen on the way, and a run that is done is not repeated.
+EmoDB: one speaker is left out at a time, and features are scaled by the training speakers. ``--transductive`` scales
+the features of each speaker by the speaker's own clips. This uses unlabelled clips of the test speaker: all of them,
+or 1, 5, 10 or all but the clip that is scored. The archive's sets have their own splits. Every row trains on all
+training sequences to the last epoch, nothing is chosen on the way, and finished runs are not repeated.
 """
 
 import argparse
@@ -38,11 +38,11 @@ from lgrin.training.statistics import compare_over_groups, interval_over_groups
 from lgrin.transforms import Standardize
 from lgrin.visualization import plot_sweep, save_figure
 
-ENROLMENT = (1, 5, 10, None)  # clips of the tested speaker that scale another clip of the same; None: all others
+ENROLMENT = (1, 5, 10, None)  # how many other clips of the test speaker scale a clip; None: all others
 
 
 def start(num_nodes):
-    """What the default starts from."""
+    """The initial graph of the default."""
     return LearnableAdjacency(num_nodes, **RECOMMENDED_ADJACENCY)().detach()
 
 
@@ -59,7 +59,7 @@ SVM = "SVM on IS09 functionals of whole clips"
 
 
 def candidate(title):
-    """A network by its title; what is recommended is decided inside the training sequences of each fold."""
+    """A network by its title; the recommended options are decided by the training sequences of each fold."""
     if title in ("GCN", "CNN", "BLSTM"):
         return Candidate(title, {"GCN": GCN, "CNN": CNN, "BLSTM": BLSTM}[title])
     if title == DEFAULT:
@@ -68,13 +68,13 @@ def candidate(title):
 
 
 def on_graph(name, in_channels, num_nodes, num_classes, **chosen):
-    """What is recommended, but on a graph that nothing trains."""
+    """The recommended network on a fixed graph."""
     adjacency = fixed(GRAPHS[name](num_nodes))
     return LGrIN(in_channels, num_nodes, num_classes, **{**chosen, "adjacency": adjacency})
 
 
-def enrol(sequences, count, data):
-    """A clip, scaled by so many other clips of its speaker."""
+def scale_by_speaker(sequences, count, data):
+    """Scales a clip by a number of other clips of its speaker, drawn at random; ``None`` takes all others."""
     others = [one for one in sequences if one.group == data.group and one.number != data.number]
     if count is not None:
         drawn = np.random.default_rng(data.number).choice(len(others), count, replace=False)
@@ -84,11 +84,11 @@ def enrol(sequences, count, data):
 
 
 def run_network(title, corpus, options, out):
-    """Trains a network on every fold with every seed by the recommended recipe."""
+    """Trains a network by the recommended recipe on every fold with every seed."""
     variants = {}
     if options.transductive:
         variants = {
-            "all other" if count is None else str(count): functools.partial(enrol, corpus.sequences, count)
+            "all other" if count is None else str(count): functools.partial(scale_by_speaker, corpus.sequences, count)
             for count in ENROLMENT
         }
     return cross_validate(
@@ -104,7 +104,7 @@ def run_network(title, corpus, options, out):
 
 
 def as_asked(sequences, options):
-    """The sequences, scaled by speaker in the transductive track."""
+    """The sequences, scaled by speaker if ``--transductive``."""
     return normalize_groups(sequences) if options.transductive else sequences
 
 
@@ -161,7 +161,7 @@ def fit(estimator, X, labels, fold):
 
 
 def count_weights(estimator):
-    """The numbers that a linear classifier has learned on top of features that are drawn or given; 0 without one."""
+    """The number of weights of the linear classifiers in an estimator; 0 without one."""
     linear = [one for one in vars(estimator).values() if hasattr(one, "coef_") and not hasattr(one, "steps")]
     return sum(one.coef_.size + one.intercept_.size for one in linear)
 
@@ -202,7 +202,7 @@ def draw_enrolment(runs, num_classes):
 
 
 def tables(corpus, options):
-    """All rows on one corpus, the default first; in the transductive track each with its rows by enrolled clips."""
+    """Prints and writes all rows on one corpus; with ``--transductive``, also a row for each number of clips."""
     rows, track = [], "transductive" if options.transductive else "inductive"
     out, first = Path(options.out) / "accuracy", None
     for title in options.rows:

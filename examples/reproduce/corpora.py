@@ -38,7 +38,7 @@ class Corpus(NamedTuple):
 
     @property
     def training(self) -> Training:
-        """How networks are trained on it: by the recipe, to the last epoch."""
+        """How networks are trained: by the recommended recipe, to the last epoch."""
         epochs = enough_epochs(len(self.folds[0].train))
         return Training(self.sequences[0].num_nodes, self.classes, epochs=epochs, refit=True)
 
@@ -73,7 +73,7 @@ def archive(name: str, root: str) -> Corpus:
 
 
 def watch() -> Corpus:
-    """Seven exercises of the shoulder by 20 people with a watch, which seglearn ships; a fold tests four people.
+    """Seven exercises of the shoulder by 20 people with a watch, shipped by seglearn; a fold tests four people.
 
     Burns and others, "Shoulder physiotherapy exercise recognition", Physiological Measurement 2018.
     """
@@ -94,7 +94,7 @@ def watch() -> Corpus:
 
 
 def emodb(root: str, cache: str) -> Corpus:
-    """EmoDB, one speaker left out at a time; frames that are repeated up to the end of a clip are masked."""
+    """EmoDB, one speaker left out at a time; frames that repeat to the end of a clip are masked."""
     corpus = EmoDB(root, cache=Path(cache) / "emodb")
     mask, resample = MaskTail(), Resample(corpus.num_frames)
     data = [resample(mask(corpus.get(index))) for index in corpus.indices()]
@@ -106,12 +106,12 @@ def emodb(root: str, cache: str) -> Corpus:
 
 
 def whole_folds(protocol: str, sequences: list[Data]) -> list[Fold]:
-    """The folds of a protocol, all that is not tested to be trained on."""
+    """The folds of a protocol, with validation sequences added to the training sequences."""
     return [Fold(one.name, [*one.train, *one.validation], [], one.test) for one in folds(protocol, sequences)]
 
 
 def opened(options: Namespace) -> Iterator[Corpus]:
-    """Opens one corpus after the other that was asked for."""
+    """Yields the corpora that were asked for."""
     for name in options.datasets:
         yield watch() if name == "watch" else archive(name, options.root)
     if options.emodb:
@@ -119,13 +119,23 @@ def opened(options: Namespace) -> Iterator[Corpus]:
 
 
 def add_arguments(parser: ArgumentParser, titles: Sequence[str], seeds: int) -> None:
-    """Adds what says which corpora to open, which rows to run on them, and where."""
-    parser.add_argument("--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="sets of the archive, or watch")
-    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, scored too if it is given")
+    """Adds the arguments that choose corpora, rows and folders."""
+    parser.add_argument(
+        "--datasets", nargs="*", default=ARCHIVE, metavar="NAME", help="sets of the UEA archive, or watch"
+    )
+    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
     if titles:
-        parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE")
-    parser.add_argument("--seeds", type=int, default=seeds, metavar="N")
-    parser.add_argument("--workers", type=int, metavar="N", help="runs of networks at a time (default: one a core)")
-    parser.add_argument("--root", default="data", metavar="DIR")
-    parser.add_argument("--cache", default="data/processed", metavar="DIR")
-    parser.add_argument("--out", default="runs/reproduce", metavar="DIR")
+        parser.add_argument(
+            "--rows", nargs="+", default=titles, choices=titles, metavar="TITLE", help="; ".join(titles)
+        )
+    parser.add_argument(
+        "--seeds", type=int, default=seeds, metavar="N", help="trainings of every fold (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="runs in parallel (default: one per core)")
+    parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
+    parser.add_argument(
+        "--cache", default="data/processed", metavar="DIR", help="folder of features (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", default="runs/reproduce", metavar="DIR", help="folder of results (default: %(default)s)"
+    )
