@@ -96,13 +96,19 @@ def watch() -> Corpus:
 def emodb(root: str, cache: str) -> Corpus:
     """EmoDB, one speaker left out at a time; frames that repeat to the end of a clip are masked."""
     corpus = EmoDB(root, cache=Path(cache) / "emodb")
-    mask, resample = MaskTail(), Resample(corpus.num_frames)
-    data = [resample(mask(corpus.get(index))) for index in corpus.indices()]
+    resample = Resample(corpus.num_frames)
+    data = [resample(one) for one in recordings(corpus)]
     for number, one in enumerate(data):
         one.number = number
     paths = {path.stem: path for path in corpus.paths()}
     files = tuple(paths[Path(one.name).stem] for one in data)
     return Corpus("EmoDB", tuple(corpus.classes), data, whole_folds("group", data), files)
+
+
+def recordings(dataset: Any, keep_tail: bool = False) -> list[Data]:
+    """The sequences of a dataset at their own lengths; masks frames that repeat to the end, unless ``keep_tail``."""
+    found = [dataset.get(index).clone() for index in dataset.indices()]
+    return found if keep_tail else [MaskTail()(data) for data in found]
 
 
 def whole_folds(protocol: str, sequences: list[Data]) -> list[Fold]:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from benchmarks.table import markdown
 from examples.reproduce.compare import Setting
+from examples.reproduce.corpora import recordings
 from examples.reproduce.recipe import RECIPE
 from examples.sources import BothSplits
 from lgrin.files import write_atomically
 from lgrin.training import Training, write_results
-from lgrin.transforms import MaskTail, Resample
+from lgrin.transforms import Resample
 
 
 class Plan:
@@ -35,23 +36,20 @@ class Plan:
             return self.options.protocol
         return "group" if self.dataset.groups else "own" if isinstance(self.dataset, BothSplits) else "paper"
 
-    def recordings(self, dataset=None):
-        """The sequences at their own lengths; frames that repeat to the end are masked unless ``keep_tail``."""
-        dataset = self.dataset if dataset is None else dataset
-        found = [dataset.get(index).clone() for index in dataset.indices()]
-        return found if self.options.keep_tail else [MaskTail()(data) for data in found]
+    def recordings(self):
+        """The sequences at their own lengths; frames that repeat to the end are masked unless ``--keep-tail``."""
+        return recordings(self.dataset, self.options.keep_tail)
 
-    def sequences(self, dataset=None, num_nodes=None):
+    def sequences(self, num_nodes=None):
         """The same sequences, resampled to one length."""
-        dataset = self.dataset if dataset is None else dataset
-        resample = Resample(num_nodes or dataset.num_frames)
-        return [resample(data) for data in self.recordings(dataset)]
+        resample = Resample(num_nodes or self.dataset.num_frames)
+        return [resample(data) for data in self.recordings()]
 
-    def training(self, **other):
+    def training(self):
         """How every model is trained."""
         chosen = {name: getattr(self.options, name) for name in ("epochs", "patience", "batch_size", "budget")}
         sizes = {} if self.dataset is None else {"num_nodes": self.dataset.num_frames, "classes": self.dataset.classes}
-        return Training(**{"recipe": RECIPE, **sizes, **chosen, **other})
+        return Training(recipe=RECIPE, **sizes, **chosen)
 
     def setting(self, sequences=None):
         """The data and the training that all candidates of a table share."""
