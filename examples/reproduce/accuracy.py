@@ -26,8 +26,8 @@ from benchmarks.table import print_table
 from examples.reproduce.compare import file_name, of_variant, over_groups, pooled_scores, show, versus
 from examples.reproduce.corpora import add_arguments, opened
 from examples.reproduce.fixed_graphs import empty, fixed, line
+from examples.reproduce.tables import COMPETITORS
 from lgrin import LGrIN
-from lgrin.baselines import BLSTM, CNN, GCN
 from lgrin.checksum import read_kept
 from lgrin.features.speech import SAMPLING_RATE, read_audio
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
@@ -60,8 +60,8 @@ SVM = "SVM on IS09 functionals of whole clips"
 
 def candidate(title):
     """A network by its title; the recommended options are decided by the training sequences of each fold."""
-    if title in ("GCN", "CNN", "BLSTM"):
-        return Candidate(title, {"GCN": GCN, "CNN": CNN, "BLSTM": BLSTM}[title])
+    if title in COMPETITORS:
+        return Candidate(title, COMPETITORS[title])
     if title == DEFAULT:
         return Candidate(title, LGrIN, choose=recommended)
     return Candidate(title, functools.partial(on_graph, title.removeprefix("L-GrIN ")), choose=recommended)

@@ -90,7 +90,7 @@ def parse_arguments(experiment, arguments=None):
 
 
 def plan(options):
-    """Opens the data of an experiment and says how its models are trained."""
+    """Opens the data of an experiment and makes its plan."""
     if options.experiment not in DATA_EXPERIMENTS:
         return Plan(options, Path(options.out or f"runs/reproduce/{options.experiment}"))
     out = Path(options.out or f"runs/reproduce/{options.experiment}-{options.dataset}")

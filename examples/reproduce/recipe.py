@@ -1,8 +1,8 @@
 """The network and the training that the paper's experiments share.
 
 The network has the paper's widths, A starts as a band, and training stops by a validation split. Every competitor can
-be trained in the same way. What lgrin recommends for a classifier of one's own is :class:`lgrin.LGrIN` with what
-:func:`lgrin.training.recommended` says, trained by :func:`lgrin.training.train_and_test`.
+be trained in the same way. The recommended network and training differ: :class:`lgrin.LGrIN` with the
+options of :func:`lgrin.training.recommended`, trained by :func:`lgrin.training.train_and_test`.
 """
 
 import functools

@@ -27,7 +27,7 @@ class Moment(NamedTuple):
     Attributes:
         x: The features of the recording, ``[L, P]``, as they were extracted.
         frame: The index of the frame that is shown.
-        path: The file; ``None`` where there is none.
+        path: The file; ``None`` for sequences without files.
     """
 
     x: torch.Tensor

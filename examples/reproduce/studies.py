@@ -8,7 +8,7 @@ class Study(NamedTuple):
 
     Attributes:
         module: The module whose ``main(name, arguments)`` runs it.
-        summary: What ``--help`` says of it.
+        summary: One line for ``--help``.
     """
 
     module: str
