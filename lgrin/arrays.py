@@ -1,4 +1,4 @@
-"""Arrays of real numbers, from whatever holds some."""
+"""Conversion of arrays, tensors, lists and tables to real numbers."""
 
 import numpy as np
 import torch
@@ -6,8 +6,8 @@ from torch import Tensor
 
 from lgrin.labels import is_missing
 
-KINDS = {"c": "complex numbers", "M": "dates", "m": "time differences"}
-WAYS_OUT = {
+KIND_NAMES = {"c": "complex numbers", "M": "dates", "m": "time differences"}
+KIND_ADVICE = {
     "c": "pass real and imaginary part, or magnitude and phase, as features of their own",
     "M": "pass numbers, such as seconds since the first frame",
     "m": "pass numbers, such as array / np.timedelta64(1, 's')",
@@ -50,7 +50,7 @@ def real(given: object) -> np.ndarray:
 
 
 def refuse_kinds(dtype: object) -> None:
-    """Raises if an array of this dtype holds no real numbers, though NumPy would make some of them.
+    """Raises for a dtype that holds no real numbers, though NumPy would convert it.
 
     Args:
         dtype: The dtype, of NumPy or pandas.
@@ -66,9 +66,9 @@ def refuse_kinds(dtype: object) -> None:
     """
     kind = getattr(dtype, "kind", "O")
     if kind == "c":
-        raise ValueError(f"Complex data not supported ({dtype}); {WAYS_OUT[kind]}")
-    if kind in KINDS:
-        raise ValueError(f"{KINDS[kind]} ({dtype}) are no real numbers; {WAYS_OUT[kind]}")
+        raise ValueError(f"Complex data not supported ({dtype}); {KIND_ADVICE[kind]}")
+    if kind in KIND_NAMES:
+        raise ValueError(f"{KIND_NAMES[kind]} ({dtype}) are no real numbers; {KIND_ADVICE[kind]}")
 
 
 def from_tensor(tensor: Tensor) -> np.ndarray:
@@ -100,7 +100,7 @@ def from_tensor(tensor: Tensor) -> np.ndarray:
 
 
 def _missing_as_nan(array: np.ndarray) -> np.ndarray:
-    """Objects, of which those that stand for no value are NaN; none is a date."""
+    """Replaces missing entries of an array of objects by NaN, and refuses dates."""
     objects = np.empty(array.shape, object)
     for place, entry in np.ndenumerate(np.asarray(array)):
         if isinstance(entry, np.datetime64 | np.timedelta64):

@@ -1,4 +1,4 @@
-"""What a file may ask for, which is no more than it can hold."""
+"""Limits on what a file may allocate, which follow from its size."""
 
 import re
 import warnings
@@ -13,13 +13,13 @@ from torch.nn import Module
 from lgrin.text import one_line
 
 BYTEARRAY = re.compile(rb"c(builtins|__builtin__)\nbytearray\n")  # a call that torch.load allows
-SPARE = 1 << 20  # bytes that even the smallest file may ask for
-SPARE_LAYERS = 16  # beside one for each weight
-MOST_SETTINGS = 1_000  # beside those that name a weight
+SPARE = 1 << 20  # bytes that even the smallest file may allocate
+SPARE_LAYERS = 16  # beyond one for each weight
+MAX_SETTINGS = 1_000  # beyond one for each weight
 
 
 def check_parts(path: str | Path) -> None:
-    """Raises unless the parts of a file of ``torch.save`` lie in it as they are, none compressed and none twice.
+    """Raises unless the parts of a file of ``torch.save`` are stored uncompressed, each of them once.
 
     Args:
         path: The file.
@@ -89,7 +89,7 @@ def check_build(build: Callable[[], Module], settings: object, weights: Mapping[
     check_counts(settings, len(weights))
     try:
         with torch.random.fork_rng([]), torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that initialising no memory does nothing
+            warnings.simplefilter("ignore")  # that initialising a weight without memory does nothing
             wanted = {name: list(tensor.shape) for name, tensor in build().state_dict().items()}
     except (RuntimeError, OverflowError, RecursionError) as error:
         raise ValueError(f"its settings describe no module ({one_line(error)})") from error
@@ -128,7 +128,7 @@ def check_counts(settings: object, most: int) -> None:
             waiting.extend(one.values())
         elif isinstance(one, list | tuple):
             waiting.extend(one)
-        if seen + len(waiting) > MOST_SETTINGS + most:
+        if seen + len(waiting) > MAX_SETTINGS + most:
             raise ValueError(f"its settings are more than its {most} weights call for")
 
 
@@ -136,7 +136,7 @@ def _tensors(content: object) -> Iterable[Tensor]:
     waiting, seen = [content], set()
     while waiting:
         one = waiting.pop()
-        if id(one) in seen:  # a few lists that name each other can stand for any number of entries
+        if id(one) in seen:  # lists that contain each other can have any number of entries
             continue
         seen.add(id(one))
         if isinstance(one, Tensor):

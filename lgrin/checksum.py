@@ -1,4 +1,4 @@
-"""Files that carry a checksum of all their bytes, which is read before anything else of them."""
+"""Files that carry a checksum of all their bytes, which is checked before anything else is read."""
 
 import hashlib
 import mmap
@@ -12,20 +12,20 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from lgrin.bounds import check_parts, check_tensors
-from lgrin.files import remove_left, write_atomically
+from lgrin.files import remove_leftovers, write_atomically
 from lgrin.options import check_path
 from lgrin.text import one_line
 
 Content = TypeVar("Content")
 MARK = b"lgrin-sha256:"
 ZEROS = 64 * b"0"
-BLANK = (MARK + ZEROS).decode()  # what a writer puts among a file's own metadata, to be filled in
+BLANK = (MARK + ZEROS).decode()  # a placeholder that a writer puts into the file's metadata
 
 
 def is_whole(content: bytes | mmap.mmap) -> bool | None:
-    """Says whether a file is as it was written.
+    """Says whether a file is unchanged since it was written.
 
-    Its last ``lgrin-sha256:`` is followed by the SHA-256 of all its bytes, in which these 64 digits are zeros.
+    Its last ``lgrin-sha256:`` is followed by the SHA-256 of all its bytes, computed with zeros for these 64 digits.
 
     Args:
         content: The file's bytes.
@@ -56,8 +56,8 @@ def write_with_checksum(path: str | os.PathLike[str], write: Callable[[str], obj
     """Writes a file atomically and fills in its checksum.
 
     Args:
-        path: Where the file shall be.
-        write: Called with a temporary name; has to write the file with ``BLANK`` in it.
+        path: The file.
+        write: Called with a temporary name; writes the file with ``BLANK`` in it.
 
     Raises:
         OSError: If it cannot be written to, or the disk is full.
@@ -82,13 +82,13 @@ def write_with_checksum(path: str | os.PathLike[str], write: Callable[[str], obj
 
 
 def verify(content: bytes, path: str | Path, problem: str, way_out: str) -> None:
-    """Raises if a file has changed since it was written, and warns if that cannot be told.
+    """Raises if a file has changed since it was written, and warns if it carries no checksum.
 
     Args:
         content: The file's bytes.
-        path: Where it is.
-        problem: What is said of one that has changed.
-        way_out: What is advised.
+        path: The file.
+        problem: How the error describes a file that has changed.
+        way_out: What the error advises.
 
     Raises:
         ValueError: If it has changed.
@@ -107,7 +107,7 @@ def verify(content: bytes, path: str | Path, problem: str, way_out: str) -> None
 
 
 def read_kept(paths: Iterable[Path], read: Callable[[Path], Content], kind: str) -> dict[Path, Content]:
-    """Reads results that are kept in files; those that are damaged are left out, which is said in one line.
+    """Reads results that are kept in files; damaged ones are left out, with one warning for all.
 
     Args:
         paths: The files; those that are not there are left out.
@@ -124,7 +124,7 @@ def read_kept(paths: Iterable[Path], read: Callable[[Path], Content], kind: str)
     """
     found, damaged, unmarked = {}, [], []
     for path in dict.fromkeys(paths):
-        remove_left(path)
+        remove_leftovers(path)
         if not path.exists():
             continue
         try:
@@ -148,7 +148,7 @@ def read_kept(paths: Iterable[Path], read: Callable[[Path], Content], kind: str)
 
 def _file_is_whole(path: Path) -> bool | None:
     with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
+        if os.fstat(file.fileno()).st_size == 0:  # an empty file cannot be mapped
             return None
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return is_whole(content)
@@ -181,11 +181,11 @@ def save_tensors(content: object, path: str | os.PathLike[str]) -> None:
 
 
 def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
-    """Reads what ``torch.save`` has written, if every part of it is still as it was, and runs no code of it.
+    """Reads what ``torch.save`` has written, if no part of it has changed, without running code from the file.
 
     Args:
         path: The file.
-        name: What errors call it.
+        name: What errors call the file.
         way_out: What errors advise.
 
     Returns:
@@ -204,12 +204,12 @@ def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
         ValueError: file ...checksum.py is damaged (File is not a zip file); save it again
     """
     path = check_path("path", path)
-    remove_left(path)
+    remove_leftovers(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no {name} {path}")
     try:
         check_parts(path)
-        with ZipFile(path) as archive:  # which has a checksum of each of its parts
+        with ZipFile(path) as archive:  # it has a checksum of each of its parts
             if (part := archive.testzip()) is not None:
                 raise BadZipFile(f"{part} has changed")
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -217,6 +217,6 @@ def load_tensors(path: str | Path, name: str, way_out: str) -> Any:
         return content
     except (PermissionError, MemoryError):
         raise
-    except Exception as error:  # zipfile and the unpickler have a class for each way in which a file can be broken
+    except Exception as error:  # zipfile and the unpickler raise many classes without a common base
         reason = one_line(str(error).partition("\n")[0])
         raise ValueError(f"{name} {path} is damaged ({reason}); {way_out}") from error

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes: a file is either complete or not there."""
 
 import errno
 import hashlib
@@ -13,22 +13,22 @@ from pathlib import Path
 from lgrin.locks import Lock
 from lgrin.options import check_path
 
-LONGEST_SUFFIX = 32  # bytes: what is longer is no suffix that says how to write a file
-FULL = (errno.ENOSPC, errno.EDQUOT)
-SPARE = 1 << 16  # bytes: a disk with less is full
+MAX_SUFFIX = 32  # bytes; no longer suffix names a format
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+MIN_FREE = 1 << 16  # bytes: a disk with less is full
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object]) -> None:
     """Writes a file under a temporary name beside its place, flushes it to disk and renames it.
 
-    Temporary files of the same place that a killed process has left are removed.
+    Temporary files of the same path that a killed process has left are removed.
 
     Args:
-        path: Where the file shall be; its folder is made if need be. A link is followed.
-        write: Called with the temporary name; has to write the file.
+        path: The file; its folder is made if need be. A link is followed.
+        write: Called with the temporary name; writes the file.
 
     Raises:
-        IsADirectoryError: If the place is a folder.
+        IsADirectoryError: If the path is a folder.
         OSError: If it cannot be written to, or the disk is full.
         TypeError: If path is no path.
         ValueError: If it is anything else but a file, such as a device, which a rename would replace.
@@ -45,7 +45,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
         raise IsADirectoryError(f"path is {str(path)!r}, a folder; give the name of a file in it")
     if path.exists() and not path.is_file():
         raise ValueError(f"path is {str(path)!r}, which is no file; give the name of a file")
-    with _temporary(path, _make_file) as temporary, name_full_disk(path):
+    with _temporary(path, _make_file) as temporary, explain_full_disk(path):
         write(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -55,12 +55,12 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
 
 @contextmanager
 def temporary_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Makes a hidden folder beside a place and removes it at the end.
+    """Makes a hidden folder beside a path and removes it at the end.
 
-    Folders for the same place that a killed process has left are removed, too; those of live processes stay.
+    Folders for the same path that a killed process has left are removed, too; those of running processes stay.
 
     Args:
-        path: The place; the folder that it is in is made if need be.
+        path: The path; its parent folder is made if need be.
 
     Yields:
         The folder.
@@ -81,8 +81,8 @@ def temporary_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def name_full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns whatever a library raises when a disk is full into an error that names the disk and the file.
+def explain_full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns any error of a library about a full disk into one that names the disk and the file.
 
     Args:
         path: The file that is written.
@@ -91,7 +91,7 @@ def name_full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
         OSError: If the disk was full.
 
     Example:
-        >>> with name_full_disk("model.pt"):
+        >>> with explain_full_disk("model.pt"):
         ...     raise OSError(errno.ENOSPC, "no space left")
         Traceback (most recent call last):
         ...
@@ -99,29 +99,29 @@ def name_full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # torch and safetensors have their own
-        disk = _disk(Path(path).absolute())
+    except Exception as error:  # torch and safetensors raise classes of their own
+        disk = _mount_point(Path(path).absolute())
         free = shutil.disk_usage(disk).free
-        said = getattr(error, "errno", None) in FULL or any(os.strerror(code) in str(error) for code in FULL)
-        if not said and free >= SPARE:
+        told = getattr(error, "errno", None) in DISK_FULL or any(os.strerror(code) in str(error) for code in DISK_FULL)
+        if not told and free >= MIN_FREE:
             raise
         reason = f"the disk {disk} is full ({free / 1e6:,.1f} MB free); free some space, or write to another disk"
         raise OSError(errno.ENOSPC, reason, str(path)) from error
 
 
-def _disk(path: Path) -> Path:
-    """The folder at which the disk of a file is mounted."""
+def _mount_point(path: Path) -> Path:
+    """The folder at which the disk of a path is mounted."""
     return next(folder for folder in (path, *path.parents) if folder.is_dir() and os.path.ismount(folder))
 
 
-def remove_left(path: str | os.PathLike[str]) -> None:
-    """Removes the temporary files of a place that belong to no live process.
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Removes the temporary files of a path that belong to no running process.
 
     Args:
-        path: The place.
+        path: The path.
 
     Example:
-        >>> remove_left("/nowhere/model.pt")
+        >>> remove_leftovers("/nowhere/model.pt")
     """
     path = Path(path).resolve()
     for number in itertools.count():
@@ -132,24 +132,24 @@ def remove_left(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def _temporary(path: Path, make: Callable[[str], object]) -> Iterator[str]:
-    """Makes something hidden beside a place, which is this process's own: locked until it is done or killed."""
+    """Makes a hidden file or folder beside a path, and locks it until the block or the process ends."""
     try:
-        with name_full_disk(path):
+        with explain_full_disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            remove_left(path)
-            name, lock = _own(path, make)
-    except OSError as error:  # which names the folder or the temporary name
+            remove_leftovers(path)
+            name, lock = _claim(path, make)
+    except OSError as error:  # it names the folder or the temporary file, not the path
         raise type(error)(error.errno, f"this place cannot be written to: {error.strerror}", str(path)) from error
     made = os.lstat(name)
     try:
         yield name
     finally:
-        if os.path.lexists(name) and os.path.samestat(os.lstat(name), made):  # it may be another's, once renamed
+        if os.path.lexists(name) and os.path.samestat(os.lstat(name), made):  # it may be another's once renamed
             _delete(name)
         lock.close()
 
 
-def _own(path: Path, make: Callable[[str], object]) -> tuple[str, Lock]:
+def _claim(path: Path, make: Callable[[str], object]) -> tuple[str, Lock]:
     """Makes the first temporary name that is free, and locks it."""
     numbers = itertools.count()
     while True:
@@ -167,9 +167,9 @@ def _make_file(name: str) -> None:
 
 
 def _temporary_name(path: Path, number: int) -> str:
-    """A name that is no longer than a file's may be, and ends as the file does, since writers look at that."""
+    """A name of bounded length that keeps the file's suffix, by which some writers choose the format."""
     short = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= MAX_SUFFIX else ""
     return str(path.with_name(f".lgrin-{short}-{number}.tmp{suffix}"))
 
 

@@ -12,7 +12,7 @@ import lgrin
 from lgrin.bounds import check_build
 from lgrin.checksum import BLANK, verify, write_with_checksum
 from lgrin.extras import optional
-from lgrin.files import remove_left, write_atomically
+from lgrin.files import remove_leftovers, write_atomically
 from lgrin.options import check_path
 from lgrin.text import one_line
 from lgrin.training import SequenceClassifier
@@ -184,7 +184,7 @@ class PretrainedClassifier(
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """The weights of a file, and the digest of the configuration that they were saved with."""
-    remove_left(path)
+    remove_leftovers(path)
     content = path.read_bytes()
     verify(content, path, "is damaged or of another model", "save it again")
     try:

@@ -1,4 +1,4 @@
-"""Names of classes and groups: which are there, and which entry has which."""
+"""Labels of classes and groups, and their numbers."""
 
 from collections.abc import Iterable, Mapping, Set
 from numbers import Integral, Real
@@ -16,7 +16,7 @@ def entries(name: str, given: Iterable[object]) -> list[object]:
 
     Args:
         name: Name of the argument.
-        given: What it was.
+        given: The argument.
 
     Returns:
         The entries in order; those of an array as plain values of Python.
@@ -56,7 +56,7 @@ def is_missing(entry: object) -> bool:
         return True
     try:
         return bool(entry != entry)
-    except TypeError:  # pandas.NA is neither equal to itself nor unlike itself
+    except TypeError:  # comparing pandas.NA with itself gives pandas.NA, which is no bool
         return True
     except ValueError:  # an array
         return False
@@ -66,8 +66,8 @@ def number(name: str, given: Iterable[object]) -> tuple[list[Label], np.ndarray]
     """Numbers the different labels of a list by their exact values.
 
     Whole numbers are compared as Python compares them, so ``2**53`` and ``2**53 + 1.0`` are not mixed up, and strings
-    by all their characters, so ``"a"`` and ``"a\\0"`` differ. What only looks alike, such as ``1`` and ``"1"``, does
-    not stand beside each other.
+    by all their characters, so ``"a"`` and ``"a\\0"`` differ. Labels of different types, such as
+    ``1`` and ``"1"``, are not mixed.
 
     Args:
         name: Name of the argument.
@@ -86,7 +86,7 @@ def number(name: str, given: Iterable[object]) -> tuple[list[Label], np.ndarray]
         >>> labels, numbers.tolist()
         (['calm', 'glad'], [0, 1, 0])
     """
-    plain = [_plain(name, index, entry) for index, entry in enumerate(entries(name, given))]
+    plain = [_to_python(name, index, entry) for index, entry in enumerate(entries(name, given))]
     kinds = sorted({type(label).__name__ for label in plain})
     if len(kinds) > 1 and kinds != ["float", "int"]:
         raise TypeError(
@@ -125,8 +125,8 @@ def as_array(labels: list[Label], dtype: DTypeLike) -> np.ndarray:
     return np.array(labels, object)
 
 
-def _plain(name: str, index: int, entry: object) -> Label:
-    """A label as a value of Python."""
+def _to_python(name: str, index: int, entry: object) -> Label:
+    """Converts a label to a plain value of Python."""
     if isinstance(entry, Tensor) and entry.dim() == 0:
         entry = entry.item()
     if is_missing(entry):
@@ -143,7 +143,7 @@ def _plain(name: str, index: int, entry: object) -> Label:
             f"{name}[{index}] is {entry!r}, a {type(entry).__name__}; a label is a string, a whole number or a bool: "
             f"pass {way_out}"
         )
-    whole = _whole(entry)
+    whole = _as_int(entry)
     if whole is None:
         raise ValueError(
             f"{name}[{index}] is {entry!r}; a label is a string or a whole number: divide a continuous target into "
@@ -152,8 +152,8 @@ def _plain(name: str, index: int, entry: object) -> Label:
     return _float_if_exact(whole)
 
 
-def _whole(entry: Any) -> int | None:
-    """The whole number that a real number is, if it is one."""
+def _as_int(entry: Any) -> int | None:
+    """A real number as an int, or ``None`` if it has a fraction or is infinite."""
     try:
         return int(entry) if entry == int(entry) else None
     except OverflowError:  # infinity
@@ -161,7 +161,7 @@ def _whole(entry: Any) -> int | None:
 
 
 def _float_if_exact(label: Label) -> Label:
-    """A whole number as a float, if a float holds it."""
+    """A whole number as a float, if a float represents it exactly."""
     try:
         return float(label) if float(label) == label else label
     except OverflowError:

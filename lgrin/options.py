@@ -1,4 +1,4 @@
-"""One error for every option that was misspelt."""
+"""Checks of arguments; each error names the argument, its value and what it may be."""
 
 from collections.abc import Iterable
 from math import inf, isinf, nan
@@ -12,8 +12,8 @@ def check_option(name: str, value: object, allowed: Iterable[object]) -> None:
 
     Args:
         name: Name of the argument.
-        value: What it was.
-        allowed: What it may be.
+        value: Its value.
+        allowed: The values that it may have.
 
     Raises:
         ValueError: If it is none of them.
@@ -31,7 +31,7 @@ def check_whole(name: str, value: object, minimum: int = 1) -> int:
 
     Args:
         name: Name of the argument.
-        value: What it was.
+        value: Its value.
         minimum: The smallest number that it may be.
 
     Returns:
@@ -54,7 +54,7 @@ def check_number(name: str, value: object, minimum: float = 0.0, maximum: float 
 
     Args:
         name: Name of the argument.
-        value: What it was.
+        value: Its value.
         minimum: The smallest number that it may be.
         maximum: The largest; ``None`` means any that is finite.
 
@@ -80,7 +80,7 @@ def check_between(name: str, value: object, low: float = 0.0, high: float = 1.0)
 
     Args:
         name: Name of the argument.
-        value: What it was.
+        value: Its value.
         low: What it has to be larger than.
         high: What it has to be smaller than.
 
@@ -105,7 +105,7 @@ def check_seed(name: str, value: object) -> int:
 
     Args:
         name: Name of the argument.
-        value: What it was.
+        value: Its value.
 
     Returns:
         The seed.
@@ -129,7 +129,7 @@ def check_path(name: str, value: object) -> Path:
 
     Args:
         name: Name of the argument.
-        value: What it was.
+        value: Its value.
 
     Returns:
         The path.

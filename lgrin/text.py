@@ -1,13 +1,13 @@
-"""Text that was written by others, made fit for a terminal, a warning or a page."""
+"""Escaping of text that others wrote, for terminals, warnings and pages."""
 
 import html
 
 
 def one_line(text: object, longest: int = 300) -> str:
-    """Makes one line of any text, with codes that a terminal would obey written out.
+    """Converts any text to one line, in which control codes are escaped.
 
     Args:
-        text: What was written by others, such as a name or an error about a file.
+        text: Text that others wrote, such as a name or an error about a file.
         longest: Characters that are kept.
 
     Returns:
@@ -23,10 +23,10 @@ def one_line(text: object, longest: int = 300) -> str:
 
 
 def cell(text: object, longest: int = 1000) -> str:
-    """Makes one cell of a table in Markdown of any text, in which nothing is markup.
+    """Converts any text to one cell of a table in Markdown, in which nothing is markup.
 
     Args:
-        text: What was written by others.
+        text: Text that others wrote.
         longest: Characters that are kept.
 
     Returns:

@@ -16,7 +16,7 @@ from mocap_files import write_bvh
 from lgrin.bounds import check_parts, check_tensors
 from lgrin.datasets.download import unpack
 from lgrin.features import Mocap, OpenFace, SignalError, Speech, extract
-from lgrin.features.openface import POINTS, STATE
+from lgrin.features.openface import FRAME_COLUMNS, LANDMARK_COLUMNS
 from lgrin.features.speech import read_audio
 from lgrin.hub import PretrainedClassifier
 from lgrin.sklearn import LGrINClassifier
@@ -37,7 +37,7 @@ def within(limit, program, *arguments):
 
 def openface_table(path, *frames):
     rows = [[frame, (index + 1) / 25, 0.98, *range(136)] for index, frame in enumerate(frames)]
-    path.write_text("\n".join(",".join(map(str, row)) for row in ([*STATE, *POINTS], *rows)))
+    path.write_text("\n".join(",".join(map(str, row)) for row in ([*FRAME_COLUMNS, *LANDMARK_COLUMNS], *rows)))
     return path
 
 

@@ -24,17 +24,18 @@ import soundfile
 
 FORMAT = 1
 ENTRIES = ("classes", "features", "in_channels", "num_nodes", "opensmile", "transform")
-LONGEST_ENTRY = 1 << 20  # characters
+MAX_ENTRY_LENGTH = 1 << 20  # characters
 MARK, ZEROS = b"lgrin-sha256:", 64 * b"0"
 SAMPLING_RATE, WINDOW, STEP = 16_000, 400, 160  # Hz, samples, samples
 COLUMNS = {  # of what openSMILE measures, by layout; MFCC 0 comes behind MFCC 12
     "paper": [29, *range(17, 29), *range(30, 34), 46, *range(34, 46), *range(47, 51)],
     "released": [12, *range(12), *range(13, 16), 46, *range(34, 46), *range(47, 51)],
 }
-RATES = (1_000, 1_000_000)  # Hz, between which a recording of speech lies
-SAMPLES, SAMPLES_A_BYTE = 1 << 20, 100  # that a file can hold at most: speech at 4 kbit/s has some 100 samples a byte
-OPEN = 0x7FFFF000  # bytes: writers into a pipe leave 0 or at least this as the length
-LOUDEST = 8.0  # times full scale; what is beyond full scale is clipped
+MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz that a recording of speech may have
+SAMPLE_ALLOWANCE = 1 << 20  # that a file may declare beyond those of its bytes
+MAX_SAMPLES_PER_BYTE = 100  # about as many as speech at 4 kbit/s has
+UNKNOWN_SIZE = 0x7FFFF000  # bytes: writers into a pipe leave 0 or at least this as the length
+MAX_AMPLITUDE = 8.0  # relative to full scale; beyond full scale samples are clipped
 STEP_OF_16_BITS = 2.0**-15
 
 
@@ -110,8 +111,8 @@ def is_whole(content):
 
 def read_entry(text):
     """Reads the JSON of one entry, which is short."""
-    if len(text) > LONGEST_ENTRY:
-        raise ValueError(f"an entry has {len(text):,} characters, where {LONGEST_ENTRY:,} are allowed")
+    if len(text) > MAX_ENTRY_LENGTH:
+        raise ValueError(f"an entry has {len(text):,} characters, where {MAX_ENTRY_LENGTH:,} are allowed")
     return json.loads(text)
 
 
@@ -170,7 +171,7 @@ def check_whole(path):
             length = int.from_bytes(header[4:], "little")
             at += 8 + length + length % 2
             if len(header) < 8 or header[:4] == b"data":
-                if header[:4] == b"data" and 0 < length < OPEN and at - length % 2 > size:
+                if header[:4] == b"data" and 0 < length < UNKNOWN_SIZE and at - length % 2 > size:
                     raise Unusable(f"{path} is cut short: its samples should end at byte {at}, and it has {size}")
                 return
 
@@ -179,11 +180,11 @@ def check_promises(path, file):
     """Raises if a header promises more samples than the file can hold, or a rate at which nobody records speech."""
     if not file.seekable():
         raise Unusable(f"{path} cannot be read as audio ({file.subtype_info} cannot be sought; convert it to PCM)")
-    if not RATES[0] <= file.samplerate <= RATES[1]:
-        raise Unusable(f"{path} has {file.samplerate:,} samples a second, not {RATES[0]:,} to {RATES[1]:,}")
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise Unusable(f"{path} has {file.samplerate:,} samples a second, not {MIN_RATE:,} to {MAX_RATE:,}")
     size = Path(path).stat().st_size
     asked = max(file.frames * file.channels, file.frames * SAMPLING_RATE // file.samplerate)
-    if asked > SAMPLES + SAMPLES_A_BYTE * size:
+    if asked > SAMPLE_ALLOWANCE + MAX_SAMPLES_PER_BYTE * size:
         raise Unusable(f"{path} promises {file.frames:,} samples, more than its {size:,} bytes can hold")
 
 
@@ -201,7 +202,7 @@ def read_audio(path, sampling_rate):
     signal = channels.mean(axis=1)
     if len(signal) == 0:
         raise Unusable(f"{path} holds no sample")
-    if not np.isfinite(signal).all() or np.abs(channels).max() > LOUDEST:
+    if not np.isfinite(signal).all() or np.abs(channels).max() > MAX_AMPLITUDE:
         raise Unusable(f"{path} holds samples that are not finite or far beyond -1 and 1")
     if np.ptp(signal) < STEP_OF_16_BITS:
         raise Unusable(f"{path} is silent")

@@ -12,7 +12,7 @@ from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
 from lgrin.features.faces import LANDMARKS
 from lgrin.features.speech import SAMPLING_RATE, STEP, WINDOW, read_audio
 from lgrin.visualization import plot_salient_frames
-from lgrin.visualization.figure import MARK
+from lgrin.visualization.figure import HIGHLIGHT
 
 DECIBELS = 80  # from white to black
 OUTLINES = (  # which landmarks a line joins: jaw, brows, bridge and tip of the nose, eyes, lips
@@ -78,7 +78,7 @@ def draw_outlines(moment, ax, color):
     points = moment.x[moment.frame].view(LANDMARKS, 2).numpy()
     for outline in OUTLINES:
         ax.plot(*points[list(outline)].T, color=color, linewidth=0.8)
-    ax.plot(*points.T, ".", color=MARK, markersize=2)
+    ax.plot(*points.T, ".", color=HIGHLIGHT, markersize=2)
 
 
 def draw_speech(moment, features, figure, place):
@@ -93,7 +93,7 @@ def draw_speech(moment, features, figure, place):
     image.set_clim(vmin=image.get_clim()[1] - DECIBELS)
     below.set(xlabel="s", ylabel="Hz")
     for ax in (above, below):
-        ax.axvspan(start, start + WINDOW / SAMPLING_RATE, color=MARK, alpha=0.6, linewidth=0)
+        ax.axvspan(start, start + WINDOW / SAMPLING_RATE, color=HIGHLIGHT, alpha=0.6, linewidth=0)
         ax.set_xlim(0, seconds)
     return above
 

@@ -1,4 +1,4 @@
-"""Thin PyG dataset wrappers, one corpus a file."""
+"""Data sets of sequences as data sets of PyG, one corpus per file."""
 
 from lgrin.datasets.emodb import EmoDB
 from lgrin.datasets.enterface import ENTERFACE05

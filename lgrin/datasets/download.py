@@ -1,4 +1,4 @@
-"""Files from public hosts: resumed where they broke off, checked, and unpacked safely."""
+"""Downloads from public hosts that can be resumed, are verified, and are unpacked safely."""
 
 import hashlib
 import json
@@ -14,13 +14,19 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from lgrin.files import name_full_disk, temporary_folder
+from lgrin.files import explain_full_disk, temporary_folder
 
 CHUNK = 1 << 20
-TIMEOUT = 60.0  # seconds without an answer
+TIMEOUT = 60.0  # seconds
 ZENODO = "https://zenodo.org/api/records"
-UNPACKED, UNPACKED_A_BYTE = 1 << 24, 100  # bytes that an archive unpacks to at most; text shrinks to a tenth or so
-UNREADABLE = (RuntimeError, NotADirectoryError, FileExistsError, IsADirectoryError)  # encrypted, or at odds with itself
+SIZE_ALLOWANCE = 1 << 24  # bytes that any archive may unpack to
+MAX_COMPRESSION = 100  # beyond them, bytes unpacked for each byte of the archive; text has about 10
+ARCHIVE_ERRORS = (
+    RuntimeError,
+    NotADirectoryError,
+    FileExistsError,
+    IsADirectoryError,
+)  # of damaged archives
 
 
 class RemoteFile(NamedTuple):
@@ -38,7 +44,7 @@ class RemoteFile(NamedTuple):
 
 
 def zenodo_files(record: int) -> dict[str, RemoteFile]:
-    """Asks Zenodo for the files of a record, with the checksums that it keeps of them.
+    """Lists the files of a Zenodo record with their sizes and checksums.
 
     Args:
         record: Number of the record.
@@ -47,7 +53,7 @@ def zenodo_files(record: int) -> dict[str, RemoteFile]:
         The files by name.
 
     Raises:
-        OSError: If the host cannot be reached, or answers something else than a record.
+        OSError: If the host cannot be reached, or its answer is not a record.
 
     Source:
         https://developers.zenodo.org, "Records".
@@ -61,28 +67,28 @@ def zenodo_files(record: int) -> dict[str, RemoteFile]:
 
 
 def download(file: RemoteFile, path: str | Path, progress: bool = True) -> Path:
-    """Fetches a file, or the rest of it if a part is there already.
+    """Downloads a file, or the rest of it if a part was downloaded before.
 
-    The part lies in ``<path>.part`` and takes the file's name only when its size and checksum are right.
+    The part is saved as ``<path>.part`` and renamed once its size and checksum are right.
 
     Args:
-        file: What to fetch.
-        path: Where the file shall be; one that is there is taken as it is if its checksum is right.
+        file: The remote file.
+        path: Where to save it; a file that is there and has the right checksum is kept.
         progress: Whether to show a progress bar.
 
     Returns:
         The path.
 
     Raises:
-        OSError: If the host cannot be reached, the connection breaks off, or the disk is full; what has arrived stays
-            and the next call goes on from there.
-        ValueError: If the checksum or the size is wrong; what has arrived is deleted.
+        OSError: If the host cannot be reached, the connection is interrupted, or the disk is full; the part that was
+            downloaded stays, and the next call continues from there.
+        ValueError: If the checksum or the size is wrong; the download is deleted.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     if path.exists():
-        path.replace(part)  # checked like one that has just arrived
+        path.replace(part)  # verified below like a new download
     _check_space(file, part)
     with tqdm(total=file.size, unit="B", unit_scale=True, desc=path.name, disable=not progress) as bar:
         _fetch(file, part, bar)
@@ -112,12 +118,12 @@ def _fetch(file: RemoteFile, part: Path, bar: tqdm) -> None:
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         resumed = start > 0 and answer.status == 206
         bar.update(start if resumed else 0)
-        with name_full_disk(part), open(part, "ab" if resumed else "wb") as target:
+        with explain_full_disk(part), open(part, "ab" if resumed else "wb") as target:
             try:
                 while chunk := answer.read(CHUNK):
                     target.write(chunk)
                     bar.update(len(chunk))
-            except HTTPException as error:  # which is no OSError
+            except HTTPException as error:  # it is no OSError
                 raise ConnectionError(f"{file.url} broke off ({error}); try again to go on") from error
 
 
@@ -155,35 +161,35 @@ def unpack(archive: str | Path, folder: str | Path) -> None:
     try:
         with (
             temporary_folder(folder / Path(archive).name) as temporary,
-            name_full_disk(folder),
+            explain_full_disk(folder),
             zipfile.ZipFile(archive) as content,
         ):
             _check_size(archive, content.infolist())
             for member in content.infolist():
                 _check_member(archive, member)
             content.extractall(temporary)
-            _check_places(archive, temporary, folder)
+            _check_conflicts(archive, temporary, folder)
             _move(temporary, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, *UNREADABLE) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, *ARCHIVE_ERRORS) as error:
         raise ValueError(f"{archive} is damaged ({error}); delete it and fetch it again") from error
 
 
 def _check_size(archive: str | Path, members: list[zipfile.ZipInfo]) -> None:
-    """Looks at what the members say that they unpack to, beyond which zipfile reads none of them."""
+    """Checks the sizes that the members declare, beyond which zipfile does not read."""
     size, unpacked = Path(archive).stat().st_size, sum(member.file_size for member in members)
-    if unpacked > UNPACKED + UNPACKED_A_BYTE * size:
+    if unpacked > SIZE_ALLOWANCE + MAX_COMPRESSION * size:
         raise ValueError(f"{archive} has {size:,} bytes and would unpack to {unpacked:,}; no corpus shrinks so far")
 
 
 def _check_member(archive: str | Path, member: zipfile.ZipInfo) -> None:
-    path = PureWindowsPath(member.filename)  # which knows both kinds of slash, and drives
+    path = PureWindowsPath(member.filename)  # it knows both kinds of slash, and drives
     if path.anchor or ".." in path.parts:
         raise ValueError(f"{archive} holds {member.filename!r}, which lies outside of the folder it is unpacked to")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError(f"{archive} holds {member.filename!r}, which is a link; corpora have none")
 
 
-def _check_places(archive: str | Path, source: Path, target: Path) -> None:
+def _check_conflicts(archive: str | Path, source: Path, target: Path) -> None:
     """Raises before anything is moved if a file would have to replace a folder, or a folder a file."""
     for path in source.rglob("*"):
         place = target / path.relative_to(source)

@@ -10,7 +10,7 @@ from lgrin.features import Extractor, Speech
 
 RECORD, ARCHIVE = 7447302, "emodb.zip"
 NAME = re.compile(r"(?P<speaker>\d{2})(?P<text>[ab]\d{2})(?P<letter>[WLEAFTN])(?P<take>[a-z]?)\.wav", re.IGNORECASE)
-LETTERS = {
+EMOTIONS = {
     "W": "anger",
     "L": "boredom",
     "E": "disgust",
@@ -24,9 +24,8 @@ LETTERS = {
 class EmoDB(RecordingDataset):
     r"""The Berlin Database of Emotional Speech: 535 utterances, 10 actors, 10 sentences, 7 emotions.
 
-    Files lie in a folder ``wav``, ``root`` itself or anywhere below it, and are named by speaker, sentence, emotion and
-    take:
-    ``wav/03a01Fa.wav``. If there are none, the corpus is downloaded (40 MB).
+    Files lie in a folder ``wav``, which is ``root`` itself or anywhere below it. Their names give speaker, sentence,
+    emotion and take: ``wav/03a01Fa.wav``. If there are none, the corpus is downloaded (40 MB).
 
     Args:
         root: Folder of the corpus.
@@ -60,7 +59,7 @@ class EmoDB(RecordingDataset):
     example: ClassVar[str] = "wav/03a01Fa.wav"
     provides: ClassVar[tuple[str, ...]] = (".wav",)
     access: ClassVar[str] = f"It is public: https://zenodo.org/records/{RECORD}"
-    known_classes: ClassVar[tuple[str, ...]] = tuple(LETTERS.values())
+    known_classes: ClassVar[tuple[str, ...]] = tuple(EMOTIONS.values())
     default_num_frames: ClassVar[int] = 120
 
     def __init__(
@@ -75,7 +74,7 @@ class EmoDB(RecordingDataset):
         match = NAME.fullmatch(path.name)
         if match is None:
             return "its name does not say speaker, sentence, emotion and take, as 03a01Fa.wav does"
-        return Recording(LETTERS[match["letter"].upper()], match["speaker"], match["text"].lower())
+        return Recording(EMOTIONS[match["letter"].upper()], match["speaker"], match["text"].lower())
 
     def archives(self) -> dict[str, RemoteFile]:
         """Names the archive."""

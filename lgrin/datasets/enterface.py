@@ -20,7 +20,7 @@ class ENTERFACE05(RecordingDataset):
 
     Args:
         root: Folder that holds ``subject 1`` and so on, directly or further below.
-        features: The extractor; by default ``FaceLandmarks()``, the paper's.
+        features: The extractor; by default ``FaceLandmarks()``, as in the paper.
         **options: As for :class:`lgrin.datasets.RecordingDataset`.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""One's own recordings: a folder of files, or arrays in memory."""
+"""Your own data: a folder of recordings, or arrays in memory."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -21,21 +21,21 @@ COLUMNS = ("path", "label")
 
 
 class FolderDataset(RecordingDataset):
-    """Recordings in a folder of one's own, each class in a folder or all of them in a table.
+    """Your own recordings, labelled by the folders that they are in or by a table.
 
     Without a table a file's class is the folder directly below ``root``, and a folder below that, if there is one, is
-    its group: ``angry/clip.wav`` or ``angry/anna/clip.wav``. With a table, a CSV file with the columns ``path``
-    (relative to root) and ``label`` and perhaps ``group`` and ``text``, what it lists is what is taken.
+    its group: ``angry/clip.wav`` or ``angry/anna/clip.wav``. A table is a CSV file with the columns ``path`` (relative
+    to root) and ``label`` and perhaps ``group`` and ``text``; only the files that it lists are taken.
 
     Args:
         root: The folder.
-        features: The extractor; which files are read is decided by their ending.
+        features: The extractor; its suffixes decide which files are read.
         labels: The table, or ``None`` for classes by folder.
-        num_frames: The number of frames that models shall have, M; ``None`` takes the longest recording.
+        num_frames: The number of frames of a model, M; ``None`` takes the longest recording.
         **options: As for :class:`lgrin.datasets.RecordingDataset`.
 
     Shapes:
-        - **data.x:** ``[L, P]`` as the extractor has it; **data.group:** ``[1]`` where there are groups
+        - **data.x:** ``[L, P]`` as the extractor returns it; **data.group:** ``[1]`` where there are groups
 
     Raises:
         FileNotFoundError: If the table is not there, or there is no recording.
@@ -69,7 +69,7 @@ class FolderDataset(RecordingDataset):
         super().__init__(root, features, **options)
 
     def paths(self) -> list[Path]:
-        """Lists the files of the table, or all that are there."""
+        """Lists the files of the table, or all files."""
         if self.table is None:
             return list(walk(self.source))
         return [self.source / name for name in self.table]
@@ -98,14 +98,14 @@ class FolderDataset(RecordingDataset):
 
 
 class FolderOptions(RecordingOptions, total=False):
-    """What a folder of one kind of recordings passes on to :class:`FolderDataset`, which says what each means."""
+    """Keywords that the folders below pass on to :class:`FolderDataset`, which describes them."""
 
     labels: str | Path | None
     num_frames: int | None
 
 
 class AudioFolder(FolderDataset):
-    """Speech in a folder of one's own; see :class:`FolderDataset`, whose features are ``Speech()`` here.
+    """Your own recordings of speech; see :class:`FolderDataset`, whose features are ``Speech()`` here.
 
     Example:
         >>> import tempfile, soundfile
@@ -125,7 +125,7 @@ class AudioFolder(FolderDataset):
 
 
 class VideoFolder(FolderDataset):
-    """Faces in a folder of one's own; see :class:`FolderDataset`, whose features are ``FaceLandmarks()`` here.
+    """Your own videos of faces; see :class:`FolderDataset`, whose features are ``FaceLandmarks()`` here.
 
     Example:
         >>> VideoFolder("/nowhere")
@@ -141,7 +141,7 @@ class VideoFolder(FolderDataset):
 
 
 class MocapFolder(FolderDataset):
-    """Motion capture in a folder of one's own; see :class:`FolderDataset`, whose features are ``Mocap()`` here.
+    """Your own motion capture; see :class:`FolderDataset`, whose features are ``Mocap()`` here.
 
     Example:
         >>> MocapFolder("/nowhere")
@@ -162,14 +162,14 @@ def from_arrays(
     groups: Sequence[object] | None = None,
     num_frames: int | None = None,
 ) -> Sequences:
-    """Makes a dataset of arrays in memory.
+    """Makes a data set of arrays in memory.
 
     Args:
         arrays: One ``[T, P]`` array for each sequence, of any lengths; a frame with a NaN or a masked value is
             missing.
         labels: The class of each, by any name; numbers are sorted as numbers.
-        groups: The speaker, actor or subject of each, by any name; ``None`` where they do not matter.
-        num_frames: The number of frames that models shall have, M; ``None`` takes the longest sequence.
+        groups: The speaker, actor or subject of each, by any name; ``None`` if there are no groups.
+        num_frames: The number of frames of a model, M; ``None`` takes the longest sequence.
 
     Returns:
         A PyG dataset whose ``Data`` have ``x``, ``frame``, ``y``, ``name`` (the index), ``group`` where there are
@@ -187,7 +187,7 @@ def from_arrays(
         >>> dataset.classes, dataset.groups, dataset[1]
         (['calm', 'glad'], ['anna', 'bert'], Data(x=[4, 2], y=[1], frame=[4], group=[1], name='1'))
     """
-    frames = [_frames(index, array) for index, array in enumerate(_listed(arrays))]
+    frames = [_to_float_tensor(index, array) for index, array in enumerate(_to_list(arrays))]
     if not frames:
         raise ValueError("arrays is empty; give at least one [T, P] array")
     for name, given in (("labels", labels), ("groups", [0] * len(frames) if groups is None else groups)):
@@ -223,15 +223,15 @@ def from_arrays(
     return dataset
 
 
-def _frames(index: int, array: object) -> torch.Tensor:
-    """Copies an array, or a tensor, into float32; what is masked in it is missing."""
+def _to_float_tensor(index: int, array: object) -> torch.Tensor:
+    """Copies an array or a tensor to float32; masked values become NaN."""
     try:
         return torch.tensor(real(array).copy())
     except (TypeError, ValueError) as error:
         raise ValueError(f"arrays[{index}] is no [T, P] array of real numbers ({error})") from error
 
 
-def _listed(arrays: Iterable[object]) -> list[object]:
+def _to_list(arrays: Iterable[object]) -> list[object]:
     """The arrays, one for each sequence."""
     if isinstance(arrays, torch.Tensor) and arrays.is_nested:
         return list(arrays.unbind())
@@ -243,7 +243,7 @@ def _listed(arrays: Iterable[object]) -> list[object]:
 
 
 def _shape(name: str, given: Iterable[object]) -> list[int]:
-    """The shape of a list of labels, or of an array that is none."""
+    """The shape of a list or array of labels."""
     shape = getattr(given, "shape", None)
     return [len(entries(name, given))] if shape is None or len(shape) < 2 else list(shape)
 

@@ -8,18 +8,18 @@ from torch_geometric.data import Data, HeteroData
 
 from lgrin.datasets.sequences import Sequences
 
-OF_A_NODE = ("x", "frame", "mask", "time")
+NODE_ATTRIBUTES = ("x", "frame", "mask", "time")
 
 
 def join(modalities: Mapping[str, Sequences], by: str = "recording") -> list[HeteroData]:
-    """Puts sequences that belong together into one PyG object each, with one kind of node for each modality.
+    """Joins the modalities of each sequence in one ``HeteroData``, with one node type for each modality.
 
     A modality that a sequence lacks has an ``x`` without rows, so PyG's ``DataLoader`` batches the result as it is.
     Transforms of the datasets are applied first, each to its own modality.
 
     Args:
         modalities: A dataset for each name, of the same classes.
-        by: The attribute of ``Data`` that is the same in all modalities of a sequence and unlike in others, for example
+        by: The attribute of ``Data`` that is the same in all modalities of a sequence and differs in others, such as
             ``"recording"`` (RAVDESS), or ``"name"``.
 
     Returns:
@@ -46,14 +46,14 @@ def join(modalities: Mapping[str, Sequences], by: str = "recording") -> list[Het
         if dataset.classes != first.classes:
             raise ValueError(f"modalities have the classes {first.classes} and {dataset.classes}; they need the same")
     groups = sorted({group for dataset in modalities.values() for group in dataset.groups})
-    parts = {name: _by_key(name, dataset, by, groups) for name, dataset in modalities.items()}
+    parts = {name: _index_by(name, dataset, by, groups) for name, dataset in modalities.items()}
     keys = dict.fromkeys(key for part in parts.values() for key in part)
-    empty = {name: _without_rows(next(iter(part.values()))) for name, part in parts.items()}
-    return [_joined(key, by, {name: part.get(key) for name, part in parts.items()}, empty) for key in keys]
+    empty = {name: _empty_nodes(next(iter(part.values()))) for name, part in parts.items()}
+    return [_to_hetero(key, by, {name: part.get(key) for name, part in parts.items()}, empty) for key in keys]
 
 
-def _by_key(name: str, dataset: Sequences, by: str, groups: list[str]) -> dict[Hashable, Data]:
-    """The sequences of a dataset by what they have in common with those of others, their groups numbered alike."""
+def _index_by(name: str, dataset: Sequences, by: str, groups: list[str]) -> dict[Hashable, Data]:
+    """The sequences of a modality by their value of ``by``, with groups numbered as in the other modalities."""
     found: dict[Hashable, Data] = {}
     for data in dataset:
         key = data.get(by)
@@ -69,11 +69,13 @@ def _by_key(name: str, dataset: Sequences, by: str, groups: list[str]) -> dict[H
     return found
 
 
-def _without_rows(data: Data) -> dict[str, Tensor]:
-    return {field: data[field][:0] for field in OF_A_NODE if data.get(field) is not None}
+def _empty_nodes(data: Data) -> dict[str, Tensor]:
+    return {field: data[field][:0] for field in NODE_ATTRIBUTES if data.get(field) is not None}
 
 
-def _joined(key: Hashable, by: str, parts: dict[str, Data | None], empty: dict[str, dict[str, Tensor]]) -> HeteroData:
+def _to_hetero(
+    key: Hashable, by: str, parts: dict[str, Data | None], empty: dict[str, dict[str, Tensor]]
+) -> HeteroData:
     joined, there = HeteroData(), {name: data for name, data in parts.items() if data is not None}
     setattr(joined, by, key)
     for field in ("y", "group"):

@@ -27,7 +27,7 @@ ACTORS = ("AnBh", "DiMi", "HeGa", "LeSt", "MaMa", "NoVo", "PaPi", "SiGl")
 class MPIBodyExpressions(RecordingDataset):
     """The MPI emotional body expressions database: 1447 motions of 8 actors who tell stories, 11 emotions.
 
-    The site delivers BVH files one by one, and their names have no single form; most hold the actor's code and the
+    The site delivers BVH files one by one, and their names have no common form; most hold the actor's code and the
     emotion that was intended, ``AnBh_0208_ftf_wd_t3-002_91_560809_563542_2733_Anger.bvh``. Where a name does not, or
     the perceived emotion is wanted, use :class:`lgrin.datasets.MocapFolder` with a table. The first frame of a file is
     a reference pose, and left out.

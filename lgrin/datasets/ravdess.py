@@ -27,7 +27,7 @@ class RAVDESS(RecordingDataset):
 
     Files are named by modality, vocal channel, emotion, intensity, sentence, repetition and actor:
     ``Actor_01/01-01-06-01-02-01-12.mp4``. What is read depends on the features: videos (``FaceLandmarks``), the tracked
-    landmarks that the authors publish (``OpenFace``), or the sound (``Speech``). What is not there is downloaded: 24 GB
+    landmarks that the authors publish (``OpenFace``), or the sound (``Speech``). Missing files are downloaded: 24 GB
     of videos, 0.4 GB of landmarks, or 0.4 GB of sound.
 
     There are 2452 recordings, 1440 of speech and 1012 of song. Each is published twice as video, with and without its
@@ -36,8 +36,8 @@ class RAVDESS(RecordingDataset):
     belong together.
 
     Args:
-        root: Folder of the corpus; what lies where below it does not matter.
-        features: The extractor; by default ``FaceLandmarks()``, the paper's.
+        root: Folder of the corpus; files may lie anywhere below it.
+        features: The extractor; by default ``FaceLandmarks()``, as in the paper.
         modality: ``"audio-video"`` takes each recording once, ``"video-only"`` its copy without sound, ``"both"`` both;
             landmarks exist of the first only, and sound is a modality of its own.
         channel: ``"speech"``, ``"song"`` or ``"both"``.
@@ -53,7 +53,7 @@ class RAVDESS(RecordingDataset):
     Raises:
         OSError: If the corpus is not there and cannot be downloaded.
         SignalError: For the first broken file, unless ``on_error="skip"``.
-        ValueError: If modality or channel is unknown, or modality asks for what the features have not.
+        ValueError: If modality or channel is unknown, or the features do not read this modality.
 
     Source:
         Livingstone and Russo, "The Ryerson Audio-Visual Database of Emotional Speech and Song", PLoS ONE 13(5), 2018;
@@ -104,10 +104,16 @@ class RAVDESS(RecordingDataset):
         return Recording(emotion, match["actor"], SENTENCES[match["sentence"]], path.stem.split("-", 1)[1])
 
     def check_whole(self, found: Mapping[str, Recording | str]) -> None:
-        """Raises if speech is there and song is not, or the other way round, while both were asked for."""
+        """Raises if both channels were asked for and only one is there."""
         there = {name.rsplit("/", 1)[-1].split("-")[1] for name, what in found.items() if isinstance(what, Recording)}
         for channel, (code, *more) in CHANNELS.items():
-            if there and not more and code in self.wanted[1] and code not in there and not any(self._pending.glob("*")):
+            if (
+                there
+                and not more
+                and code in self.wanted[1]
+                and code not in there
+                and not any(self._download_folder.glob("*"))
+            ):
                 raise FileNotFoundError(
                     f"{self.source} holds recordings, but none of {channel}, though channel is 'both'; "
                     f"RAVDESS(..., channel={channel!r}) fetches it, the other channel goes without"

@@ -1,4 +1,4 @@
-"""What the corpora of recordings share: files found, labelled, turned into frames and kept."""
+"""The base class of corpora: it finds recordings, reads their labels, extracts their frames and caches them."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ class Recording(NamedTuple):
 
 
 class RecordingOptions(TypedDict, total=False):
-    """What every corpus passes on to :class:`RecordingDataset`, which says what each means."""
+    """Keywords that every corpus passes on to :class:`RecordingDataset`, which describes them."""
 
     cache: str | Path | None
     on_error: str
@@ -52,8 +52,8 @@ class RecordingOptions(TypedDict, total=False):
 class RecordingDataset(SequenceDataset):
     """Recordings of a corpus as sequences of frames.
 
-    A subclass says what a path tells about a recording (:meth:`parse`).
-    Features and sequences are kept in ``cache``; they are made again when a file, a setting or a library changes.
+    A subclass implements :meth:`parse`, which reads a recording's labels from its path. Features and sequences are
+    saved in ``cache``, and computed again when a file, a setting or a library changes.
 
     Each ``Data`` has ``x [L, P]``, ``frame [L]``, ``y [1]``, ``name``, ``frame_rate [1]`` in frames a second, and,
     where the corpus knows them, ``group [1]``, ``text`` and ``recording``; ``mask [L]`` where frames are missing
@@ -61,24 +61,24 @@ class RecordingDataset(SequenceDataset):
 
     Args:
         root: Folder of the corpus.
-        features: The extractor; it also decides which files are read, by their ending.
-        cache: Folder for what is made of the files; ``None`` is the corpus's own.
-        on_error: What happens to files that yield no frames or whose name says nothing: ``"raise"`` stops at the first,
-            ``"skip"`` leaves them out and lists them, also in :attr:`failures`.
+        features: The extractor; its suffixes also decide which files are read.
+        cache: Folder for features and sequences; ``None`` is the corpus's own.
+        on_error: What happens to files without frames or with a name that cannot be read: ``"raise"`` stops at the
+            first, ``"skip"`` leaves them out and lists them in a warning and in :attr:`failures`.
         workers: As for :func:`lgrin.features.extract`.
         progress: Whether to show a progress bar.
-        settings: Whatever else decides what is taken.
+        settings: Further settings that decide which recordings are taken.
         transform: Applied at every access.
         pre_transform: Applied before saving.
         pre_filter: Chooses what is saved.
-        force_reload: Whether to put the sequences together again; cached features stay.
+        force_reload: Whether to make the sequences again; cached features are kept.
 
     Raises:
-        FileNotFoundError: If the folder holds no recording, with a file that was expected and where to get it.
+        FileNotFoundError: If the folder holds no recording, with an example of an expected file and where to get it.
         OSError: If fetching the corpus failed.
         ImportError: If a library is not installed, with the extra that brings it.
         SignalError: Under ``on_error="raise"``, for the first file that is broken.
-        ValueError: If an option is unknown, or what was fetched is not what was published.
+        ValueError: If an option is unknown, or a download is not what was published.
 
     Example:
         >>> import tempfile, numpy, soundfile
@@ -98,8 +98,8 @@ class RecordingDataset(SequenceDataset):
     access: ClassVar[str] = ""
     known_classes: ClassVar[tuple[str, ...]] = ()
     default_num_frames: ClassVar[int | None] = None
-    provides: ClassVar[tuple[str, ...]] = ()  # endings of what can be downloaded
-    part: str = "corpus"  # what of it is downloaded for these features
+    provides: ClassVar[tuple[str, ...]] = ()  # suffixes of the files that can be downloaded
+    part: str = "corpus"  # the part of the corpus that these features read
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class RecordingDataset(SequenceDataset):
             "num_frames": self.default_num_frames,
             "features": features.fingerprint,
             "on_error": on_error,
-            "files": [[name, recording, *_stamp(self.source / name)] for name, recording in self.found.items()],
+            "files": [[name, recording, *_file_stamp(self.source / name)] for name, recording in self.found.items()],
             "root": str(self.source.resolve()),
             **(settings or {}),
         }
@@ -138,18 +138,18 @@ class RecordingDataset(SequenceDataset):
         self.read(self.processed_paths[0])
 
     def parse(self, path: PurePosixPath) -> Recording | str | None:
-        """Says what a path, relative to the corpus, tells about a recording.
+        """Reads a recording's labels from its path, relative to the corpus.
 
         Returns:
-            The recording; a reason if the path should name one and does not; ``None`` if it is not asked for.
+            The recording; a reason, if the path should name one and does not; ``None`` if the file is not wanted.
         """
         raise NotImplementedError
 
     def check_whole(self, found: Mapping[str, Recording | str]) -> None:
-        """Raises if a part of the corpus that was asked for is not there while another is."""
+        """Raises if only a part of what was asked for is there."""
 
     def archives(self) -> dict[str, RemoteFile]:
-        """Names the public archives that make up the corpus; a corpus that has none must be asked for."""
+        """Lists the archives to download; none for a corpus that has to be requested from its authors."""
         return {}
 
     @property
@@ -159,7 +159,7 @@ class RecordingDataset(SequenceDataset):
 
     def process(self) -> None:
         """Turns the recordings into sequences."""
-        failures = self._misnamed()
+        failures = self._unparsed()
         named = {name: recording for name, recording in self.found.items() if isinstance(recording, Recording)}
         extraction = extract(
             self.features,
@@ -190,12 +190,12 @@ class RecordingDataset(SequenceDataset):
             )
             for (name, frames), recording in zip(kept.items(), recordings, strict=True)
         ]
-        _check_width(sequences)
+        _check_num_features(sequences)
         named_length = {} if self.default_num_frames is None else {"num_frames": self.default_num_frames}
         self.write(self.processed_paths[0], sequences, classes, groups=groups, failures=failures, **named_length)
 
-    def _misnamed(self) -> dict[str, str]:
-        """The files whose names say nothing, which stop the run or are listed."""
+    def _unparsed(self) -> dict[str, str]:
+        """The files whose names cannot be read: they raise an error, or are listed in a warning."""
         failures = {name: reason for name, reason in self.found.items() if isinstance(reason, str)}
         if failures and self._on_error == "raise":
             name, reason = next(iter(failures.items()))
@@ -212,7 +212,7 @@ class RecordingDataset(SequenceDataset):
     def _find(self) -> dict[str, Recording | str]:
         found = dict(self._recordings())
         self.check_whole(found)
-        if not found or any(self._pending.glob("*.todo")):
+        if not found or any(self._download_folder.glob("*.todo")):
             self._fetch()
             found = dict(self._recordings())
         if not found:
@@ -224,14 +224,14 @@ class RecordingDataset(SequenceDataset):
         return found
 
     def _fetch(self) -> None:
-        """Downloads the corpus archive by archive; what is unpacked already is not fetched again."""
+        """Downloads the corpus archive by archive; archives that are unpacked already are not downloaded again."""
         if self.provides and not set(self.provides) & set(self.features.suffixes):
             raise ValueError(
                 f"features is {self.features!r}, which reads {', '.join(self.features.suffixes)}, but "
                 f"{type(self).__name__} has {', '.join(self.provides)}; take an extractor of these"
             )
-        pending = self._pending
-        self._forget_whole()
+        pending = self._download_folder
+        self._clear_finished_download()
         try:
             archives = {name: file for name, file in self.archives().items() if not (pending / f"{name}.done").exists()}
             for name in archives:
@@ -246,15 +246,15 @@ class RecordingDataset(SequenceDataset):
             raise OSError(
                 f"{type(self).__name__} is not whole in {self.source}, and fetching it failed: {error}. {self.access}"
             ) from error
-        self._forget_whole()
+        self._clear_finished_download()
 
-    def _forget_whole(self) -> None:
-        if not any(self._pending.glob("*.todo")):
-            shutil.rmtree(self._pending, ignore_errors=True)
+    def _clear_finished_download(self) -> None:
+        if not any(self._download_folder.glob("*.todo")):
+            shutil.rmtree(self._download_folder, ignore_errors=True)
 
     @property
-    def _pending(self) -> Path:
-        """The folder of a download that is under way: what has arrived, and which archives are to do and done."""
+    def _download_folder(self) -> Path:
+        """The folder of a download in progress: its parts, and markers of archives that are to do and done."""
         return self.source / f".download-{self.part}"
 
     def _recordings(self) -> Iterator[tuple[str, Recording | str]]:
@@ -287,15 +287,15 @@ def walk(root: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in files)
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes with a file, even if its date is set back; of a link to nothing, no number at all."""
+def _file_stamp(path: Path) -> tuple[int, ...]:
+    """Numbers that change whenever a file does, even if its date is set back; none for a broken link."""
     if not path.exists():
         return ()
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def _check_width(sequences: list[Data]) -> None:
+def _check_num_features(sequences: list[Data]) -> None:
     first = sequences[0]
     for data in sequences:
         if data.x.size(1) != first.x.size(1):

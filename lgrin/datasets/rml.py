@@ -14,12 +14,12 @@ class RML(RecordingDataset):
     """The RML emotion database: 720 videos of 8 subjects who speak 6 languages, 6 emotions.
 
     Files lie directly below ``s1`` and ``s2`` and one folder deeper, a language or accent each, from ``s3`` on:
-    ``s1/an1.avi``, ``s3/f1eng/an1.avi``. A name starts with an, di, fe, ha, sa or su. The numbers are no sentences that
-    subjects share, since everyone spoke in languages and words of their own, so there is no ``text``.
+    ``s1/an1.avi``, ``s3/f1eng/an1.avi``. A name starts with an, di, fe, ha, sa or su. The subjects share no
+    sentences, since each spoke in a language and words of their own, so there is no ``text``.
 
     Args:
         root: Folder that holds ``s1`` to ``s8``, directly or in parts such as ``rml-1`` and ``rml-2``.
-        features: The extractor; by default ``FaceLandmarks()``, the paper's.
+        features: The extractor; by default ``FaceLandmarks()``, as in the paper.
         **options: As for :class:`lgrin.datasets.RecordingDataset`.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What the datasets of sequences share: where processed files lie and what their names say."""
+"""The base classes of data sets: labelled sequences in memory, and in processed files."""
 
 import hashlib
 import json
@@ -21,8 +21,8 @@ from lgrin.text import one_line
 FORMAT = 2
 
 
-def describe(name: str, setting: object, _inside: set[int] | None = None) -> str:
-    """Puts into words what a transform or filter does, the same words in every process.
+def describe(name: str, setting: object, _enclosing: set[int] | None = None) -> str:
+    """Describes a transform or filter by a text that is the same in every process.
 
     Args:
         name: Name of the argument.
@@ -33,16 +33,16 @@ def describe(name: str, setting: object, _inside: set[int] | None = None) -> str
         an object its class and attributes; for anything else its representation.
 
     Raises:
-        ValueError: If it only says where in memory it is.
+        ValueError: If its representation is only an address in memory.
 
     Example:
         >>> describe("pre_filter", lambda data: True) == describe("pre_filter", lambda data: False)
         False
     """
-    if id(setting) in (_inside := _inside or set()):
+    if id(setting) in (_enclosing := _enclosing or set()):
         return "itself"
-    if isinstance(setting, FunctionType | CodeType | list | tuple | set | frozenset | dict) or _has_settings(setting):
-        parts = [describe(name, part, {*_inside, id(setting)}) for part in _parts(setting)]
+    if isinstance(setting, FunctionType | CodeType | list | tuple | set | frozenset | dict) or _is_transform(setting):
+        parts = [describe(name, part, {*_enclosing, id(setting)}) for part in _components(setting)]
         kind = type(setting)
         parts = sorted(parts) if isinstance(setting, set | frozenset) else parts
         return f"{kind.__module__}.{kind.__qualname__}({', '.join(parts)})"
@@ -58,13 +58,13 @@ def describe(name: str, setting: object, _inside: set[int] | None = None) -> str
     return text
 
 
-def _has_settings(setting: object) -> bool:
-    """Whether what an object does is said by its attributes."""
+def _is_transform(setting: object) -> bool:
+    """Whether an object is a transform of PyG, which its attributes describe."""
     return isinstance(setting, BaseTransform) and not isinstance(setting, torch.nn.Module)
 
 
-def _parts(setting: object) -> list[object]:
-    """What a function, its code, a container or a transform consists of, in an order that is always the same."""
+def _components(setting: object) -> list[object]:
+    """The parts of a function, its code, a container or a transform, in a fixed order."""
     if isinstance(setting, FunctionType):
         enclosed = [cell.cell_contents for cell in setting.__closure__ or ()]
         read = {name: setting.__globals__[name] for name in setting.__code__.co_names if name in setting.__globals__}
@@ -78,12 +78,12 @@ def _parts(setting: object) -> list[object]:
 
 
 class Sequences(InMemoryDataset):
-    """Labelled sequences in memory, and what they are.
+    """Labelled sequences in memory.
 
     Attributes:
         classes: The names of the classes, in the order of their labels.
         groups: The names of the groups (speakers, actors, subjects), in the order of their numbers; empty if unknown.
-        num_frames: The number of frames that a model of these sequences shall have, M.
+        num_frames: The number of frames of a model for these sequences, M.
         failures: For each file that was left out, the reason.
 
     Example:
@@ -101,7 +101,7 @@ class Sequences(InMemoryDataset):
 
     @property
     def num_classes(self) -> int:
-        """Classes, C, whether or not each has a sequence here."""
+        """Number of classes, C; a class may have no sequence here."""
         return len(self.classes)
 
     @property
@@ -121,16 +121,16 @@ class Sequences(InMemoryDataset):
         if lengths and sequences[0].get("mask") is not None:
             here = sum(int(data.mask.sum()) for data in sequences)
             rows["missing"] = f"{sum(lengths) - here} of {sum(lengths)} frames ({1 - here / sum(lengths):.1%})"
-        rows["classes"] = _counts(self.classes, [int(data.y) for data in sequences])
+        rows["classes"] = _format_counts(self.classes, [int(data.y) for data in sequences])
         if self.groups:
-            rows["groups"] = _counts(self.groups, [int(data.group) for data in sequences])
+            rows["groups"] = _format_counts(self.groups, [int(data.group) for data in sequences])
         texts = {data.text for data in sequences if data.get("text") is not None}
         if texts:
             rows["texts"] = str(len(texts))
         if self.failures:
             rows["left out"] = "; ".join(f"{path}: {reason}" for path, reason in list(self.failures.items())[:4])
             rows["left out"] += f"; and {len(self.failures) - 4} more in .failures" if len(self.failures) > 4 else ""
-        told = {name: one_line(value, 10_000) for name, value in rows.items()}  # among it names of files and folders
+        told = {name: one_line(value, 10_000) for name, value in rows.items()}  # it may hold names of files and folders
         return "\n".join([title, *(f"  {name:<9}{value}".rstrip() for name, value in told.items())])
 
     def print_summary(self, fmt: str = "psql") -> None:
@@ -141,21 +141,21 @@ class Sequences(InMemoryDataset):
         return self.summary()
 
 
-def _counts(names: Sequence[str], members: Sequence[int]) -> str:
+def _format_counts(names: Sequence[str], members: Sequence[int]) -> str:
     counts = [members.count(number) for number in range(len(names))]
     listed = [f"{name} {count}" for name, count in zip(names, counts, strict=True)]
     return ", ".join(listed if len(listed) <= 24 else [*listed[:23], f"and {len(listed) - 23} more"])
 
 
 class SequenceDataset(Sequences):
-    """Sequences on disk, in processed files that carry a hash of the settings that made them.
+    """Sequences on disk, in processed files whose names hold a hash of the settings that made them.
 
     Each ``Data`` has ``x [L, P]`` float32, ``frame [L]`` (0..L-1), ``y [1]`` and, where frames are missing anywhere in
     the corpus, ``mask [L]``.
 
     Args:
         root: Folder of the corpus.
-        settings: Whatever, beside the transforms, the processed files depend on.
+        settings: Everything beside the transforms that the processed files depend on.
         transform: Applied at every access.
         pre_transform: Applied before saving.
         pre_filter: Chooses what is saved.
@@ -225,23 +225,23 @@ class SequenceDataset(Sequences):
 
     def read(self, path: str) -> None:
         """Loads a processed file: the sequences, and the attributes of the dataset; made again if it is damaged."""
-        kept = read_kept([Path(path)], _load, "processed files")
+        kept = read_kept([Path(path)], _load_processed, "processed files")
         if not kept:
             self.process()
-            kept = {Path(path): _load(Path(path))}
+            kept = {Path(path): _load_processed(Path(path))}
         content = kept[Path(path)]
         self.data, self.slices = Data.from_dict(content["data"]), content["slices"]
         for name, value in content["attributes"].items():
             setattr(self, name, value)
 
     def _process(self) -> None:
-        """Makes the files unless they are there; PyG would also unpickle what it says of the transforms."""
+        """Makes missing files; PyG's own method also unpickles its descriptions of the transforms."""
         if self.force_reload or not all(map(os.path.exists, self.processed_paths)):
             os.makedirs(self.processed_dir, exist_ok=True)
             self.process()
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load_processed(path: Path) -> dict[str, Any]:
     content = load_tensors(path, "file", "delete it")
     if not isinstance(content, dict) or content.keys() != {"data", "slices", "attributes"}:
         raise ValueError("it holds something else")
@@ -258,10 +258,10 @@ def sequence(
         mask: Bool ``[L]``, or ``None`` where the corpus lacks no frame.
         label: Number of its class.
         group: Number of its speaker, actor or subject; ``None`` leaves it out.
-        **attributes: What else is known; ``None`` leaves it out.
+        **attributes: Further attributes; ``None`` leaves one out.
 
     Returns:
-        ``x``, ``frame [L]``, ``y [1]`` and whatever else there is.
+        ``x``, ``frame [L]``, ``y [1]`` and the other attributes.
 
     Example:
         >>> sequence(torch.zeros(3, 2), None, 1, group=0, name="clip")

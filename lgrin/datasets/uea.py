@@ -20,7 +20,7 @@ class UEA(SequenceDataset):
     r"""One set of the UEA multivariate or UCR univariate archive, read through aeon.
 
     Sets that aeon ships (among them JapaneseVowels and BasicMotions) need no network, the others are downloaded.
-    Unequal lengths stay as they are. A frame with a missing value is absent in ``data.mask``.
+    Unequal lengths are kept. A frame with a missing value is False in ``data.mask``.
 
     Args:
         root: Folder for all sets; each has its own folder in it.

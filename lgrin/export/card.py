@@ -1,4 +1,4 @@
-"""The model card: what one wants to know of a file before one puts it on a device."""
+"""The model card of an exported file: its size, speed, inputs and outputs."""
 
 import json
 import platform
@@ -15,7 +15,7 @@ from lgrin.options import check_whole
 from lgrin.text import cell
 
 RUNS = 50
-TOLD = ("network", "classes", "features", "length fixed by")  # by the file, in words of whoever wrote it
+UNTRUSTED_ROWS = ("network", "classes", "features", "length fixed by")  # with text from the file, which is escaped
 TEMPLATE = """# {title}
 
 | | |
@@ -39,7 +39,7 @@ A recording: `examples/edge/classify.py` of lgrin needs `pip install numpy onnxr
 
 
 def write_card(path: str | Path) -> Path:
-    """Measures an exported model here and writes its card beside it.
+    """Measures an exported model on this machine and writes its card beside it.
 
     Args:
         path: The file, ``NAME.onnx``.
@@ -48,13 +48,13 @@ def write_card(path: str | Path) -> Path:
         The card, ``NAME.md``.
     """
     model, place = load(path), Path(path).with_suffix(".md")
-    text = _text(Path(path), model, latency(model))
+    text = _render(Path(path), model, latency(model))
     write_atomically(place, lambda name: Path(name).write_text(text, encoding="utf-8"))
     return place
 
 
 def latency(model: ExportedModel, runs: int = RUNS) -> float:
-    """Measures how long one sequence takes.
+    """Measures the time that one sequence takes.
 
     Args:
         model: The model.
@@ -74,26 +74,29 @@ def latency(model: ExportedModel, runs: int = RUNS) -> float:
     return statistics.median(taken[1:])
 
 
-def _text(path: Path, model: ExportedModel, seconds: float) -> str:
-    said = model.description
-    shape = f"[B, {said.num_nodes}, {said.in_channels}]"
+def _render(path: Path, model: ExportedModel, seconds: float) -> str:
+    description = model.description
+    shape = f"[B, {description.num_nodes}, {description.in_channels}]"
     rows = {
-        "network": f"{said.network}, {said.parameters:,} parameters, {said.precision} weights",
+        "network": f"{description.network}, {description.parameters:,} parameters, {description.precision} weights",
         "size on disk": f"{path.stat().st_size / 1000:,.0f} kB",
         "one sequence, one thread": f"{1000 * seconds:.2f} ms, the median of {RUNS} on {platform.machine()}",
         "input x": f"float32 {shape}: sequences, frames, features",
         "input mask": f"bool {shape.rpartition(',')[0]}]: which frames exist",
-        "outputs logits, probabilities": f"float32 [B, {len(said.classes)}]",
-        "classes": ", ".join(said.classes),
-        "features": _settings(said.features) + (f", fingerprint {said.fingerprint}" if said.fingerprint else ""),
-        "length fixed by": _settings(said.transform),
+        "outputs logits, probabilities": f"float32 [B, {len(description.classes)}]",
+        "classes": ", ".join(description.classes),
+        "features": _format_settings(description.features)
+        + (f", fingerprint {description.fingerprint}" if description.fingerprint else ""),
+        "length fixed by": _format_settings(description.transform),
     }
-    table = "\n".join(f"| {name} | {cell(value, 10_000) if name in TOLD else value} |" for name, value in rows.items())
-    speech = SPEECH if said.opensmile else ""
+    table = "\n".join(
+        f"| {name} | {cell(value, 10_000) if name in UNTRUSTED_ROWS else value} |" for name, value in rows.items()
+    )
+    speech = SPEECH if description.opensmile else ""
     return TEMPLATE.format(title=cell(path.stem), name=json.dumps(path.name), table=table, speech=speech)
 
 
-def _settings(settings: Mapping[str, object] | None) -> str:
+def _format_settings(settings: Mapping[str, object] | None) -> str:
     if settings is None:
         return "not known"
     told = {name: value for name, value in settings.items() if name != "name"}

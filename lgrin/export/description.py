@@ -1,4 +1,4 @@
-"""What an exported model says about itself."""
+"""The metadata of an exported model."""
 
 import dataclasses
 import json
@@ -11,15 +11,15 @@ from lgrin.features import from_settings as extractor_from
 from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
 from lgrin.text import one_line
 
-FORMAT = 1  # raised whenever an older reader would misread a newer file
+FORMAT = 1  # increased whenever an older reader would misread a newer file
 PREFIX = "lgrin."
-LONGEST_ENTRY = 1 << 20  # characters
+MAX_ENTRY_LENGTH = 1 << 20  # characters
 PRECISIONS = ("float32", "8-bit")
 
 
 @dataclass(frozen=True)
 class Description:
-    """All that one has to know about an exported model to use it; kept in the file, one JSON value under each name.
+    """All that is needed to use an exported model; kept in the file, as one JSON value under each name.
 
     Args:
         network: The class of the network.
@@ -29,9 +29,9 @@ class Description:
         num_nodes: Frames per sequence, M.
         classes: Names of the classes.
         features: The settings of the extractor, see :class:`lgrin.features.Extractor`; ``None`` if it is not known.
-        fingerprint: The extractor's fingerprint, for which the same file gives the same frames.
+        fingerprint: The extractor's fingerprint; extractors with the same one give the same frames.
         transform: The settings of the transform to M frames, see :func:`lgrin.transforms.from_settings`.
-        opensmile: For speech what openSMILE has to be told, so that a device needs nothing of lgrin: ``config``,
+        opensmile: For speech the settings of openSMILE, so that a device does not need lgrin: ``config``,
             ``columns``, ``sampling_rate`` in hertz, ``window`` and ``step`` in samples.
 
     Example:
@@ -62,7 +62,7 @@ class Description:
         """Reads the entries of a file again.
 
         Args:
-            path: What errors call the file.
+            path: The name of the file in errors.
             properties: Its ``metadata_props``.
 
         Raises:
@@ -83,40 +83,40 @@ class Description:
         if missing:
             raise ValueError(f"{path} is cut short: it does not say its {missing[0]}; export it again")
         try:
-            said = cls(**{name: _read(values[name]) for name in names})
+            description = cls(**{name: _parse_entry(values[name]) for name in names})
         except (ValueError, RecursionError):
-            said = None
-        if said is None or not _fits(said):
+            description = None
+        if description is None or not _is_valid(description):
             raise ValueError(f"{path} is damaged: what it says about itself cannot be read; export it again")
-        return said
+        return description
 
 
-def _read(text: str) -> Any:
-    if len(text) > LONGEST_ENTRY:
-        raise ValueError(f"an entry has {len(text):,} characters, where {LONGEST_ENTRY:,} are allowed")
+def _parse_entry(text: str) -> Any:
+    if len(text) > MAX_ENTRY_LENGTH:
+        raise ValueError(f"an entry has {len(text):,} characters, where {MAX_ENTRY_LENGTH:,} are allowed")
     return json.loads(text)
 
 
-def _fits(said: Description) -> bool:
+def _is_valid(description: Description) -> bool:
     """Says whether every entry has the type that lgrin writes."""
-    sizes = (said.num_nodes, said.in_channels)
-    settings = (said.features, said.transform)
+    sizes = (description.num_nodes, description.in_channels)
+    settings = (description.features, description.transform)
     return (
         all(type(size) is int and size > 0 for size in sizes)
-        and type(said.parameters) is int
-        and isinstance(said.network, str)
-        and said.network.isidentifier()
-        and said.precision in PRECISIONS
-        and isinstance(said.classes, list)
-        and all(isinstance(name, str) for name in said.classes)
-        and isinstance(said.fingerprint, str | None)
-        and isinstance(said.opensmile, dict | None)
+        and type(description.parameters) is int
+        and isinstance(description.network, str)
+        and description.network.isidentifier()
+        and description.precision in PRECISIONS
+        and isinstance(description.classes, list)
+        and all(isinstance(name, str) for name in description.classes)
+        and isinstance(description.fingerprint, str | None)
+        and isinstance(description.opensmile, dict | None)
         and all(one is None or (isinstance(one, dict) and isinstance(one.get("name"), str)) for one in settings)
     )
 
 
 def describe_features(features: Mapping[str, object] | None) -> dict[str, Any]:
-    """Says how frames are made.
+    """Describes how frames are extracted.
 
     Args:
         features: The settings of an extractor, or ``None``.

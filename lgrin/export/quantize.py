@@ -19,13 +19,13 @@ OPERATORS = ("MatMul", "Gemm", "LSTM")  # those that hold the weights
 
 
 def quantize(path: str | Path, out: str | Path) -> Description:
-    r"""Writes an exported model again with its weights in 8 bits, and a model card beside it.
+    r"""Quantises the weights of an exported model to 8 bits, and writes it with a model card beside it.
 
     .. math:: W_{kn} \approx s_n (q_{kn} - z_n), \qquad q_{kn} \in \{0, \dots, 255\}
 
-    Products of activations with weights are taken in whole numbers; activations are scaled by their largest and
-    smallest value at every run (dynamic quantisation), so no calibration data are needed, and what is said of a
-    sequence depends a little on the others of its batch. The learned graph stays in float32, since it multiplies from
+    Products of activations and weights are computed in whole numbers. Activations are scaled by their largest and
+    smallest value at every run (dynamic quantisation), so no calibration data are needed, and the output for a sequence
+    depends slightly on the other sequences of its batch. The learned graph stays in float32, since it multiplies from
     the left, and so do biases, norms and maxima.
 
     Args:
@@ -33,7 +33,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
         out: The new file, which ends in ``.onnx``.
 
     Returns:
-        What the new file says about itself.
+        The metadata of the new file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -53,7 +53,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
     after = dataclasses.replace(before, precision="8-bit")
     with optional("export"):
         from onnx.helper import set_model_props
-    model = _with_small_weights(path)
+    model = _quantize_weights(path)
     set_model_props(model, {**after.properties, **CHECKSUM})
     content = model.SerializeToString()
     size = Path(path).stat().st_size
@@ -67,8 +67,8 @@ def quantize(path: str | Path, out: str | Path) -> Description:
     return after
 
 
-def _with_small_weights(path: str | Path) -> "ModelProto":
-    """Unsigned weights, since products of unsigned with signed bytes overflow on processors without VNNI."""
+def _quantize_weights(path: str | Path) -> "ModelProto":
+    """Quantises to unsigned weights: products with signed bytes overflow on processors without VNNI."""
     with optional("export"):
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic

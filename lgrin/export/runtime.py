@@ -12,7 +12,7 @@ from lgrin import validate
 from lgrin.checksum import BLANK, verify
 from lgrin.export.description import Description
 from lgrin.extras import optional
-from lgrin.files import remove_left
+from lgrin.files import remove_leftovers
 from lgrin.options import check_path, check_whole
 from lgrin.text import one_line
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("logits", "probabilities")
 
-CHECKSUM = {"lgrin.checksum": json.dumps(BLANK)}  # the last entry of a file's metadata, filled in when it is written
+CHECKSUM = {"lgrin.checksum": json.dumps(BLANK)}  # the last entry of the metadata, filled in on writing
 
 
 class Outputs(NamedTuple):
-    """What a model says of sequences.
+    """The outputs of a model for sequences.
 
     Attributes:
         logits: Float32 ``[B, C]``.
@@ -41,7 +41,7 @@ class ExportedModel:
 
     Args:
         session: The onnxruntime session.
-        description: What the file says about itself.
+        description: The metadata of the file.
 
     Shapes:
         - **x:** floating ``[B, M, P]``, computed with in float32; **mask:** bool ``[B, M]``, ``None`` means all
@@ -92,11 +92,11 @@ class ExportedModel:
             Logits and probabilities.
 
         Raises:
-            ValueError: If the network of the file cannot be run, or does not compute what it says.
+            ValueError: If the network of the file cannot be run, or its outputs differ from the metadata.
         """
         try:
             outputs = Outputs(*self.session.run(OUTPUTS, inputs))
-        except Exception as error:  # onnxruntime has a class for each way in which a network can be wrong
+        except Exception as error:  # onnxruntime raises many classes without a common base
             raise ValueError(f"the network of the file cannot be run ({one_line(error)}); export it again") from error
         shape = (len(inputs["x"]), len(self.description.classes))
         if any(output.shape != shape or output.dtype != np.float32 for output in outputs):
@@ -104,8 +104,10 @@ class ExportedModel:
         return outputs
 
     def __repr__(self) -> str:
-        said = self.description
-        return f"{type(self).__name__}({said.network}, {said.precision}, {len(said.classes)} classes)"
+        description = self.description
+        return (
+            f"{type(self).__name__}({description.network}, {description.precision}, {len(description.classes)} classes)"
+        )
 
 
 def load(path: str | Path, threads: int = 1) -> ExportedModel:
@@ -133,12 +135,12 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
     threads = check_whole("threads", threads)
     if not check_path("path", path).is_file():
         raise FileNotFoundError(f"there is no exported model {path}")
-    remove_left(path)
+    remove_leftovers(path)
     content = Path(path).read_bytes()
     verify(content, path, "is no whole ONNX file", "export it again")
     try:
         session = open_session(content, threads)
-    except Exception as error:  # onnxruntime has a class for each way in which a file can be broken, and no common one
+    except Exception as error:  # onnxruntime raises many classes without a common base
         raise ValueError(
             f"{path} is no whole ONNX file, or newer than this onnxruntime ({one_line(error)}); export it again, or "
             f"update onnxruntime"
@@ -149,7 +151,7 @@ def load(path: str | Path, threads: int = 1) -> ExportedModel:
 
 
 def _check_sizes(path: str | Path, session: "InferenceSession", description: Description) -> None:
-    """Raises unless the network takes and gives what the file says of it."""
+    """Raises unless inputs and outputs of the network agree with the metadata."""
     values = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
     if set(values) != {"x", "mask", *OUTPUTS}:
         raise ValueError(f"{path} is damaged: its network does not take x and mask and give {OUTPUTS}; export it again")
@@ -177,5 +179,5 @@ def open_session(model: str | bytes, threads: int) -> "InferenceSession":
     options = SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors, which are raised too
+    options.log_severity_level = 3  # errors alone, which are raised, too
     return InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from onnx_ir import Model
 
-TOLERANCE = 1e-4  # of the largest logit, between the network and the file
-WHOLE = 2**31  # bytes: whatever is constant is computed now, not on the device
+TOLERANCE = 1e-4  # largest difference between network and file, relative to the largest logit
+SIZE_LIMIT = 2**31  # bytes: smaller constants are computed during export, not on the device
 
 
 def to_onnx(
@@ -39,20 +39,20 @@ def to_onnx(
     features: Mapping[str, object] | None = None,
     transform: Mapping[str, object] | None = None,
 ) -> Description:
-    """Writes a model as an ONNX file that describes itself, and a model card beside it.
+    """Exports a model to an ONNX file with metadata, and writes a model card beside it.
 
-    The file holds everything between frames and classes: the normalisation, the network folded for inference, and the
-    softmax. It is run once against the network before it is put in its place.
+    The file holds everything between frames and probabilities: the normalisation, the network folded for inference, and
+    the softmax. Its outputs are compared with those of the network before it is saved.
 
     Args:
-        model: A :class:`lgrin.training.SequenceClassifier`, or a bare :class:`lgrin.LGrIN` or BLSTM; it stays as it is.
+        model: A :class:`lgrin.training.SequenceClassifier`, or a bare :class:`lgrin.LGrIN` or BLSTM; it is not changed.
         path: The file, which ends in ``.onnx``; the card gets the same name and ends in ``.md``.
         classes: Names of the classes; ``None`` takes the classifier's, or numbers.
         features: The settings of the extractor; ``None`` takes the classifier's.
         transform: The settings of the transform to a fixed length; ``None`` takes the classifier's.
 
     Returns:
-        What the file says about itself.
+        The metadata of the file.
 
     Shapes:
         - **x:** float32 ``[B, M, P]``, frames as the transform leaves them; **mask:** bool ``[B, M]``
@@ -82,25 +82,25 @@ def to_onnx(
     with optional("export"):
         import onnx
     known = getattr(model, "hparams", {})
-    transform = known.get("transform") if transform is None else _settings("transform", transform)
+    transform = known.get("transform") if transform is None else _check_settings("transform", transform)
     if transform is not None:
         transform_from(transform)
-    network = _network(model)
+    network = _network_of(model)
     description = Description(
         network=type(network).__name__,
         precision="float32",
         parameters=sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
         in_channels=network.in_channels,
         num_nodes=network.num_nodes,
-        classes=_names(network.num_classes, known.get("classes") if classes is None else classes),
+        classes=_class_names(network.num_classes, known.get("classes") if classes is None else classes),
         transform=transform,
-        **describe_features(known.get("features") if features is None else _settings("features", features)),
+        **describe_features(known.get("features") if features is None else _check_settings("features", features)),
     )
     program = deepcopy(_Program(network, getattr(model, "normalize", Identity()))).cpu().float().eval()
     with _quiet():
-        written = _bare(_translate(fold(program), description))
+        written = _optimize(_to_onnx_model(fold(program), description))
     onnx.helper.set_model_props(written, {**description.properties, **CHECKSUM})
-    _check_same(program, written.SerializeToString(), description)
+    _check_outputs(program, written.SerializeToString(), description)
     write_with_checksum(path, lambda name: onnx.save(written, name))
     write_card(path)
     return description
@@ -110,7 +110,7 @@ def check_suffix(name: str, path: str | Path) -> None:
     """Raises unless a path ends in ``.onnx``, so that a card fits beside it.
 
     Args:
-        name: What the error calls it.
+        name: Its name in errors.
         path: The path.
 
     Raises:
@@ -136,7 +136,7 @@ class _Program(Module):
         return logits, logits.softmax(-1)
 
 
-def _network(model: Module) -> Any:
+def _network_of(model: Module) -> Any:
     network = getattr(model, "model", model)
     if not all(hasattr(network, name) for name in ("in_channels", "num_nodes", "num_classes")):
         raise TypeError(
@@ -152,26 +152,26 @@ def _network(model: Module) -> Any:
     return network
 
 
-def _settings(name: str, settings: object) -> dict[str, object]:
+def _check_settings(name: str, settings: object) -> dict[str, object]:
     if not isinstance(settings, Mapping):
         raise TypeError(f"{name} is a {type(settings).__name__}; it may be settings, such as {name}.settings, or None")
     return dict(settings)
 
 
-def _names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
+def _class_names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
     names = [str(name) for name in range(num_classes) if classes is None] or [str(name) for name in classes or ()]
     if len(names) != num_classes or len(set(names)) != num_classes:
         raise ValueError(f"classes is {names}; the model has num_classes={num_classes}: give as many different names")
     return names
 
 
-def _translate(program: _Program, description: Description) -> "Model":
-    """Traces a program for any number of sequences and writes it in ONNX's operators."""
-    x, mask = _noise(2, description)
+def _to_onnx_model(program: _Program, description: Description) -> "Model":
+    """Traces a program for any number of sequences, and translates it to operators of ONNX."""
+    x, mask = _random_inputs(2, description)
     sequences = {0: torch.export.Dim("batch")}
     exported = torch.export.export(program, (x, mask), dynamic_shapes=(sequences, sequences))
     written: Any = torch.onnx.export(
-        exported.run_decompositions({**decompositions(), torch.ops.aten.masked_fill.Scalar: _fill_bools}),
+        exported.run_decompositions({**decompositions(), torch.ops.aten.masked_fill.Scalar: _masked_fill_bool}),
         dynamo=True,
         opset_version=20,
         input_names=["x", "mask"],
@@ -183,15 +183,15 @@ def _translate(program: _Program, description: Description) -> "Model":
     return written.model
 
 
-def _bare(model: "Model") -> "ModelProto":
-    """Computes what is constant now, keeps one copy of it, and drops what only the source's reader could read."""
+def _optimize(model: "Model") -> "ModelProto":
+    """Folds constants, keeps one copy of each, and drops metadata about the source code."""
     with optional("export"):
         import onnx_ir
         from onnx_ir.passes import common as passes
         from onnxscript.optimizer import optimize
-    model = optimize(model, input_size_limit=WHOLE, output_size_limit=WHOLE)
+    model = optimize(model, input_size_limit=SIZE_LIMIT, output_size_limit=SIZE_LIMIT)
     onnx_ir.passes.Sequential(
-        passes.DeduplicateInitializersPass(size_limit=WHOLE), passes.ClearMetadataAndDocStringPass()
+        passes.DeduplicateInitializersPass(size_limit=SIZE_LIMIT), passes.ClearMetadataAndDocStringPass()
     )(model)
     bare = onnx_ir.to_proto(model)
     del bare.graph.value_info[:]
@@ -200,8 +200,8 @@ def _bare(model: "Model") -> "ModelProto":
     return bare
 
 
-def _fill_bools(x: Tensor, mask: Tensor, value: float | bool) -> Tensor:
-    """In words that onnxruntime has, since its Where chooses among numbers only."""
+def _masked_fill_bool(x: Tensor, mask: Tensor, value: float | bool) -> Tensor:
+    """Translates ``masked_fill`` of booleans, since the Where of onnxruntime takes numbers alone."""
     if x.dtype != torch.bool:
         return NotImplemented
     return x | mask if value else x & ~mask
@@ -215,9 +215,9 @@ def _stable_sort(x: Any, *, stable: bool | None = None, dim: int = -1, descendin
     return op.TopK(x, length, axis=dim, largest=int(descending), sorted=1)  # type: ignore[arg-type]  # symbols
 
 
-def _check_same(program: _Program, content: bytes, description: Description) -> None:
+def _check_outputs(program: _Program, content: bytes, description: Description) -> None:
     session = open_session(content, threads=1)
-    x, mask = _noise(3, description)
+    x, mask = _random_inputs(3, description)
     with torch.no_grad():
         expected = program(x, mask)[0].numpy()
     logits = session.run(["logits"], {"x": x.numpy(), "mask": mask.numpy()})[0]
@@ -229,7 +229,7 @@ def _check_same(program: _Program, content: bytes, description: Description) -> 
         )
 
 
-def _noise(count: int, description: Description) -> tuple[Tensor, Tensor]:
+def _random_inputs(count: int, description: Description) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(count, description.num_nodes, description.in_channels, generator=generator)
     mask = torch.rand(count, description.num_nodes, generator=generator) < 0.8
@@ -238,7 +238,7 @@ def _noise(count: int, description: Description) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the translators from telling what they deprecate in themselves, and which libraries they would know."""
+    """Suppresses warnings and log messages of the exporters."""
     logs = {log: log.level for log in map(logging.getLogger, ("torch.onnx", "onnx_ir", "onnxscript"))}
     try:
         for log in logs:

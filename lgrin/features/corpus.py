@@ -1,4 +1,4 @@
-"""Many files at a time: in parallel, with a progress bar, and never twice."""
+"""Feature extraction from many files: in parallel, with a progress bar and a cache."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ ON_ERROR = ("raise", "skip")
 
 
 class Extraction(NamedTuple):
-    """What became of a number of files.
+    """The result of feature extraction from several files.
 
     Attributes:
         frames: For each file its frames, or ``None`` where there are none.
@@ -39,20 +39,20 @@ def extract(
     workers: int | None = None,
     progress: bool = True,
 ) -> Extraction:
-    """Turns files into frames, several at a time.
+    """Extracts frames from several files in parallel.
 
-    With a cache, each result is kept as soon as it is there, under a name made of the file's content and of everything
-    that the extractor's results depend on. A run that was interrupted therefore goes on where it was, a changed file
-    or setting is read anew, and a file that moved is not. Results that were damaged since are made again, with a
+    With a cache, each result is saved as soon as it is computed. Its file name is a hash of the file's content and of
+    everything that the extractor's results depend on. A run that was interrupted therefore continues where it stopped;
+    changed files and settings are processed again, moved files are not. Damaged cache files are computed again, with a
     warning.
 
     Args:
         extractor: Any extractor, for example ``Speech()``.
         paths: The files.
-        cache: Folder for results; ``None`` keeps none.
-        on_error: ``"raise"`` stops at the first file that yields no frames, ``"skip"`` goes on, whatever a file raises,
-            and lists all of them in one warning at the end.
-        workers: Processes at a time; ``None`` takes one per core, 1 none beside this one.
+        cache: Folder for results; ``None`` saves none.
+        on_error: ``"raise"`` stops at the first file without frames; ``"skip"`` continues, whatever a file raises, and
+            lists these files in one warning at the end.
+        workers: Number of processes; ``None`` starts one per core, 1 uses this process alone.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -62,7 +62,7 @@ def extract(
         FileNotFoundError: If one of the files is not there.
         ConnectionError: If weights that the extractor needs cannot be fetched.
         ImportError: If a library is not installed, with the extra that brings it.
-        RuntimeError: If a process died, with the files that were not done.
+        RuntimeError: If a process died, with the files that were not finished.
         SignalError: Under ``"raise"``, with the file and the reason.
 
     Example:
@@ -77,19 +77,19 @@ def extract(
     if workers is not None:
         check_whole("workers", workers)
     files = [check_path(f"paths[{index}]", path) for index, path in enumerate(paths)]
-    places = [_place(extractor, path, cache) for path in files]
-    kept = read_kept([place for place in places if place is not None], _load, "cached features")
-    outcomes = [None if place is None else kept.get(place) for place in places]
+    cache_paths = [_cache_path(extractor, path, cache) for path in files]
+    kept = read_kept([place for place in cache_paths if place is not None], _load_cached, "cached features")
+    outcomes = [None if place is None else kept.get(place) for place in cache_paths]
     todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
     with tqdm(total=len(files), initial=len(files) - len(todo), unit="file", disable=not progress) as bar:
         bar.set_description(type(extractor).__name__)
-        jobs = [(index, extractor, files[index], places[index]) for index in todo]
-        _raise_first(outcomes, files, on_error)
-        for index, outcome in _run(jobs, workers):
+        jobs = [(index, extractor, files[index], cache_paths[index]) for index in todo]
+        _raise_first_failure(outcomes, files, on_error)
+        for index, outcome in _extract_all(jobs, workers):
             outcomes[index] = outcome
             bar.update()
             if isinstance(outcome, str):
-                _raise_first([outcome], [files[index]], on_error)
+                _raise_first_failure([outcome], [files[index]], on_error)
     failures = {str(path): reason for path, reason in zip(files, outcomes, strict=True) if isinstance(reason, str)}
     if failures:
         listed = "\n".join(f"  {one_line(path, 5_000)}: {one_line(reason)}" for path, reason in failures.items())
@@ -99,25 +99,25 @@ def extract(
     return Extraction([None if isinstance(outcome, str) else outcome for outcome in outcomes], failures)
 
 
-def _raise_first(outcomes: Sequence[Frames | str | None], paths: Sequence[Path], on_error: str) -> None:
+def _raise_first_failure(outcomes: Sequence[Frames | str | None], paths: Sequence[Path], on_error: str) -> None:
     for path, outcome in zip(paths, outcomes, strict=True):
         if isinstance(outcome, str) and on_error == "raise":
             raise SignalError(path, f"{outcome} (on_error='skip' leaves such files out and lists them)")
 
 
-def _run(
+def _extract_all(
     jobs: list[tuple[int, Extractor, Path, Path | None]], workers: int | None
 ) -> Iterator[tuple[int, Frames | str]]:
-    """Gives the outcomes as they come."""
+    """Yields the outcomes in the order in which they are ready."""
     if len(jobs) < 2 or workers == 1:
-        yield from (_one(*job) for job in jobs)
+        yield from (_extract_one(*job) for job in jobs)
         return
     with optional("signals"):
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
     waiting = {index: path for index, _, path, _ in jobs}
     parallel = Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
-    outcomes = parallel(delayed(_one)(*job) for job in jobs)
+    outcomes = parallel(delayed(_extract_one)(*job) for job in jobs)
     try:
         for index, outcome in outcomes:
             del waiting[index]
@@ -132,16 +132,16 @@ def _run(
         outcomes.close()
 
 
-def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tuple[int, Frames | str]:
+def _extract_one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tuple[int, Frames | str]:
     try:
         outcome: Frames | str = extractor(path)
     except SignalError as error:
         outcome = error.reason
     except (FileNotFoundError, ImportError, ConnectionError):
-        raise  # no other file would fare better
+        raise  # every other file would fail alike
     except (PermissionError, IsADirectoryError, MemoryError) as error:
-        return index, f"it cannot be opened ({type(error).__name__}: {error})"  # today, so that is not remembered
-    except Exception as error:  # a reader of others' formats may raise anything; the reason is not remembered either
+        return index, f"it cannot be opened ({type(error).__name__}: {error})"  # that may change, so it is not cached
+    except Exception as error:  # media libraries may raise anything; the reason is not cached either
         return index, f"it cannot be read ({type(error).__name__}: {error})"
     if place is not None:
         content = {"reason": outcome} if isinstance(outcome, str) else outcome._asdict()
@@ -149,8 +149,8 @@ def _one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tu
     return index, outcome
 
 
-def _place(extractor: Extractor, path: Path, cache: str | Path | None) -> Path | None:
-    """Where the outcome for a file's present content is kept."""
+def _cache_path(extractor: Extractor, path: Path, cache: str | Path | None) -> Path | None:
+    """The cache file for the present content of a file; ``None`` without a cache, or if the file cannot be read."""
     if cache is None or (path.exists() and not (path.is_file() and os.access(path, os.R_OK))):
         return None
     with open(path, "rb") as file:
@@ -158,7 +158,7 @@ def _place(extractor: Extractor, path: Path, cache: str | Path | None) -> Path |
     return Path(cache) / extractor.fingerprint / f"{content}.pt"
 
 
-def _load(place: Path) -> Frames | str:
+def _load_cached(place: Path) -> Frames | str:
     content = load_tensors(place, "file", "delete it")
     if not isinstance(content, dict) or content.keys() not in ({"reason"}, set(Frames._fields)):
         raise ValueError("it holds something else")

@@ -1,4 +1,4 @@
-"""Detectors of 68 facial landmarks, all called alike: image in, points of the largest face out, or None."""
+"""Detectors of 68 facial landmarks: each takes an image and returns the points of the largest face, or None."""
 
 import functools
 from collections.abc import Callable
@@ -21,12 +21,12 @@ Detector = Callable[[np.ndarray], np.ndarray | None]
 LIBRARIES = {"face-alignment": ("face-alignment",), "dlib": ("dlib", "dlib-bin", "face-recognition-models")}
 DETECTORS = tuple(LIBRARIES)
 DEVICES = ("cpu", "cuda", "mps")  # or one of several, such as "cuda:1"
-SHIFTS = (-0.06, -0.03, 0.0, 0.03, 0.06)  # of the box, in its own widths
+SHIFTS = (-0.06, -0.03, 0.0, 0.03, 0.06)  # of the box, relative to its width and height
 
 
 @functools.cache
 def load_detector(name: str, device: str = "cpu") -> Detector:
-    """Loads a detector, once a process.
+    """Loads a detector; each is loaded once per process.
 
     Args:
         name: ``"face-alignment"`` or ``"dlib"``.
@@ -37,7 +37,7 @@ def load_detector(name: str, device: str = "cpu") -> Detector:
         face, or ``None`` where there is no face.
 
     Raises:
-        ConnectionError: If the weights of face-alignment are not here yet and cannot be fetched.
+        ConnectionError: If the weights of face-alignment are not installed yet and cannot be downloaded.
         ImportError: If a library is not installed (extra ``faces``).
         ValueError: If the name or the device is unknown.
 
@@ -51,11 +51,11 @@ def load_detector(name: str, device: str = "cpu") -> Detector:
 
 
 def check_detector(name: str, device: str) -> None:
-    """Raises unless there is such a detector for such a device.
+    """Raises unless the detector exists and runs on the device.
 
     Args:
         name: The detector.
-        device: Where it shall run.
+        device: Where it is to run.
 
     Raises:
         ValueError: If there is none.
@@ -78,7 +78,7 @@ def libraries_of(name: str) -> tuple[str, ...]:
         name: The detector.
 
     Returns:
-        Their names; dlib goes by two, of which those that are installed are named.
+        Their names; dlib is distributed under two names, and only those that are installed are listed.
 
     Example:
         >>> libraries_of("face-alignment")
@@ -93,7 +93,9 @@ class _FaceAlignmentDetector:
     def __init__(self, device: str) -> None:
         with optional("faces"):
             from face_alignment import FaceAlignment, LandmarksType
-        torch.empty(0, device=device)  # a device that is not there is not to be mistaken for damaged weights
+        torch.empty(
+            0, device=device
+        )  # raises if there is no such device, which would be reported as damaged weights below
         weights = Path(torch.hub.get_dir()) / "checkpoints"
         try:
             self.network = FaceAlignment(LandmarksType.TWO_D, device=device, compile=False)
@@ -119,8 +121,8 @@ class _FaceAlignmentDetector:
 class _DlibDetector:
     """Regression trees on the faces that HOG finds: Kazemi and Sullivan, CVPR 2014; Dalal and Triggs, CVPR 2005.
 
-    The trees jump by pixels when the box they start from does. So they start from 25 boxes around the one that was
-    found, and the mean of the middle half is taken of each coordinate.
+    The points jump by pixels when the box does. The trees therefore run on 25 shifted copies of the box, and each
+    coordinate is the mean of the middle half of its 25 values.
     """
 
     def __init__(self) -> None:
@@ -145,7 +147,7 @@ class _DlibDetector:
 
 
 def _dlib_weights() -> Path:
-    """Finds them without an import of their package, which asks for a module that setuptools no longer has."""
+    """Finds the weights without importing their package, which needs a module that setuptools has removed."""
     found = find_spec("face_recognition_models")
     if found is None or found.origin is None:
         raise ImportError(

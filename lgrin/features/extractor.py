@@ -1,4 +1,4 @@
-"""What every way from a signal to frames has in common."""
+"""The base class of feature extractors, which turn files into frames."""
 
 import dataclasses
 import hashlib
@@ -36,7 +36,7 @@ class Frames(NamedTuple):
 
 
 class SignalError(ValueError):
-    """A file that yields no frames, and why.
+    """A file from which no frames can be extracted, with the reason.
 
     Args:
         path: The file.
@@ -56,16 +56,16 @@ class SignalError(ValueError):
 
 
 class Extractor(ABC):
-    """Turns a file into frames; a frozen dataclass, whose fields are its settings.
+    """Turns a file into frames.
 
-    A subclass says how to read a file in :meth:`read` and may raise :class:`SignalError` there; everything that all
-    extractors promise is checked here.
+    An extractor is a frozen dataclass, and its fields are its settings. A subclass implements :meth:`read`, which may
+    raise :class:`SignalError`; a call checks what it returns.
 
     Attributes:
         suffixes: Endings of the files that it reads, in lower case.
         libraries: Distributions whose version its results depend on.
-        version: Raised whenever its results change.
-        num_features: Features a frame, P; ``None`` where the file says.
+        version: Increased whenever its results change.
+        num_features: Features per frame, P; ``None`` if they depend on the file.
 
     Example:
         >>> from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Extractor(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Frames:
-        """Reads a file that is there and not empty."""
+        """Reads a file that exists and is not empty."""
 
     def __call__(self, path: str | Path) -> Frames:
         """Turns a file into frames.
@@ -123,7 +123,7 @@ class Extractor(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A short name for what its results depend on: settings, its own version and those of its libraries."""
+        """A short hash of what its results depend on: settings, its own version and those of its libraries."""
         libraries = {name: _version(name) for name in self.libraries}
         content = json.dumps([self.settings, self.version, libraries], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
@@ -157,7 +157,7 @@ def _version(library: str) -> str | None:
     try:
         return version(library)
     except PackageNotFoundError:
-        return None  # reading a file will say so, and how to install it
+        return None  # reading a file raises an error that says how to install it
 
 
 def _subclasses(kind: type) -> list[type]:

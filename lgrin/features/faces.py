@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lgrin.extras import optional
-from lgrin.features.containers import check_whole
+from lgrin.features.containers import check_not_truncated
 from lgrin.features.detectors import check_detector, libraries_of, load_detector
 from lgrin.features.extractor import Extractor, Frames, SignalError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 LANDMARKS = 68
-LARGEST = 7680 * 4320  # pixels of a frame
+MAX_PIXELS = 7680 * 4320  # pixels of a frame
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 
 
@@ -29,21 +29,21 @@ RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 class FaceLandmarks(Extractor):
     """Turns a video into the 68 landmarks of the largest face, frame by frame.
 
-    Every frame of the video becomes one, in order; a frame without a face is missing. Points are in pixels from the
-    upper left corner of the frame as it is shown, that is after the rotation that the video asks for; pixels that are
-    not square stay so.
+    Each frame of the video becomes one frame of the sequence; a frame without a face is missing. Points are in pixels
+    from the upper left corner of the frame as it is displayed, after the rotation that the video asks for. Pixels that
+    are not square are not corrected.
 
     Args:
-        detector: ``"face-alignment"``, the paper's, fetches its weights (about 180 MB) at first use; ``"dlib"`` is
-            faster, works offline, and sees frontal faces at least about 80 pixels wide.
-        normalize: Whether to remove place, size and roll of the head; see :func:`normalize_landmarks`.
+        detector: ``"face-alignment"``, as in the paper, downloads its weights (about 180 MB) at first use; ``"dlib"``
+            is faster, works offline, and finds frontal faces that are at least about 80 pixels wide.
+        normalize: Whether to remove position, size and roll of the head; see :func:`normalize_landmarks`.
         device: Where face-alignment runs, for example ``"cuda"``.
 
     Shapes:
         - **x:** ``[L, 136]`` for L frames of video: x and y of the first point, of the second, and so on
 
     Raises:
-        ConnectionError: If the weights of face-alignment are not here yet and cannot be fetched.
+        ConnectionError: If the weights of face-alignment are not installed yet and cannot be downloaded.
         ImportError: If a library is not installed (extra ``faces``).
         SignalError: If the file is no video, cut short (as far as avi, mp4 and mov files say), cannot be decoded, has
             frames of more than 7680 x 4320 pixels, or shows no face.
@@ -83,11 +83,11 @@ class FaceLandmarks(Extractor):
 
     def read(self, path: Path) -> Frames:
         """Reads one video."""
-        check_whole(path)
+        check_not_truncated(path)
         detect = load_detector(self.detector, self.device)
-        with _video(path) as (container, stream):
-            faces = [detect(_upright(frame)) for frame in container.decode(stream)]
-            frame_rate = stream.average_rate or stream.guessed_rate  # the first is not known of a short wmv
+        with _open_video(path) as (container, stream):
+            faces = [detect(_to_upright_rgb(frame)) for frame in container.decode(stream)]
+            frame_rate = stream.average_rate or stream.guessed_rate  # a short wmv file has no average rate
         if not faces:
             raise SignalError(path, "it holds no frame of video")
         if not frame_rate:
@@ -101,20 +101,20 @@ class FaceLandmarks(Extractor):
 
 
 def normalize_landmarks(x: Tensor) -> Tensor:
-    r"""Removes place, size and roll of the head from every frame, so that what is left is expression, yaw and pitch.
+    r"""Removes position, size and roll of the head from every frame; expression, yaw and pitch remain.
 
     With points as complex numbers :math:`p = x + iy`, and r and l the centres of the right and the left eye (points
     36-41 and 42-47):
 
     .. math:: p' = \frac{p - (r + l) / 2}{l - r}
 
-    The eyes then are at :math:`-\tfrac{1}{2}` and :math:`\tfrac{1}{2}`, and one is the distance between them.
+    Afterwards the eyes are at :math:`-\tfrac{1}{2}` and :math:`\tfrac{1}{2}`, and the distance between them is 1.
 
     Args:
         x: ``[L, 136]``, x and y of the first point, of the second, and so on; missing frames are NaN.
 
     Returns:
-        ``[L, 136]``; a missing frame stays one, and one in which the eyes coincide becomes one.
+        ``[L, 136]``; missing frames stay missing, and a frame in which the eyes coincide becomes missing.
 
     Example:
         >>> x = torch.rand(3, 136, generator=torch.Generator().manual_seed(0))
@@ -129,8 +129,8 @@ def normalize_landmarks(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
-    """Opens the container and its first stream of moving pictures, which a cover is not."""
+def _open_video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    """Opens a video file and its first video stream; cover images are no such stream."""
     with optional("faces"):
         import av
     try:
@@ -140,15 +140,15 @@ def _video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
             if not streams:
                 raise SignalError(path, "it holds no video")
             context = streams[0].codec_context
-            if context.width * context.height > LARGEST:
+            if context.width * context.height > MAX_PIXELS:
                 raise SignalError(path, f"its frames have {context.width} x {context.height} pixels, over 7680 x 4320")
-            context.options = {"max_pixels": str(LARGEST)}  # frames further on may have other sizes
+            context.options = {"max_pixels": str(MAX_PIXELS)}  # later frames may be larger
             yield container, streams[0]
     except av.error.FFmpegError as error:
         raise SignalError(path, f"it cannot be decoded as video ({error.strerror})") from error
 
 
-def _upright(frame: "VideoFrame") -> np.ndarray:
-    """Turns a frame into ``[H, W, 3]`` uint8 RGB as it is shown."""
+def _to_upright_rgb(frame: "VideoFrame") -> np.ndarray:
+    """Converts a video frame to ``[H, W, 3]`` uint8 RGB, rotated as it is displayed."""
     image = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))

@@ -1,4 +1,4 @@
-"""Speech as a picture: log-mel spectra every 10 ms, for networks that learn their features themselves."""
+"""Log-mel spectra of speech, one every 10 ms, for networks that learn their features from them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ from lgrin.features.extractor import Extractor, Frames
 from lgrin.features.speech import SAMPLING_RATE, STEP, WINDOW, Speech, read_speech
 from lgrin.options import check_whole
 
-FLOOR = 1e-10  # power below which all is silence
+FLOOR = 1e-10  # the smallest power of which the logarithm is taken
 
 
 @dataclass(frozen=True)
 class LogMel(Extractor):
-    r"""Turns speech into log-mel spectra: windows of 25 ms, one every 10 ms, measured by librosa.
+    r"""Extracts log-mel spectra of speech with librosa: windows of 25 ms, one every 10 ms.
 
     .. math:: x_{t b} = \ln \max \Big( \sum_f W_{b f} \, |S_{t f}|^2, \; 10^{-10} \Big)
 

@@ -18,12 +18,12 @@ from lgrin.text import one_line
 if TYPE_CHECKING:
     from pybvh import Bvh
 
-FRAMES, FRAMES_A_FRAME = 1_000, 100  # that resampling makes at most, of each that is there
+FRAME_ALLOWANCE, MAX_UPSAMPLING = 1_000, 100  # resampling makes at most 1,000 frames and 100 of each
 
 
 @dataclass(frozen=True)
 class Mocap(Extractor):
-    r"""Reads the channels of a BVH file as they are: where the root is, and how every joint is turned.
+    r"""Reads the channels of a BVH file: the position of the root and the rotation of every joint.
 
     :math:`P = 3 + 3 J`: root position in the file's unit of length, then three Euler angles in degrees for each of
     the J joints, the root first, in the file's order of joints and of axes. The paper's skeleton of a root and 22 other
@@ -32,7 +32,7 @@ class Mocap(Extractor):
     Args:
         frame_rate: Frames a second to resample to: positions linearly, rotations along the shortest arc between
             two frames, without jumps from 180 to -180 degrees; ``None`` keeps the file's own.
-        joints: Joints, the root among them, that a file has to have; ``None`` takes any skeleton.
+        joints: Number of joints, the root included, that a file has to have; ``None`` accepts any skeleton.
         skip: Frames to leave out at the start, where many systems write a reference pose.
 
     Attributes:
@@ -85,7 +85,7 @@ class Mocap(Extractor):
     def read(self, path: Path) -> Frames:
         """Reads one BVH file."""
         try:
-            motion = _read(path)
+            motion = _read_bvh(path)
         except (ValueError, IndexError, ArithmeticError, RecursionError) as error:
             raise SignalError(path, f"it cannot be read as BVH ({one_line(error)})") from error
         if not 0 < motion.frame_time < math.inf:
@@ -97,7 +97,7 @@ class Mocap(Extractor):
         motion = motion[self.skip :]
         angles = motion.joint_angles
         if self.frame_rate is not None and not math.isclose(self.frame_rate * motion.frame_time, 1):
-            _check_length(path, motion, self.frame_rate)
+            _check_resampled_length(path, motion, self.frame_rate)
             motion = motion.resample(self.frame_rate)
             angles = np.unwrap(motion.joint_angles, axis=0)
         angles = np.rad2deg(angles).reshape(len(motion.root_pos), -1)
@@ -105,10 +105,10 @@ class Mocap(Extractor):
         return Frames(x, torch.ones(len(x), dtype=torch.bool), 1 / motion.frame_time)
 
 
-def _check_length(path: Path, motion: "Bvh", frame_rate: float) -> None:
-    """Looks at how many frames resampling would make, before it makes them."""
+def _check_resampled_length(path: Path, motion: "Bvh", frame_rate: float) -> None:
+    """Raises if resampling would make too many frames."""
     wanted = (motion.frame_count - 1) * motion.frame_time * frame_rate
-    most = FRAMES + FRAMES_A_FRAME * motion.frame_count
+    most = FRAME_ALLOWANCE + MAX_UPSAMPLING * motion.frame_count
     if wanted > most:
         raise SignalError(
             path,
@@ -117,11 +117,11 @@ def _check_length(path: Path, motion: "Bvh", frame_rate: float) -> None:
         )
 
 
-def _read(path: Path) -> "Bvh":
-    """Reads a file whatever its ending's letters are; pybvh takes small ones only."""
+def _read_bvh(path: Path) -> "Bvh":
+    """Reads a file whose suffix may be in capitals, which pybvh does not accept."""
     with optional("mocap"):
         from pybvh import read_bvh_file
     with TemporaryDirectory() as folder:
         link = Path(folder) / "motion.bvh"
         link.symlink_to(path.resolve())
-        return read_bvh_file(link, world_up="+y")  # the axis is not used
+        return read_bvh_file(link, world_up="+y")  # lgrin does not use the axis

@@ -1,4 +1,4 @@
-"""Faces as OpenFace measured them: its CSV files."""
+"""Facial landmarks from the CSV files of OpenFace."""
 
 import csv
 from dataclasses import dataclass
@@ -17,23 +17,25 @@ from lgrin.features.faces import LANDMARKS, normalize_landmarks
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-STATE = ["frame", "timestamp", "confidence"]
-SUCCESS = "success"  # the tables published with RAVDESS go without it
-POINTS = [f"{axis}_{point}" for point in range(LANDMARKS) for axis in "xy"]
-FRAMES, FRAMES_A_ROW = 10_000, 100  # that a table can tell of at most, where it leaves frames without a face out
+FRAME_COLUMNS = ["frame", "timestamp", "confidence"]
+SUCCESS = "success"  # optional: the tables published with RAVDESS have no such column
+LANDMARK_COLUMNS = [f"{axis}_{point}" for point in range(LANDMARKS) for axis in "xy"]
+FRAME_ALLOWANCE = 10_000  # that a table may number beyond those of its rows: frames without a face need no row
+MAX_FRAMES_PER_ROW = 100
 
 
 @dataclass(frozen=True)
 class OpenFace(Extractor):
     """Reads the 68 landmarks that OpenFace's ``FeatureExtraction`` wrote into a CSV file.
 
-    Frame t is the one that OpenFace numbered t + 1. It is missing if the file leaves it out, if OpenFace lost the face
-    in it (``success`` is 0, where there is such a column), or was less sure than ``min_confidence``. Of several faces
-    in a frame, the one it is surest of counts, and the first of those it is equally sure of.
+    Frame t has the number t + 1 in the file. It is missing if the file has no row for it, if OpenFace lost the face in
+    it (``success`` is 0, where there is such a column), or if its confidence is below ``min_confidence``. Of several
+    faces in a frame, the one with the highest confidence is taken, and the first of them at a tie.
 
     Args:
-        min_confidence: The least confidence with which a frame is there, from 0 to 1.
-        normalize: Whether to remove place, size and roll of the head; see :func:`~lgrin.features.normalize_landmarks`.
+        min_confidence: Frames of a lower confidence are missing; from 0 to 1.
+        normalize: Whether to remove position, size and roll of the head; see
+            :func:`~lgrin.features.normalize_landmarks`.
 
     Shapes:
         - **x:** ``[L, 136]``, L the largest frame number: x and y of the first point, of the second, and so on, in
@@ -53,7 +55,7 @@ class OpenFace(Extractor):
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "face.csv"
         >>> rows = [[t, (t - 1) / 25, 0.98, t != 2, *range(136)] for t in (1, 2, 3)]
-        >>> header = ", ".join([*STATE, "success", *POINTS])
+        >>> header = ", ".join([*FRAME_COLUMNS, "success", *LANDMARK_COLUMNS])
         >>> lines = [header, *(", ".join(f"{value:g}" for value in row) for row in rows)]
         >>> _ = path.write_text("\\n".join(lines))
         >>> x, mask, frame_rate = OpenFace()(path)
@@ -75,35 +77,35 @@ class OpenFace(Extractor):
     def read(self, path: Path) -> Frames:
         """Reads one table."""
         table = _read_table(path)
-        frame, timestamp, confidence = _numbers(path, table, STATE).T
-        success = _numbers(path, table, [SUCCESS])[:, 0] if SUCCESS in table else np.ones(len(table))
+        frame, timestamp, confidence = _to_numbers(path, table, FRAME_COLUMNS).T
+        success = _to_numbers(path, table, [SUCCESS])[:, 0] if SUCCESS in table else np.ones(len(table))
         odd = (frame < 1) | (frame % 1 != 0)
         if odd.any():
             raise SignalError(path, f"frame is {frame[odd][0]:g} in row {odd.argmax() + 1}, which is none of 1, 2, ...")
-        most = FRAMES + FRAMES_A_ROW * len(table)
+        most = FRAME_ALLOWANCE + MAX_FRAMES_PER_ROW * len(table)
         if frame.max() > most:
             where = f"{frame.max():g} in row {frame.argmax() + 1}"
             raise SignalError(path, f"frame is {where}; with {len(table)} rows it is {most:,} at most")
         found = np.flatnonzero((success == 1) & (confidence >= self.min_confidence))
         if len(found) == 0:
             raise SignalError(path, f"no row of its {len(table)} has a face with confidence {self.min_confidence:g}")
-        surest_last = found[np.argsort(-confidence[found], kind="stable")[::-1]]
+        by_confidence = found[np.argsort(-confidence[found], kind="stable")[::-1]]
         points = np.full((int(frame.max()), self.num_features), np.nan, np.float32)
-        points[frame[surest_last].astype(int) - 1] = _numbers(path, table.iloc[surest_last], POINTS)
+        points[frame[by_confidence].astype(int) - 1] = _to_numbers(path, table.iloc[by_confidence], LANDMARK_COLUMNS)
         x = torch.from_numpy(points)
         x = normalize_landmarks(x) if self.normalize else x
         return Frames(x, ~x.isnan().any(-1), _frame_rate(path, frame, timestamp))
 
 
 def _read_table(path: Path) -> "DataFrame":
-    """Reads the columns that are needed, as text; every row has to have as many values as the header has names."""
+    """Reads the required columns as text; every row has to have as many values as the header has names."""
     with optional("faces"):
         from pandas import read_csv
     header, *rows = _read_lines(path)
     names = [name.strip() for name in header.split(",")]
-    missing = [name for name in STATE + POINTS if name not in names]
+    missing = [name for name in FRAME_COLUMNS + LANDMARK_COLUMNS if name not in names]
     if missing:
-        raise SignalError(path, f"it lacks {_listed(missing)}, so it is no table of OpenFace's FeatureExtraction")
+        raise SignalError(path, f"it lacks {_abbreviate(missing)}, so it is no table of OpenFace's FeatureExtraction")
     if not rows:
         raise SignalError(path, "it holds no row below its header")
     for number, row in enumerate(rows, start=1):
@@ -111,7 +113,7 @@ def _read_table(path: Path) -> "DataFrame":
             raise SignalError(path, f"row {number} holds {row.count(',') + 1} values for {len(names)} columns")
     text = StringIO("\n".join([",".join(names), *rows]))
     options = {"skipinitialspace": True, "keep_default_na": False, "quoting": csv.QUOTE_NONE}
-    columns = [*STATE, *([SUCCESS] if SUCCESS in names else []), *POINTS]
+    columns = [*FRAME_COLUMNS, *([SUCCESS] if SUCCESS in names else []), *LANDMARK_COLUMNS]
     return read_csv(text, usecols=columns, dtype=str, **options)
 
 
@@ -124,7 +126,7 @@ def _read_lines(path: Path) -> list[str]:
     return [line for line in lines if line.strip()] or [""]
 
 
-def _numbers(path: Path, table: "DataFrame", columns: list[str]) -> np.ndarray:
+def _to_numbers(path: Path, table: "DataFrame", columns: list[str]) -> np.ndarray:
     """Turns text into numbers, ``[rows, columns]`` float64."""
     with optional("faces"):
         from pandas import to_numeric
@@ -147,5 +149,5 @@ def _frame_rate(path: Path, frame: np.ndarray, timestamp: np.ndarray) -> float:
     return float((frame[last] - frame[first]) / seconds)
 
 
-def _listed(names: list[str]) -> str:
+def _abbreviate(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more columns" if len(names) > 4 else "")

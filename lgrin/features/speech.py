@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lgrin.extras import optional
-from lgrin.features.containers import check_whole
+from lgrin.features.containers import check_not_truncated
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_option
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 SAMPLING_RATE = 16_000  # Hz
 WINDOW, STEP = 400, 160  # samples: 25 and 10 ms
 LEAST_SIGNIFICANT_BIT = 2.0**-15
-LOUDEST = 8.0  # times full scale; what is beyond full scale is clipped
-RATES = (1_000, 1_000_000)  # Hz, between which a recording of speech lies
-SAMPLES, SAMPLES_A_BYTE = 1 << 20, 100  # that a file can hold at most: speech at 4 kbit/s has some 100 samples a byte
+MAX_AMPLITUDE = 8.0  # relative to full scale; beyond full scale samples are clipped
+MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz that a recording of speech may have
+SAMPLE_ALLOWANCE = 1 << 20  # that a file may declare beyond those of its bytes
+MAX_SAMPLES_PER_BYTE = 100  # about as many as speech at 4 kbit/s has
 DESCRIPTORS = (*(f"mfcc{order}" for order in range(13)), "zero_crossing_rate", "voicing", "f0", "log_energy")
-IN_OUTPUT = (12, *range(12), 13, 14, 15, 16)  # openSMILE puts MFCC 0, whatever it calls it, behind MFCC 12
-STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in IN_OUTPUT] for level in range(3))
+OUTPUT_ORDER = (12, *range(12), 13, 14, 15, 16)  # openSMILE writes MFCC 0 after MFCC 12, under another name
+STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in OUTPUT_ORDER] for level in range(3))
 COLUMNS = {"paper": SMOOTHED + DELTAS, "released": STATICS[:16] + DELTAS}
 SPONTANEITY = {"paper": ["spontaneous"], "released": ["acted", "spontaneous"], "is09": ["spontaneous"]}
 LAYOUTS = tuple(SPONTANEITY)
@@ -35,7 +36,7 @@ CONFIGURATION = Path(__file__).with_name("speech.conf")
 
 @dataclass(frozen=True)
 class Speech(Extractor):
-    r"""Turns speech into low-level descriptors: windows of 25 ms, one every 10 ms, measured by openSMILE.
+    r"""Extracts low-level descriptors of speech with openSMILE: windows of 25 ms, one every 10 ms.
 
     The 17 descriptors are MFCC 0-12, zero-crossing rate, voicing probability, F0 in Hz (0 where unvoiced, before
     smoothing) and log energy; with :math:`s` their moving average over 3 frames, the delta is
@@ -43,8 +44,9 @@ class Speech(Extractor):
     .. math:: \Delta_t = \frac{\sum_{d = 1}^{2} d \, (s_{t + d} - s_{t - d})}{2 \sum_{d = 1}^{2} d^2}
 
     Any sampling rate and number of channels: channels are averaged, and the signal is resampled to 16 kHz. MFCCs are
-    those of HTK: Hamming window, pre-emphasis 0.97, 26 mel bands up to 8 kHz, lifter 22. By openSMILE's rule a sample
-    of 0 between two that have not the same sign is a crossing, so digital silence within a file has a rate near 1.
+    those of HTK: Hamming window, pre-emphasis 0.97, 26 mel bands up to 8 kHz, lifter 22. openSMILE counts a sample of
+    0 between two samples that do not have the same sign as a zero crossing, so digital silence within a file has a rate
+    near 1.
 
     Args:
         layout: ``"paper"`` is 17 smoothed descriptors and their 17 deltas; ``"released"`` is 16 descriptors as
@@ -54,7 +56,7 @@ class Speech(Extractor):
             leaves it out.
 
     Attributes:
-        num_features: 34, 33 or 32, and those of spontaneity.
+        num_features: 34, 33 or 32, plus those of spontaneity.
         names: The name of each feature; those of ``"is09"`` are openSMILE's.
 
     Shapes:
@@ -99,15 +101,15 @@ class Speech(Extractor):
         """The name of each feature."""
         told = [] if self.spontaneous is None else SPONTANEITY[self.layout]
         if self.layout == "is09":
-            return [*(name for smile in _smiles(self.layout) for name in smile.feature_names), *told]
+            return [*(name for smile in _opensmile(self.layout) for name in smile.feature_names), *told]
         statics = DESCRIPTORS if self.layout == "paper" else DESCRIPTORS[:16]
         return [*statics, *(f"{name}_delta" for name in DESCRIPTORS), *told]
 
     def read(self, path: Path) -> Frames:
         """Reads one audio file."""
         signal = read_speech(path)
-        length = 1 + (len(signal) - WINDOW) // STEP  # openSMILE's own set goes on behind the end of the signal
-        levels = [smile(signal[None], SAMPLING_RATE)[0][:, :length] for smile in _smiles(self.layout)]
+        length = 1 + (len(signal) - WINDOW) // STEP  # openSMILE's own set has frames beyond the end of the signal
+        levels = [smile(signal[None], SAMPLING_RATE)[0][:, :length] for smile in _opensmile(self.layout)]
         features = np.concatenate(levels)[COLUMNS.get(self.layout, slice(None))]
         x = torch.from_numpy(features.T.astype(np.float32))
         if self.spontaneous is not None:
@@ -116,7 +118,7 @@ class Speech(Extractor):
 
 
 def read_audio(path: Path) -> np.ndarray:
-    """Reads a file as one channel at 16 kHz, in steps of 16 bits.
+    """Reads a file as one channel at 16 kHz, quantised to 16 bits.
 
     Args:
         path: The file.
@@ -126,8 +128,8 @@ def read_audio(path: Path) -> np.ndarray:
 
     Raises:
         ImportError: If soundfile is not installed (extra ``speech``).
-        SignalError: If it is no audio, cut short or silent, has a rate that no speech has, or promises more than it can
-            hold.
+        SignalError: If it is no audio, cut short or silent, has a rate that no speech has, or declares more samples
+            than it can hold.
 
     Example:
         >>> read_audio(Path(__file__))
@@ -138,18 +140,18 @@ def read_audio(path: Path) -> np.ndarray:
     with optional("speech"):
         from audresample import resample
         from soundfile import SoundFile, SoundFileError
-    check_whole(path)
+    check_not_truncated(path)
     try:
         with SoundFile(path) as file:
-            _check_promises(path, file)
-            promised, sampling_rate = file.frames, file.samplerate
+            _check_header(path, file)
+            declared, sampling_rate = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
     except SoundFileError as error:
         reason = getattr(error, "error_string", error)
         raise SignalError(path, f"it cannot be read as audio ({reason})") from error
-    if len(channels) < promised:
-        raise SignalError(path, f"it is cut short: {len(channels)} of {promised} samples are there")
-    if np.abs(channels).max(initial=0) > LOUDEST:
+    if len(channels) < declared:
+        raise SignalError(path, f"it is cut short: {len(channels)} of {declared} samples are there")
+    if np.abs(channels).max(initial=0) > MAX_AMPLITUDE:
         raise SignalError(path, f"its samples go up to {np.abs(channels).max():g}; floating audio lies within -1 and 1")
     signal = channels.mean(axis=1)
     if len(signal) == 0:
@@ -164,15 +166,15 @@ def read_audio(path: Path) -> np.ndarray:
     )
 
 
-def _check_promises(path: Path, file: "SoundFile") -> None:
-    """Looks at what a header asks for, before any of it is allocated."""
+def _check_header(path: Path, file: "SoundFile") -> None:
+    """Checks the sizes in the header before memory is allocated for them."""
     if not file.seekable():
         raise SignalError(path, f"it cannot be read as audio ({file.subtype_info} cannot be sought; convert it to PCM)")
-    if not RATES[0] <= file.samplerate <= RATES[1]:
-        raise SignalError(path, f"it has {file.samplerate:,} samples a second, not {RATES[0]:,} to {RATES[1]:,}")
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise SignalError(path, f"it has {file.samplerate:,} samples a second, not {MIN_RATE:,} to {MAX_RATE:,}")
     size = path.stat().st_size
     asked = max(file.frames * file.channels, file.frames * SAMPLING_RATE // file.samplerate)
-    if asked > SAMPLES + SAMPLES_A_BYTE * size:
+    if asked > SAMPLE_ALLOWANCE + MAX_SAMPLES_PER_BYTE * size:
         raise SignalError(path, f"it promises {file.frames:,} samples, more than its {size:,} bytes can hold")
 
 
@@ -204,7 +206,7 @@ def read_speech(path: Path) -> np.ndarray:
 
 
 def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
-    """Tells every frame whether its utterance was spontaneous or acted from a script.
+    """Appends to every frame whether its utterance was spontaneous or acted from a script.
 
     Args:
         x: ``[L, P]``.
@@ -228,7 +230,7 @@ def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
 
 
 @functools.cache
-def _smiles(layout: str) -> tuple["Smile", ...]:
+def _opensmile(layout: str) -> tuple["Smile", ...]:
     with optional("speech"):
         from opensmile import FeatureLevel, FeatureSet, Smile
     if layout == "is09":

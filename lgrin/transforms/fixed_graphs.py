@@ -6,18 +6,18 @@ from torch_geometric.transforms import BaseTransform
 
 from lgrin import validate
 from lgrin.arguments import check_features
-from lgrin.transforms.nodes import check_sequence, names_nodes
+from lgrin.transforms.nodes import check_sequence, holds_node_numbers
 
-REPLACED = ("edge_index", "edge_weight")
+EDGE_ATTRIBUTES = ("edge_index", "edge_weight")
 
 
-def _without_edges(data: Data) -> int:
-    """Takes away the graph that a sequence has, and counts its frames."""
-    for name in REPLACED:
+def _remove_edges(data: Data) -> int:
+    """Removes the edges of a sequence, and returns its number of frames."""
+    for name in EDGE_ATTRIBUTES:
         if name in data:
             del data[name]
     for name in data.keys():  # noqa: SIM118 (a Data is no dictionary)
-        if names_nodes(name):
+        if holds_node_numbers(name):
             raise ValueError(f"data has an {name}, which would not fit the new edges; leave it out")
     return check_sequence(data)
 
@@ -47,7 +47,7 @@ class LineGraph(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Adds the edges to one sequence."""
-        _without_edges(data)
+        _remove_edges(data)
         frame = data.get("frame")
         frame = torch.arange(data.x.size(0), device=data.x.device) if frame is None else frame
         connected = (frame.unsqueeze(-1) - frame).abs() == 1
@@ -59,7 +59,7 @@ class LineGraph(BaseTransform):
 
 
 class FeatureDistanceGraph(BaseTransform):
-    r"""Connects all frames of a sequence, the more the more they differ.
+    r"""Connects all frames of a sequence by weights that grow with the distance of their features.
 
     .. math:: (A_w)_{ij} = \lVert n_i - n_j \rVert_2^2
 
@@ -84,7 +84,7 @@ class FeatureDistanceGraph(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Adds the edges to one sequence."""
-        length = _without_edges(data)
+        length = _remove_edges(data)
         check_features(data.x)
         if data.x.dim() != 2:
             raise ValueError(f"data.x has shape {list(data.x.shape)}; distances need [L, F]")

@@ -1,4 +1,4 @@
-"""Sequences that end before their frames do."""
+"""Constant frames at the end of a sequence."""
 
 import torch
 from torch_geometric.data import Data
@@ -11,12 +11,12 @@ from lgrin.transforms.nodes import check_sequence
 class MaskTail(BaseTransform):
     r"""Marks frames at the end as missing if they all equal the last one: digital silence, a frozen picture.
 
-    Smoothing and deltas reach over the edge, so the first one to four frames of a silence may stay.
+    Smoothing and deltas read neighbouring frames, so the first one to four frames of a silence may stay present.
 
     .. math:: \mathrm{mask}_i = \mathrm{False} \quad \text{if} \quad n_i = n_{i + 1} = \dots = n_L
 
     Args:
-        least: So many equal frames have to stand at the end, or nothing is marked.
+        least: The smallest number of equal frames at the end that are marked.
 
     Shapes:
         - **data.x:** ``[L, F]`` stays as it is; **data.mask:** bool ``[L]`` is added, or is True in fewer frames

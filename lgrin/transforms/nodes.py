@@ -1,4 +1,4 @@
-"""What belongs to the frames of a sequence, and what does not."""
+"""Attributes of a sequence: which of them have one entry for each frame, and how entries are selected."""
 
 from typing import TypeVar
 
@@ -8,8 +8,8 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 Entries = TypeVar("Entries", Tensor, np.ndarray, list[object], tuple[object, ...])  # one for each frame
-OF_A_SEQUENCE = ("y", "group", "num_nodes")
-OF_A_FRAME = ("x", "mask", "time", "frame", "pos")
+SEQUENCE_ATTRIBUTES = ("y", "group", "num_nodes")
+FRAME_ATTRIBUTES = ("x", "mask", "time", "frame", "pos")
 
 
 def check_sequence(data: Data | HeteroData) -> int:
@@ -39,7 +39,7 @@ def check_sequence(data: Data | HeteroData) -> int:
         raise ValueError(f"data.x has shape {list(x.shape)}; it has to be [L, F]: pass x.unsqueeze(-1) for one feature")
     if data.get("batch") is not None:
         raise ValueError("data is a batch of sequences; transform each before they are batched")
-    for name in OF_A_FRAME:
+    for name in FRAME_ATTRIBUTES:
         value = data.get(name)
         if value is not None and (np.ndim(value) == 0 or len(value) != len(x)):
             raise ValueError(
@@ -75,15 +75,15 @@ def attributes_of_frames(data: Data) -> list[str]:
     for name in sorted(data.keys()):
         value = data[name]
         counted = isinstance(value, list | tuple) or (isinstance(value, Tensor | np.ndarray) and value.ndim > 0)
-        if names_nodes(name):
+        if holds_node_numbers(name):
             raise ValueError(
                 f"data has an {name}, which this would break; fix the length before a graph is built, or leave it out"
             )
-        if not counted or len(value) != length or (name in OF_A_SEQUENCE and length != 1 and len(value) == 1):
+        if not counted or len(value) != length or (name in SEQUENCE_ATTRIBUTES and length != 1 and len(value) == 1):
             continue
-        if name in OF_A_FRAME or (length > 1 and name not in OF_A_SEQUENCE[2:]):
+        if name in FRAME_ATTRIBUTES or (length > 1 and name not in SEQUENCE_ATTRIBUTES[2:]):
             names.append(name)
-        elif name not in OF_A_SEQUENCE:
+        elif name not in SEQUENCE_ATTRIBUTES:
             raise ValueError(
                 f"data.{name} has one entry, and so has the sequence, so it may belong to either; leave it out, or "
                 f"keep what belongs to the sequence as a number or a string"
@@ -91,31 +91,31 @@ def attributes_of_frames(data: Data) -> list[str]:
     return names
 
 
-def names_nodes(name: str) -> bool:
-    """Tells whether an attribute of this name holds edges, or frames by their numbers, as PyG reads names.
+def holds_node_numbers(name: str) -> bool:
+    """Tells whether PyG takes an attribute of this name for edges or for numbers of nodes.
 
     Args:
         name: Name of the attribute.
 
     Example:
-        >>> [name for name in ("edge_attr", "adj_t", "train_index", "face", "x") if names_nodes(name)]
+        >>> [name for name in ("edge_attr", "adj_t", "train_index", "face", "x") if holds_node_numbers(name)]
         ['edge_attr', 'adj_t', 'train_index', 'face']
     """
     return "edge" in name or "index" in name or name.startswith("adj") or name in ("face", "ptr")
 
 
-def taken(value: Entries, take: Tensor) -> Entries:
-    """Takes the entries of an attribute.
+def select(value: Entries, take: Tensor) -> Entries:
+    """Selects entries of an attribute.
 
     Args:
         value: A tensor, array, list or tuple, one entry for each frame.
-        take: Int64, which to take.
+        take: Int64, the entries to select.
 
     Returns:
         The same kind.
 
     Example:
-        >>> taken(["a", "b"], torch.tensor([1, 1, 0]))
+        >>> select(["a", "b"], torch.tensor([1, 1, 0]))
         ['b', 'b', 'a']
     """
     if isinstance(value, Tensor):

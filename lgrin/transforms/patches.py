@@ -1,4 +1,4 @@
-"""Frames in their context, for encoders that learn from the signal itself."""
+"""Windows of frames, for encoders that learn their features."""
 
 import torch
 from torch_geometric.data import Data
@@ -10,19 +10,19 @@ from lgrin.transforms.resample import evenly_spread, take_frames
 
 
 class Patches(BaseTransform):
-    r"""Cuts every sequence into the same number of overlapping pieces, spread evenly from its first frame to its last.
+    r"""Cuts every sequence into the same number of overlapping windows, spread evenly from its first to its last frame.
 
     .. math:: n'_{i k} = n_{c_i + k - \lfloor w / 2 \rfloor}, \qquad c_i = \mathrm{round}(i (L - 1) / (M - 1)),
               \qquad 0 \le i < M, \; 0 \le k < w
 
-    Before the beginning stands the first frame, behind the end the last one.
+    Beyond its ends a sequence is continued by its first and its last frame.
 
     Args:
-        num_nodes: Pieces of a sequence, M.
-        width: Frames of a piece, w.
+        num_nodes: Windows per sequence, M.
+        width: Frames per window, w.
 
     Shapes:
-        - **data.x:** ``[L, F]`` becomes ``[M, w, F]``; ``data.mask`` is True where all frames of a piece are present,
+        - **data.x:** ``[L, F]`` becomes ``[M, w, F]``; ``data.mask`` is True where all frames of a window are present,
           ``data.time`` and whatever else has one entry for each frame that of its middle, ``data.frame`` 0..M-1
 
     Raises:

@@ -6,15 +6,15 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_whole
-from lgrin.transforms.nodes import attributes_of_frames, check_sequence, taken
+from lgrin.transforms.nodes import attributes_of_frames, check_sequence, select
 
 
 def evenly_spread(length: int, num_nodes: int) -> Tensor:
-    """Picks frames evenly from the first to the last.
+    """Selects frames evenly from the first to the last.
 
     Args:
         length: Frames of the sequence, L.
-        num_nodes: Frames to pick, M.
+        num_nodes: Frames to select, M.
 
     Returns:
         Int64 ``[M]``, nearest frames, repeated where M is larger than L.
@@ -51,7 +51,7 @@ def take_frames(data: Data, take: Tensor) -> Data:
     if frame is not None and not torch.equal(frame.long(), torch.arange(length, device=frame.device)):
         raise ValueError("data.frame leaves frames out; keep them in data.x and mark them in data.mask instead")
     for name in names:
-        data[name] = taken(data[name], take)
+        data[name] = select(data[name], take)
     if "num_nodes" in data:
         data.num_nodes = len(take)
     data.frame = torch.arange(len(take), device=data.x.device)
@@ -59,11 +59,13 @@ def take_frames(data: Data, take: Tensor) -> Data:
 
 
 class Resample(BaseTransform):
-    r"""Stretches or shortens every sequence to the same number of frames, so that frame i means the same part of each.
+    r"""Stretches or shortens every sequence to the same number of frames.
+
+    Frame i then has the same relative position in each.
 
     .. math:: n'_i = n_{\mathrm{round}(i (L - 1) / (M - 1))}, \qquad 0 \le i < M
 
-    Frames are picked or repeated, never mixed.
+    Frames are selected or repeated, never interpolated.
 
     Args:
         num_nodes: Frames afterwards, M.

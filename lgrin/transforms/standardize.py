@@ -17,8 +17,8 @@ class Standardize(Module):
 
     .. math:: x' = (x - \mu) / \sigma
 
-    A module, so that ``state_dict``, ``.to()`` and checkpoints carry the statistics. Until it is fitted it changes
-    nothing. A feature that never varied keeps its scale.
+    A module, so that ``state_dict``, ``.to()`` and checkpoints carry the statistics. Before it is fitted it
+    changes nothing. A constant feature is centred, and not scaled.
 
     Args:
         num_features: Features per frame, P.
@@ -62,7 +62,7 @@ class Standardize(Module):
         count = 0
         mean, squares, largest = (torch.zeros(self.mean.numel(), dtype=torch.float64) for _ in range(3))
         for index, data in enumerate(sequences):
-            x = self._present(index, data)
+            x = self._present_frames(index, data)
             if x.size(0) == 0:
                 continue
             new, shift = x.size(0), x.mean(0) - mean
@@ -78,7 +78,7 @@ class Standardize(Module):
         self.std.copy_(std)
         return self
 
-    def _present(self, index: int, data: Data) -> Tensor:
+    def _present_frames(self, index: int, data: Data) -> Tensor:
         """The present frames of a sequence, all finite."""
         x, mask = data.x, data.get("mask")
         check_mask(x, mask)

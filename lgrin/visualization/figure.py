@@ -1,4 +1,4 @@
-"""Axes to draw into, and files to write them to."""
+"""What all pictures share: axes, colours, checks of what is drawn, and saving to files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # apart for the colour-blind (Okabe and Ito)
-MARK = RED
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
+HIGHLIGHT = RED
 
 
 def axes(ax: "Axes | None") -> "Axes":
@@ -51,14 +51,14 @@ def axes(ax: "Axes | None") -> "Axes":
     return Figure(figsize=(5, 4), layout="constrained").add_subplot()
 
 
-def read(name: str, values: Tensor | ArrayLike, kind: str, missing: bool = False) -> Tensor:
-    """Reads what shall be drawn.
+def to_tensor(name: str, values: Tensor | ArrayLike, kind: str, missing: bool = False) -> Tensor:
+    """Converts what is drawn to a tensor, and checks its numbers.
 
     Args:
-        name: What errors call it.
+        name: Its name in errors.
         values: A tensor of any layout on any device, an array or nested lists.
-        kind: What errors say that it may be.
-        missing: Whether some of it may be NaN or infinite.
+        kind: A description, for errors, of what it may be.
+        missing: Whether numbers may be NaN or infinite.
 
     Returns:
         Float64 numbers on the CPU.
@@ -68,7 +68,7 @@ def read(name: str, values: Tensor | ArrayLike, kind: str, missing: bool = False
         ValueError: If a number is not finite, with its place.
 
     Example:
-        >>> read("x", [[1, 2]], "a matrix")
+        >>> to_tensor("x", [[1, 2]], "a matrix")
         tensor([[1., 2.]], dtype=torch.float64)
     """
     given = getattr(values, "dtype", f"a {type(values).__name__}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from lgrin.extras import optional
 from lgrin.nn import LearnableAdjacency
 from lgrin.options import check_whole
-from lgrin.visualization.figure import BLUE, ORANGE, axes, read
+from lgrin.visualization.figure import BLUE, ORANGE, axes, to_tensor
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
@@ -96,7 +96,7 @@ def animate_adjacency(history: Sequence[Graph], ax: "Axes | None" = None, interv
 
 
 def plot_edge_distance(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
-    r"""Draws the weight of edges against the frames between their ends: the mean, and the middle half of them.
+    r"""Draws the weight of edges against the distance of their frames: the mean and the interquartile range.
 
     .. math:: d \mapsto \{ A_{ij} : |i - j| = d \}
 
@@ -132,8 +132,8 @@ def plot_edge_distance(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
 def plot_timeline(adjacency: Graph, ax: "Axes | None" = None, num_edges: int = 100) -> "Axes":
     """Draws the heaviest edges as arcs over a line of frames, thicker and darker where an edge weighs more.
 
-    Arcs above the line go forwards in time (a frame speaks to a later one), those below go back. A frame's dot is
-    as large as the weight with which it hears itself.
+    Arcs above the line go forwards in time (a frame speaks to a later one), those below go back. The size of a
+    frame's dot is the weight of its edge to itself.
 
     Args:
         adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.LearnableAdjacency`; entries below 0 are no
@@ -192,7 +192,7 @@ def _arc(source: int, target: int) -> Tensor:
 
 def _matrix(adjacency: Graph, name: str = "adjacency") -> Tensor:
     values = adjacency() if isinstance(adjacency, LearnableAdjacency) else adjacency
-    matrix = read(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
+    matrix = to_tensor(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
     if matrix.dim() != 2 or matrix.size(0) != matrix.size(1) or not len(matrix):
         raise ValueError(f"{name} is {list(matrix.shape)}; it has to be a square matrix [M, M]")
     return matrix.clamp(min=0).float()

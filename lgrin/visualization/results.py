@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lgrin.options import check_path
 from lgrin.text import one_line
-from lgrin.visualization.figure import BLUE, MARK, ORANGE, axes, read
+from lgrin.visualization.figure import BLUE, HIGHLIGHT, ORANGE, axes, to_tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def plot_confusion(
     confusion: Tensor | ArrayLike, classes: Sequence[object] | None = None, ax: "Axes | None" = None
 ) -> "Axes":
-    """Draws a confusion matrix, each row as parts of its true class, with the counts written in.
+    """Draws a confusion matrix, each row relative to its true class, with the counts as text.
 
     Args:
         confusion: Counts ``[C, C]``, ``confusion[true, predicted]``, tensor or array.
@@ -40,13 +40,11 @@ def plot_confusion(
         >>> plot_confusion(torch.eye(2), ["calm", "happy"]).get_ylabel()
         'true class'
     """
-    counts = read("confusion", confusion, "counts [C, C]")
+    counts = to_tensor("confusion", confusion, "counts [C, C]")
     if counts.dim() != 2 or counts.size(0) != counts.size(1) or not len(counts):
         raise ValueError(f"confusion is {list(counts.shape)}; it has to be a square matrix [C, C]")
     if (counts < 0).any() or (counts != counts.round()).any():
-        raise ValueError(
-            "confusion holds numbers that count nothing; pass how often each was taken for each, not parts"
-        )
+        raise ValueError("confusion holds numbers that count nothing; pass counts, not proportions")
     names = [one_line(name) for name in (range(len(counts)) if classes is None else classes)]
     if len(names) != len(counts):
         raise ValueError(f"classes has {len(names)} names, but confusion is {list(counts.shape)}; name each class")
@@ -66,7 +64,7 @@ def plot_confusion(
 
 
 def plot_learning_curves(out: str | Path, ax: "Axes | None" = None) -> "Axes":
-    """Draws the training loss of every epoch, and where there was validation its loss and the epoch that was kept.
+    """Draws the training loss of every epoch, and with validation its loss and the epoch that was kept.
 
     Args:
         out: Folder of a run of :func:`lgrin.training.fit`; one that was resumed is drawn as a whole.
@@ -111,7 +109,7 @@ def plot_learning_curves(out: str | Path, ax: "Axes | None" = None) -> "Axes":
     known = {epoch: loss for epoch, loss in losses["val_loss"].items() if loss == loss}  # NaN is no minimum
     best = min(known, key=known.__getitem__, default=None)
     if best is not None:
-        ax.plot(best, losses["val_loss"][best], "o", color=MARK, label=f"kept: epoch {best}")
+        ax.plot(best, losses["val_loss"][best], "o", color=HIGHLIGHT, label=f"kept: epoch {best}")
     ax.set(xlabel="epoch", ylabel="loss")
     ax.locator_params(axis="x", integer=True)
     ax.legend(frameon=False)
@@ -124,7 +122,7 @@ def plot_sweep(results: Mapping[object, Sequence[float]], chosen: object = None,
     Args:
         results: For each value an interval: its estimate, its lower and its upper end first, as in
             :class:`lgrin.training.statistics.Interval`.
-        chosen: The value that is marked.
+        chosen: The value to mark.
         ax: Matplotlib axes; ``None`` makes new ones.
 
     Returns:
@@ -150,9 +148,9 @@ def plot_sweep(results: Mapping[object, Sequence[float]], chosen: object = None,
     ax = axes(ax)
     ax.plot([interval[0] for interval in results.values()], color=BLUE, zorder=0)
     for place, (value, (estimate, low, high, *_)) in enumerate(results.items()):
-        color, marker = (MARK, "D") if value == chosen else (BLUE, "o")
+        color, marker = (HIGHLIGHT, "D") if value == chosen else (BLUE, "o")
         ax.errorbar(place, estimate, [[estimate - low], [high - estimate]], capsize=3, color=color, fmt=marker)
-    ax.set_xticks(range(len(results)), [_power(value) for value in results])
+    ax.set_xticks(range(len(results)), [_format_number(value) for value in results])
     ax.set_ylabel("accuracy")
     return ax
 
@@ -165,8 +163,8 @@ def _is_interval(interval: Sequence[float]) -> bool:
     return -inf < low <= estimate <= high < inf
 
 
-def _power(value: object) -> str:
-    """A number as one writes it, small ones as powers of ten."""
+def _format_number(value: object) -> str:
+    """Formats a number, small ones as powers of ten."""
     if not isinstance(value, int | float) or not 0 < value < 0.1:
         return f"{value:g}" if isinstance(value, int | float) else str(value)
     mantissa, exponent = f"{value:e}".split("e")

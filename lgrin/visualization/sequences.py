@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lgrin.visualization.figure import MARK, axes, read
+from lgrin.visualization.figure import HIGHLIGHT, axes, to_tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def plot_salient_frames(x: Tensor | ArrayLike, frame: Tensor | ArrayLike, ax: "Axes | None" = None) -> "Axes":
-    """Draws all features over time, each from its least to its largest value, with frames marked (Fig. 7).
+    """Draws all features over time, each scaled to its range, with frames marked (Fig. 7).
 
     Args:
-        x: Features ``[M, P]`` of one sequence, tensor or array; what is not finite stays white.
+        x: Features ``[M, P]`` of one sequence, tensor or array; values that are not finite stay white.
         frame: The frame or frames to mark, as :meth:`lgrin.LGrIN.salient_frames` finds them; those below 0 are left
             out.
         ax: Matplotlib axes; ``None`` makes new ones.
@@ -34,7 +34,7 @@ def plot_salient_frames(x: Tensor | ArrayLike, frame: Tensor | ArrayLike, ax: "A
         >>> plot_salient_frames(torch.rand(5, 3), 2).get_xlabel()
         'frame'
     """
-    x = read("x", x, "the features [M, P] of one sequence", missing=True)
+    x = to_tensor("x", x, "the features [M, P] of one sequence", missing=True)
     if x.dim() != 2 or not x.numel():
         raise ValueError(f"x is {list(x.shape)}; pass the features [M, P] of one sequence")
     marked = np.asarray(frame.cpu() if isinstance(frame, Tensor) else frame).reshape(-1)
@@ -48,7 +48,7 @@ def plot_salient_frames(x: Tensor | ArrayLike, frame: Tensor | ArrayLike, ax: "A
     scaled = (values - low) / np.where(high > low, high - low, 1)
     ax.imshow(scaled.T, aspect="auto", cmap="viridis", interpolation="nearest", vmin=0, vmax=1)
     for one in frames:
-        ax.axvspan(one - 0.5, one + 0.5, facecolor="none", edgecolor=MARK, linewidth=1.5)
+        ax.axvspan(one - 0.5, one + 0.5, facecolor="none", edgecolor=HIGHLIGHT, linewidth=1.5)
     ax.set(xlabel="frame", ylabel="feature")
     ax.locator_params(integer=True)
     return ax

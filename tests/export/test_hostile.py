@@ -108,7 +108,7 @@ def test_any_other_setting_of_opensmile_is_refused(model, changed, changes):
 def test_what_the_script_runs_is_what_lgrin_runs():
     assert CONFIGURATION.read_text(encoding="utf-8") == classify.CONFIGURATION
     assert classify.COLUMNS == COLUMNS
-    for name in ("RATES", "SAMPLES", "SAMPLES_A_BYTE", "LOUDEST"):
+    for name in ("MIN_RATE", "MAX_RATE", "SAMPLE_ALLOWANCE", "MAX_SAMPLES_PER_BYTE", "MAX_AMPLITUDE"):
         assert getattr(classify, name) == getattr(speech, name), name
     assert (classify.SAMPLING_RATE, classify.WINDOW, classify.STEP) == (SAMPLING_RATE, WINDOW, STEP)
 

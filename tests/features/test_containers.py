@@ -4,7 +4,7 @@ import wave
 import numpy as np
 import pytest
 
-from lgrin.features.containers import check_whole
+from lgrin.features.containers import check_not_truncated
 from lgrin.features.extractor import SignalError
 
 CUTS = (1, 2, 5, 8, 9, 100, 700)
@@ -25,7 +25,7 @@ def box(name, content, length=None):
 
 def is_whole(path):
     try:
-        check_whole(path)
+        check_not_truncated(path)
     except SignalError:
         return False
     return True
@@ -112,7 +112,7 @@ def test_a_file_that_was_cut_does_not(write, content, cut):
 def test_the_reason_says_where(write):
     path = write(riff(b"WAVE", FORMAT, chunk(b"data", bytes(800)))[:-100])
     with pytest.raises(SignalError, match=r"its 'data' should end at byte 844, and it ends at byte 744"):
-        check_whole(path)
+        check_not_truncated(path)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])

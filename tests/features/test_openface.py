@@ -5,7 +5,7 @@ import torch
 
 from lgrin.features.extractor import SignalError, from_settings
 from lgrin.features.faces import normalize_landmarks
-from lgrin.features.openface import POINTS, OpenFace
+from lgrin.features.openface import LANDMARK_COLUMNS, OpenFace
 
 pytest.importorskip("pandas")
 
@@ -54,7 +54,7 @@ def test_points_are_interleaved_and_in_order(write, comma, end):
     assert frame_rate == pytest.approx(25)
     expected = torch.tensor([[10.0 * i + axis for i in range(68) for axis in (0, 1)]]) + torch.tensor([[1.0], [2], [3]])
     assert torch.equal(x, expected)
-    assert POINTS[:4] == ["x_0", "y_0", "x_1", "y_1"]
+    assert LANDMARK_COLUMNS[:4] == ["x_0", "y_0", "x_1", "y_1"]
 
 
 def test_tables_without_a_column_of_success_are_judged_by_confidence(write):
