@@ -64,7 +64,7 @@ def check_tensors(content: object, size: int) -> None:
 
 
 def check_build(build: Callable[[], Module], settings: object, weights: Mapping[str, Tensor]) -> None:
-    """Raises unless what settings describe is as large as the weights that come with them.
+    """Raises unless the module that settings describe is as large as the weights that come with them.
 
     The module is built without memory for its weights. Before that, no setting may ask for more layers, or name more
     branches, than there are weights.

@@ -34,9 +34,9 @@ class optional:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not isinstance(error, ModuleNotFoundError) or traceback is None or traceback.tb_next is not None:
-            return  # what failed is no import of the block, but perhaps one within a library
+            return  # something else has failed, such as an import within a library
         library = (error.name or "").partition(".")[0]
-        if sys.modules.get(library) is None:  # else the library is there and only lacks a part
+        if sys.modules.get(library) is None:  # otherwise the library is there and lacks a part
             raise ImportError(
                 f'{library} is not installed; it comes with an extra of lgrin: pip install "lgrin[{self.extra}]"'
             ) from error

@@ -159,7 +159,7 @@ def _claim(path: Path, make: Callable[[str], object]) -> tuple[str, Lock]:
         except FileExistsError:
             continue
         if lock := _lock(name):
-            return name, lock  # if not, another process has taken it for one that was left, and removes it
+            return name, lock  # otherwise another process takes it for a leftover and removes it
 
 
 def _make_file(name: str) -> None:

@@ -76,7 +76,7 @@ def check_number(name: str, value: object, minimum: float = 0.0, maximum: float 
 
 
 def check_between(name: str, value: object, low: float = 0.0, high: float = 1.0) -> float:
-    """Raises unless a number lies between two others and is neither, and returns it as a float.
+    """Raises unless a number lies strictly between two others, and returns it as a float.
 
     Args:
         name: Name of the argument.

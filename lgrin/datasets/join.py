@@ -1,4 +1,4 @@
-"""The same sequences seen in several ways, side by side."""
+"""Several modalities of the same sequences in one object of PyG."""
 
 from collections.abc import Hashable, Mapping
 

@@ -73,7 +73,9 @@ def _quantize_weights(path: str | Path) -> "ModelProto":
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # its constants are folded
+    onnx.helper.set_model_props(
+        model, {"onnx.quant.pre_process": "onnxruntime.quant"}
+    )  # to_onnx has folded its constants
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "model.onnx"
         quantize_dynamic(

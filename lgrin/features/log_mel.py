@@ -60,7 +60,7 @@ class LogMel(Extractor):
 
     @property
     def num_features(self) -> int:  # type: ignore[override]
-        """Features a frame."""
+        """Features per frame."""
         return self.bands
 
     def read(self, path: Path) -> Frames:

@@ -79,7 +79,7 @@ class Mocap(Extractor):
 
     @property
     def num_features(self) -> int | None:  # type: ignore[override]
-        """Features a frame, or ``None`` for any skeleton."""
+        """Features per frame, or ``None`` for any skeleton."""
         return None if self.joints is None else 3 + 3 * self.joints
 
     def read(self, path: Path) -> Frames:

@@ -92,7 +92,7 @@ class Speech(Extractor):
 
     @property
     def num_features(self) -> int:  # type: ignore[override]
-        """Features a frame."""
+        """Features per frame."""
         told = [] if self.spontaneous is None else SPONTANEITY[self.layout]
         return len(COLUMNS.get(self.layout, range(32))) + len(told)
 
