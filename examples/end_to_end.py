@@ -18,8 +18,8 @@ from torch.nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, MaxPool2d,
 from lgrin import LGrIN
 from lgrin.datasets import EmoDB
 from lgrin.features import LogMel
-from lgrin.training import hold_out, recommended, train_and_test, write_results
-from lgrin.training.experiment import RECIPE
+from lgrin.training import hold_out, train_and_test, write_results
+from lgrin.training.recipes import RECIPES
 from lgrin.transforms import Patches
 from lgrin.visualization import plot_adjacency, save_figure
 
@@ -66,14 +66,15 @@ def main(arguments=None):
     print(dataset)
     train, test = hold_out(dataset, seed=options.seed)
     encoder = small_cnn(options.width)
+    plan = RECIPES["recommended"].plan(train, dataset.num_classes, num_nodes=options.frames)
     classifier, evaluation = train_and_test(
-        LGrIN(CHANNELS[-1], options.frames, dataset.num_classes, encoder=encoder, **recommended(train)),
+        LGrIN(CHANNELS[-1], plan.num_nodes, dataset.num_classes, encoder=encoder, **plan.network),
         train,
         test,
         out,
         seed=options.seed,
         classes=dataset.classes,
-        options={**RECIPE, "features": dataset.features.settings, "transform": dataset.transform.settings},
+        options={**plan.options, "features": dataset.features.settings, "transform": dataset.transform.settings},
         epochs=options.epochs,
         device=options.device,
         resume=options.resume,

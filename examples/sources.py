@@ -15,8 +15,6 @@ from lgrin.datasets import (
     VideoFolder,
 )
 from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
-from lgrin.training import affordable_nodes
-from lgrin.transforms import Resample
 
 CORPORA = {
     "emodb": EmoDB,
@@ -67,29 +65,24 @@ def is_corpus(name):
 
 
 def open_corpus(options, progress=True):
-    """Opens a corpus of recordings, every sequence stretched to one number of frames."""
-    dataset = CORPORA[options.dataset](
+    """Opens a corpus of recordings, at their own lengths."""
+    return CORPORA[options.dataset](
         options.root,
         FEATURES.get(options.features),
         cache=Path(options.cache) / options.dataset,
         on_error="skip" if options.skip_broken else "raise",
         progress=progress,
     )
-    dataset.transform = stretch(dataset)
-    return dataset
 
 
 def open_archive(options):
-    """Opens both splits of a set of the archive, every sequence stretched to one number of frames."""
-    train = UEA(options.root, options.dataset, "train")
-    train.transform = stretch(train)
-    return train, UEA(options.root, options.dataset, "test", transform=train.transform)
+    """Opens both splits of a set of the archive, at their own lengths."""
+    return UEA(options.root, options.dataset, "train"), UEA(options.root, options.dataset, "test")
 
 
-def stretch(dataset):
-    """To the number of frames that the dataset names, or fewer where the network would be too large."""
-    sizes = dataset.num_frames, dataset.num_features, dataset.num_classes
-    return Resample(affordable_nodes(*sizes, input_norm="both" if dataset.groups else True))
+def most_frames(dataset):
+    """The number of frames that a corpus has in the paper; ``None`` where its recordings decide."""
+    return getattr(dataset, "default_num_frames", None)
 
 
 def open_dataset(options, progress=True):

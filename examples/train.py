@@ -16,11 +16,12 @@ from pathlib import Path
 import torch
 from lightning import seed_everything
 from lightning.pytorch.utilities import rank_zero_only
-from sources import add_arguments, is_corpus, open_archive, open_corpus
+from sources import add_arguments, is_corpus, most_frames, open_archive, open_corpus
 
 from lgrin import LGrIN
-from lgrin.training import hold_out, recommended, train_and_test, write_results
-from lgrin.training.experiment import RECIPE
+from lgrin.training import hold_out, train_and_test, write_results
+from lgrin.training.recipes import RECIPES
+from lgrin.transforms import Resample
 from lgrin.visualization import plot_adjacency, plot_confusion, save_figure
 
 
@@ -44,6 +45,9 @@ def parse_arguments(arguments=None):
         metavar="N",
         help="seed of weights, batches and splits (default: %(default)s)",
     )
+    parser.add_argument(
+        "--recipe", choices=RECIPES, default="recommended", metavar="NAME", help=f"{', '.join(RECIPES)} (%(default)s)"
+    )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--devices", type=int, default=1, metavar="N", help="processes per host (default: %(default)s)")
     parser.add_argument(
@@ -62,14 +66,19 @@ def parse_arguments(arguments=None):
 
 
 def load(options):
-    """Gives training and test sequences, what they are, and how their features were made."""
+    """Gives training and test sequences at their own lengths, what they are, and how their features were made."""
     if not is_corpus(options.dataset):
         train, test = open_archive(options)
         return train, test, train, {}
     dataset = open_corpus(options, progress=not options.no_progress)
     print(dataset)
-    settings = {"features": dataset.features.settings, "transform": dataset.transform.settings}
-    return *hold_out(dataset, seed=options.seed), dataset, settings
+    return *hold_out(dataset, seed=options.seed), dataset, {"features": dataset.features.settings}
+
+
+def stretch(parts, num_nodes):
+    """Stretches every sequence to one number of frames, once; examples/large_corpus.py has data beyond memory."""
+    resample = Resample(num_nodes)
+    return *([resample(data) for data in part] for part in parts), resample.settings
 
 
 def main(arguments=None, callbacks=()):
@@ -80,15 +89,19 @@ def main(arguments=None, callbacks=()):
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
     train, test, dataset, signal = load(options)
-    chosen = recommended(train)
+    plan = RECIPES[options.recipe].plan(train, dataset.num_classes, longest=most_frames(dataset))
+    train, test, transform = stretch((train, test), plan.num_nodes)
+    if signal:
+        signal["transform"] = transform
     classifier, evaluation = train_and_test(
-        LGrIN(dataset.num_features, dataset.transform.num_nodes, dataset.num_classes, **chosen),
+        LGrIN(dataset.num_features, plan.num_nodes, dataset.num_classes, **plan.network),
         train,
         test,
         out,
         seed=options.seed,
         classes=dataset.classes,
-        options={**RECIPE, **signal},
+        recipe=options.recipe,
+        options={**plan.options, **signal},
         epochs=options.epochs,
         device=options.device,
         devices=options.devices,

@@ -6,7 +6,6 @@ import numpy as np
 
 from lgrin.extras import optional
 from lgrin.sklearn import LGrINClassifier
-from lgrin.training.experiment import RECIPE
 
 with optional("train"):
     from aeon.classification import BaseClassifier
@@ -19,7 +18,7 @@ class LGrINAeonClassifier(BaseClassifier):
 
     Args:
         num_nodes: Frames of the graph, M; ``None`` as for :class:`lgrin.sklearn.LGrINClassifier`, like all that follow.
-        branch_channels: Widths of the inception layers.
+        branch_channels: Widths of the inception layers; ``"auto"`` leaves this to the recipe, like all that follow.
         input_norm: What the network sees, see :class:`lgrin.sklearn.LGrINClassifier`.
         dropout: Probability of dropping a channel in the head.
         lr: Learning rate of Adam.
@@ -32,6 +31,7 @@ class LGrINAeonClassifier(BaseClassifier):
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``.
         verbose: Whether to show a progress bar.
         random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one.
+        recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
 
     Attributes:
         estimator_: The fitted :class:`lgrin.sklearn.LGrINClassifier`, which has the graph and saves itself.
@@ -61,19 +61,20 @@ class LGrINAeonClassifier(BaseClassifier):
         self,
         *,
         num_nodes: int | None = None,
-        branch_channels: Sequence[int] = (64, 32),
+        branch_channels: Sequence[int] | str = "auto",
         input_norm: bool | str = "auto",
-        dropout: float = 0.5,
-        lr: float = RECIPE["lr"],
-        weight_decay: float = RECIPE["weight_decay"],
-        crop: float = RECIPE["augment"]["crop"],
-        shift: float = RECIPE["augment"]["shift"],
+        dropout: float | str = "auto",
+        lr: float | str = "auto",
+        weight_decay: float | str = "auto",
+        crop: float | str = "auto",
+        shift: float | str = "auto",
         epochs: int | None = None,
         patience: int | None = None,
-        batch_size: int = 32,
+        batch_size: int | str = "auto",
         device: str = "auto",
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
+        recipe: str = "recommended",
     ) -> None:
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
@@ -89,6 +90,7 @@ class LGrINAeonClassifier(BaseClassifier):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
+        self.recipe = recipe
         super().__init__()
 
     def _fit(self, X: np.ndarray | list[np.ndarray], y: np.ndarray) -> "LGrINAeonClassifier":

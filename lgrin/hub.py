@@ -16,7 +16,8 @@ from lgrin.files import remove_leftovers, write_atomically
 from lgrin.options import check_path
 from lgrin.text import one_line
 from lgrin.training import SequenceClassifier
-from lgrin.training.rebuild import unlike_its_keywords
+from lgrin.training.rebuild import difference_from_config
+from lgrin.training.schedule import name_schedule
 
 with optional("hub"):
     import safetensors.torch as safetensors_torch
@@ -164,7 +165,7 @@ class PretrainedClassifier(
         if not Path(model_id).is_dir():
             path = Path(hf_hub_download(model_id, WEIGHTS, **download))
         weights, made_with = _read_weights(path)
-        settings = _tuples(options)
+        settings = name_schedule(_tuples(options))
         try:
             check_build(lambda: SequenceClassifier(**settings), settings["model"], weights)
             classifier = cls(**settings)
@@ -210,7 +211,7 @@ def _check_plain(classifier: SequenceClassifier) -> None:
             f"the model has modules or tensors as arguments, which {CONFIG} cannot hold; build it from plain keywords, "
             f"or keep its checkpoint"
         )
-    if found := unlike_its_keywords(classifier.model):
+    if found := difference_from_config(classifier.model):
         raise ValueError(f"the model is {found}, which {CONFIG} cannot hold; take an LGrIN, or keep its checkpoint")
 
 

@@ -5,7 +5,7 @@ wait and break compilation. Datasets, training and estimators call these functio
 data.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -252,6 +252,35 @@ def dataset(
         ...
         ValueError: dataset[0]: sequence 0 has no present frame; leave it out
     """
+    for _ in checked(data, num_nodes, num_classes, in_channels):
+        continue
+
+
+def checked(
+    data: Iterable[Data | HeteroData],
+    num_nodes: int | Mapping[str, int],
+    num_classes: int | None = None,
+    in_channels: int | Mapping[str, int | None] | None = None,
+) -> Iterator[Data | HeteroData]:
+    """Yields the sequences of a dataset, each checked as by :func:`dataset`, so that one pass can check and use them.
+
+    Args:
+        data: Sequences, as for :func:`batch`.
+        num_nodes: Frames per sequence of the model, M.
+        num_classes: Classes, C; ``None`` skips the labels.
+        in_channels: Features per frame, P; ``None`` takes frames of any shape.
+
+    Yields:
+        The sequences in order.
+
+    Raises:
+        TypeError: If labels are not whole numbers.
+        ValueError: As :func:`batch`, with the index of the sequence, or if there is none.
+
+    Example:
+        >>> sum(len(one.x) for one in checked([Data(x=torch.zeros(3, 2))] * 2, num_nodes=3))
+        6
+    """
     index = -1
     for index, sequence in enumerate(data):
         try:
@@ -259,6 +288,7 @@ def dataset(
         except (TypeError, ValueError) as error:
             name = f" ({sequence.name})" if sequence.get("name") is not None else ""
             raise type(error)(f"dataset[{index}]: {error}{name}") from error
+        yield sequence
     if index < 0:
         raise ValueError("dataset is empty; give it at least one sequence")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lgrin.datasets import from_arrays
-from lgrin.sklearn.inputs import encode
+from lgrin.sklearn.inputs import encode_labels
 
 
 def dataset(labels):
@@ -23,7 +23,7 @@ def groups(labels):
 
 
 def estimator(labels):
-    classes, numbers = encode(labels, "labels", 4)
+    classes, numbers = encode_labels(labels, "labels", 4)
     return [str(label) for label in classes], numbers.tolist()
 
 
@@ -135,10 +135,10 @@ def test_what_is_no_list_of_labels_is_named(labels):
 
 def test_classes_of_the_estimator_keep_their_dtype():
     for labels in (np.array([3, 1] * 2, np.int16), np.array(["b", "a"] * 2), np.array([True, False] * 2)):
-        classes, _ = encode(labels, "y", 4)
+        classes, _ = encode_labels(labels, "y", 4)
         assert classes.dtype == labels.dtype
         assert np.array_equal(classes, np.unique(labels))
     column = pd.DataFrame({"label": pd.Series([BIG, BIG + 1] * 2, dtype="Int64")})
     with pytest.warns(UserWarning, match="column-vector"):
-        classes, numbers = encode(column, "y", 4)
+        classes, numbers = encode_labels(column, "y", 4)
     assert (classes.tolist(), numbers.tolist()) == ([BIG, BIG + 1], [0, 1, 0, 1])

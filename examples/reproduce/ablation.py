@@ -47,7 +47,7 @@ ROWS = {  # each network, and how its training differs from the recommended reci
     "copy, band": (band_and_copy, {}),
     "crops only": (band_and_copy, {"augment": {"crop": 0.3}}),
     "levels only": (band_and_copy, {"augment": {"shift": 0.3}}),
-    "halved": (band_and_copy, {"halve_every": 50}),
+    "halved": (band_and_copy, {"schedule": "step"}),
     "decay 0.3": (band_and_copy, {"weight_decay": 0.3}),
     "no structure loss": (band_and_copy, {"loss": {"lambda_distance": 0.0, "lambda_frobenius": 0.0}}),
     "N(0, 1)": (functools.partial(band_and_copy, adjacency={"init": "normal"}), {}),

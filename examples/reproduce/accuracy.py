@@ -11,6 +11,7 @@ training sequences to the last epoch, nothing is chosen on the way, and finished
 import argparse
 import functools
 import hashlib
+import itertools
 import time
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from lgrin.features.speech import SAMPLING_RATE, read_audio
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.nn import LearnableAdjacency
 from lgrin.training import Candidate, cross_validate, normalize_groups, recommended, write_results
-from lgrin.training.results import keep_results, kept_results
+from lgrin.training.results import read_checked_results, write_checked_results
 from lgrin.training.statistics import compare_over_groups, interval_over_groups
 from lgrin.transforms import Standardize
 from lgrin.visualization import plot_sweep, save_figure
@@ -113,8 +114,17 @@ def run_rocket(title, corpus, options, out):
     from aeon.classification import convolution_based
 
     kind = getattr(convolution_based, f"{title.replace('-', '')}Classifier")
-    X = torch.stack([data.x.T for data in as_asked(corpus.sequences, options)]).numpy()
-    return fit_all(lambda seed: kind(random_state=seed), X, corpus, options, out)
+    data = as_asked(corpus.sequences, options)
+    return fit_all(
+        lambda seed: kind(random_state=seed), lambda fold: channels(data, fold, corpus), corpus, options, out
+    )
+
+
+def channels(sequences, fold, corpus):
+    """The sequences as networks see them on a fold, ``[n, channels, time]``."""
+    training = corpus.training
+    num_nodes = training.plan([sequences[index] for index in fold.train]).num_nodes
+    return torch.stack([data.x.T for data in training.of_one_length(sequences, num_nodes)]).numpy()
 
 
 def run_svm(title, corpus, options, out):
@@ -127,21 +137,22 @@ def run_svm(title, corpus, options, out):
         found = smile(read_audio(path)[None], SAMPLING_RATE).reshape(1, -1)
         whole.append(Data(x=torch.from_numpy(found), y=data.y, group=data.group))
     X = torch.cat([data.x for data in as_asked(whole, options)]).numpy()
-    return fit_all(lambda seed: make_pipeline(StandardScaler(), SVC(C=3)), X, corpus, options, out)
+    return fit_all(lambda seed: make_pipeline(StandardScaler(), SVC(C=3)), lambda fold: X, corpus, options, out)
 
 
-def fit_all(make, X, corpus, options, out):
-    """Fits an estimator on every fold with every seed; its results are kept as those of networks are."""
+def fit_all(make, features, corpus, options, out):
+    """Fits an estimator to the features of every fold with every seed; keeps results as those of networks."""
     labels, runs = np.array([int(data.y) for data in corpus.sequences]), []
     groups = [int(data.group) if corpus.grouped else None for data in corpus.sequences]
-    content = hashlib.sha256(np.ascontiguousarray(X).tobytes() + labels.tobytes()).hexdigest()[:12]
-    for seed, fold in tqdm([(seed, fold) for seed in range(options.seeds) for fold in corpus.folds], desc=out.name):
+    for fold, seed in tqdm(list(itertools.product(corpus.folds, range(options.seeds))), desc=out.name):
+        X = features(fold)
+        content = hashlib.sha256(np.ascontiguousarray(X).tobytes() + labels.tobytes()).hexdigest()[:12]
         short = hashlib.sha256(repr([content, fold, groups, make(seed)]).encode()).hexdigest()[:12]
         path = out / f"{fold.name}-seed{seed}-{short}.json"
-        result = read_kept([path], kept_results, "results of folds").get(path)
+        result = read_kept([path], read_checked_results, "results of folds").get(path)
         if result is None:
-            told = {"seed": seed, "group": [groups[index] for index in fold.test], "variants": {}}
-            result = keep_results(path, **told, **fit(make(seed), X, labels, fold))
+            known = {"seed": seed, "group": [groups[index] for index in fold.test], "variants": {}}
+            result = write_checked_results(path, **known, **fit(make(seed), X, labels, fold))
         runs.append(result)
     return runs
 

@@ -12,15 +12,14 @@ from torch_geometric.data import Data
 
 from examples.reproduce.npy import read_object
 from lgrin.datasets import UEA, EmoDB
-from lgrin.training import Candidate, Fold, Training, affordable_nodes, cross_validate, folds
-from lgrin.training.experiment import enough_epochs
+from lgrin.training import Candidate, Fold, Training, cross_validate, folds
 from lgrin.transforms import MaskTail, Resample
 
 ARCHIVE = ("JapaneseVowels", "BasicMotions")
 
 
 class Corpus(NamedTuple):
-    """Sequences of one length, and how they are split.
+    """Sequences and how they are split.
 
     Attributes:
         name: Its name.
@@ -28,6 +27,8 @@ class Corpus(NamedTuple):
         sequences: The sequences.
         folds: What is trained on and what is tested; nothing is held out to stop by.
         files: Of recordings, the path of each.
+        num_nodes: Frames of every sequence; ``None`` leaves the sequences at their own lengths, and the recipe decides
+            inside each training fold.
     """
 
     name: str
@@ -35,12 +36,12 @@ class Corpus(NamedTuple):
     sequences: list[Data]
     folds: list[Fold]
     files: tuple[Path, ...] = ()
+    num_nodes: int | None = None
 
     @property
     def training(self) -> Training:
         """How networks are trained: by the recommended recipe, to the last epoch."""
-        epochs = enough_epochs(len(self.folds[0].train))
-        return Training(self.sequences[0].num_nodes, self.classes, epochs=epochs, refit=True)
+        return Training(self.num_nodes, self.classes, epochs=None, batch_size=None, refit=True, recipe="recommended")
 
     @property
     def grouped(self) -> bool:
@@ -64,10 +65,9 @@ class Corpus(NamedTuple):
 
 
 def archive(name: str, root: str) -> Corpus:
-    """Both splits of a set, stretched as :class:`lgrin.sklearn.LGrINClassifier` does."""
+    """Both splits of a set."""
     train, test = (UEA(root, name, split) for split in ("train", "test"))
-    resample = Resample(affordable_nodes(train.num_frames, train.num_features, train.num_classes))
-    data = [resample(part.get(index)) for part in (train, test) for index in part.indices()]
+    data = [*train, *test]
     fold = Fold("test split", list(range(len(train))), [], list(range(len(train), len(data))))
     return Corpus(name, tuple(train.classes), data, [fold])
 
@@ -84,12 +84,8 @@ def watch() -> Corpus:
     content = read_object(path)
     classes = tuple(content["y_labels"])
     frames = [torch.from_numpy(np.asarray(one, np.float32)) for one in content["X"]]
-    resample = Resample(affordable_nodes(max(map(len, frames)), frames[0].size(1), len(classes)))
     labels, people = (torch.as_tensor(np.asarray(content[name], int)) for name in ("y", "subject"))
-    data = [
-        resample(Data(x=x, y=y, group=group))
-        for x, y, group in zip(frames, labels[:, None], people[:, None], strict=True)
-    ]
+    data = [Data(x=x, y=y, group=group) for x, y, group in zip(frames, labels[:, None], people[:, None], strict=True)]
     return Corpus("watch", classes, data, whole_folds("group-kfold", data))
 
 
@@ -102,7 +98,7 @@ def emodb(root: str, cache: str) -> Corpus:
         one.number = number
     paths = {path.stem: path for path in corpus.paths()}
     files = tuple(paths[Path(one.name).stem] for one in data)
-    return Corpus("EmoDB", tuple(corpus.classes), data, whole_folds("group", data), files)
+    return Corpus("EmoDB", tuple(corpus.classes), data, whole_folds("group", data), files, corpus.num_frames)
 
 
 def recordings(dataset: Any, keep_tail: bool = False) -> list[Data]:

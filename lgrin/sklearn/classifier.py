@@ -24,12 +24,13 @@ from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_seed, check_whole
-from lgrin.sklearn.inputs import Input, encode, read_sequences, to_graphs
+from lgrin.sklearn.inputs import Input, encode_labels, read_sequences, to_nodes, to_one_length
 from lgrin.text import one_line
-from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.experiment import AVERAGING, RECIPE, affordable_nodes, enough_epochs, recommended
-from lgrin.training.fit import fit
+from lgrin.training.experiment import draw, train_network
+from lgrin.training.recipe import Plan
+from lgrin.training.recipes import find_recipe
+from lgrin.training.schedule import name_schedule
 from lgrin.training.splits import hold_out
 from lgrin.transforms import Resample, from_settings
 
@@ -40,6 +41,7 @@ with optional("train"):
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
 BATCH = 128
+AUTO = "auto"  # the recipe decides
 
 
 class LGrINClassifier(ClassifierMixin, BaseEstimator):
@@ -47,9 +49,9 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
 
     Every sequence is stretched to M frames (:class:`lgrin.transforms.Resample`), standardised by the training
     sequences and classified by a network that is trained by the recipe of :func:`lgrin.training.train_and_test`: on all
-    sequences, to the last epoch. With ``patience`` a fifth of them is held out instead, and the epoch with the lowest
-    loss on it is kept; a class with a single sequence stays in training, and where nothing can be held out, the
-    training loss decides.
+    sequences, to the last epoch. The recipe decides arguments that are ``"auto"``. With ``patience`` a fifth of the
+    sequences is held out instead, and the epoch with the lowest loss on it is kept; a class with a single sequence
+    stays in training, and where nothing can be held out, the training loss decides.
 
     Args:
         n_channels: Channels of a matrix X ``[n, channels * time]``, one after the other in each row; other kinds of X
@@ -57,25 +59,27 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         num_nodes: Frames of the graph, M. ``None`` takes the length of the longest training sequence, 200 at the most,
             or fewer where the network would have more than 120,000 parameters, though not below 32: with the default
             widths and ``input_norm=True`` that is 172 frames for 300 channels and 8 classes, 108 for 400 and 6.
-        branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`.
+        branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`; (64, 32) are recommended.
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
             itself, too, unless the levels of the training sequences tell their classes
             (:func:`lgrin.training.recommended`).
-        dropout: Probability of dropping a channel in the head.
-        lr: Learning rate of Adam.
-        weight_decay: Decoupled weight decay.
-        crop: The largest part of a training sequence that is left out at random, see :class:`lgrin.training.Augment`.
+        dropout: Probability of dropping a channel in the head; 0.5 is recommended.
+        lr: Learning rate of Adam; 0.003 is recommended.
+        weight_decay: Decoupled weight decay; 0.05 is recommended.
+        crop: The largest part of a training sequence that is left out at random, see :class:`lgrin.training.Augment`;
+            0.3 is recommended.
         shift: Standard deviation of the random level of each channel of a training sequence, standardised ones having
-            1; see there.
+            1; see there; 0.3 is recommended.
         epochs: Passes over the training sequences; ``None`` takes as many as make 600 steps, and 60 at the least.
         patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out and does not
             stop. The learning rate falls to 0 at the last of ``epochs`` either way.
-        batch_size: Sequences per step.
+        batch_size: Sequences per step; 32 are recommended.
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``; predictions are made on the CPU.
         verbose: Whether to show a progress bar.
         random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one. A
             whole number makes fits repeat on a CPU; ``None`` draws it from NumPy's generator. PyTorch's generator is
             left as it was.
+        recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -104,19 +108,20 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         n_channels: int = 1,
         *,
         num_nodes: int | None = None,
-        branch_channels: Sequence[int] = (64, 32),
+        branch_channels: Sequence[int] | str = "auto",
         input_norm: bool | str = "auto",
-        dropout: float = 0.5,
-        lr: float = RECIPE["lr"],
-        weight_decay: float = RECIPE["weight_decay"],
-        crop: float = RECIPE["augment"]["crop"],
-        shift: float = RECIPE["augment"]["shift"],
+        dropout: float | str = "auto",
+        lr: float | str = "auto",
+        weight_decay: float | str = "auto",
+        crop: float | str = "auto",
+        shift: float | str = "auto",
         epochs: int | None = None,
         patience: int | None = None,
-        batch_size: int = 32,
+        batch_size: int | str = "auto",
         device: str = "auto",
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
+        recipe: str = "recommended",
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -133,6 +138,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
+        self.recipe = recipe
 
     def fit(self, X: Input, y: ArrayLike | Tensor, groups: ArrayLike | Tensor | None = None) -> "LGrINClassifier":
         """Learns the graph and the classes.
@@ -152,43 +158,31 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 range.
         """
         sequences = read_sequences(self, X)
-        classes, labels = encode(y, "y", len(sequences))
+        classes, labels = encode_labels(y, "y", len(sequences))
         if len(classes) < 2:
             raise ValueError(f"y holds one class, {classes.tolist()[0]!r}; a classifier needs two or more")
-        members = None if groups is None else encode(groups, "groups", len(sequences))[1]
-        seed = self._seed()
+        members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1]
+        seed, nodes = self._seed(), to_nodes(sequences, labels, members)
+        learn, held_out = self._parts(nodes, seed)
+        plan = self._plan(learn, len(classes))
+        resample = Resample(plan.num_nodes)
+        to_one_length(nodes, resample)
         generators = range(torch.cuda.device_count())
         with torch.random.fork_rng(generators), _quiet(), TemporaryDirectory() as folder:
-            torch.manual_seed(seed)
-            model = self._model(sequences, labels, len(classes))
-            resample = Resample(model.num_nodes)
-            learn, held_out = self._parts(to_graphs(sequences, resample, labels, members), seed)
-            batch_size = _batch_size(self.batch_size, len(learn))
-            classifier = SequenceClassifier(
-                model,
-                num_sequences=len(learn),
-                lr=self.lr,
-                weight_decay=self.weight_decay,
-                halve_every=RECIPE["halve_every"],
-                augment={"crop": self.crop, "shift": self.shift},
-                classes=classes.tolist(),
-                transform=resample.settings,
-            )
-            best = fit(
-                classifier,
+            size = len(sequences[0]), plan.num_nodes, len(classes)
+            classifier, _ = train_network(
+                draw(LGrIN, *size, seed=seed, **plan.network),
                 learn,
                 held_out,
                 folder,
-                epochs=enough_epochs(len(learn), batch_size) if self.epochs is None else self.epochs,
-                batch_size=batch_size,
+                options={**plan.options, "classes": classes.tolist(), "transform": resample.settings},
                 patience=1 if self.patience is None else self.patience,
-                averaging=AVERAGING,
                 seed=seed,
                 device=self.device,
                 resumable=False,
                 progress=bool(self.verbose),
+                **plan.lengths,
             )
-            restore(classifier, best)
         classifier.trainer = None
         self.classes_, self.classifier_ = classes, classifier.eval()
         return self
@@ -277,7 +271,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             for name, value in content["fitted"].items():
                 setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
             estimator.classes_ = _classes(content["classes"], content["dtype"], Path(path).stat().st_size)
-            settings = content["classifier"]
+            settings = name_schedule(content["classifier"])
             check_build(lambda: SequenceClassifier(**settings), settings["model"], content["weights"])
             estimator.classifier_ = SequenceClassifier(**settings).eval()
             estimator.classifier_.load_state_dict(content["weights"])
@@ -307,31 +301,37 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         """What to train on, and what to stop by."""
         return (data, []) if self.patience is None else _hold_out(data, seed)
 
-    def _model(self, sequences: list[np.ndarray], labels: np.ndarray, num_classes: int) -> LGrIN:
-        """Draws the weights of a network that is as long as the sequences, or as long as it may be."""
-        in_channels, longest = len(sequences[0]), max(sequence.shape[1] for sequence in sequences)
-        wanted: Any = _plain("input_norm", self.input_norm)
-        check_option("input_norm", wanted, ("auto", *INPUT_NORMS))
-        options = recommended(to_graphs(sequences, Resample(longest), labels))
-        if wanted != "auto":
-            options["input_norm"] = bool(wanted) if wanted in (0, 1) else str(wanted)
-        options |= {name: _plain(name, getattr(self, name)) for name in ("branch_channels", "dropout")}
-        num_nodes = self.num_nodes
-        if num_nodes is None:
-            num_nodes = affordable_nodes(longest, in_channels, num_classes, **options)
-        return LGrIN(in_channels, num_nodes, num_classes, **options)
+    def _plan(self, learn: list[Data], num_classes: int) -> Plan:
+        """What the recipe decides by the training sequences, but for what the arguments decide."""
+        recipe = find_recipe(self.recipe)
+        names = "input_norm", "branch_channels", "dropout"
+        network = {name: _plain(name, value) for name, value in self._given(*names).items()}
+        if "input_norm" in network:
+            network["input_norm"] = _input_norm(network["input_norm"])
+        batch_size = _batch_size(self._given("batch_size").get("batch_size", recipe.batch_size), len(learn))
+        plan = recipe.plan(
+            learn, num_classes, num_nodes=self.num_nodes, network=network, epochs=self.epochs, batch_size=batch_size
+        )
+        changes = {**plan.options.get("augment", {}), **self._given("crop", "shift")}
+        return plan._replace(options={**plan.options, **self._given("lr", "weight_decay"), "augment": changes})
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        """The arguments among these that are not left to the recipe."""
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if not (isinstance(value, str) and value == AUTO)}
 
     @torch.no_grad()
     def _run(self, method: str, X: Input) -> Tensor:
         """Calls a method of the network, in float64, so that a result does not depend on what else X holds."""
         validation.check_is_fitted(self)
         resample = from_settings(self.classifier_.hparams["transform"])
-        model, normalize = (deepcopy(part).double() for part in (self.classifier_.model, self.classifier_.normalize))
-        data = to_graphs(read_sequences(self, X, self.classifier_.model.in_channels), resample)
+        model, scale = (deepcopy(part).double() for part in (self.classifier_.model, self.classifier_.normalize))
+        data = to_nodes(read_sequences(self, X, self.classifier_.model.in_channels))
+        to_one_length(data, resample)
         results = []
         for start in range(0, len(data), BATCH):
             batch = data[start : start + BATCH]
-            x = normalize(torch.stack([one.x for one in batch]).double())
+            x = scale(torch.stack([one.x for one in batch]).double())
             mask = torch.stack([one.mask for one in batch]) if "mask" in batch[0] else None
             results.append(getattr(model, method)(x, mask=mask))
         return torch.cat(results)
@@ -358,6 +358,12 @@ def _batch_size(wanted: int, count: int) -> int:
     """The largest size up to the wanted one that leaves no batch of a single sequence, which may be a single frame."""
     wanted = check_whole("batch_size", wanted)
     return next((size for size in range(wanted, 1, -1) if count % size != 1), wanted)
+
+
+def _input_norm(wanted: Any) -> bool | str:
+    """What may have been a number of NumPy as :class:`LGrIN` takes it."""
+    check_option("input_norm", wanted, (AUTO, *INPUT_NORMS))
+    return bool(wanted) if wanted in (0, 1) else str(wanted)
 
 
 @contextmanager

@@ -160,7 +160,7 @@ def _channels_first(index: int, row: np.ndarray, n_channels: int) -> np.ndarray:
     return row
 
 
-def encode(values: ArrayLike | Tensor, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+def encode_labels(values: ArrayLike | Tensor, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers the different values of y or groups.
 
     Args:
@@ -176,7 +176,7 @@ def encode(values: ArrayLike | Tensor, name: str, count: int) -> tuple[np.ndarra
         ValueError: If there is not one for each sequence, or one is missing, infinite or has a fraction.
 
     Example:
-        >>> [part.tolist() for part in encode(["calm", "glad", "calm"], "y", 3)]
+        >>> [part.tolist() for part in encode_labels(["calm", "glad", "calm"], "y", 3)]
         [['calm', 'glad'], [0, 1, 0]]
     """
     given = from_tensor(values) if isinstance(values, Tensor) and values.dtype == torch.bfloat16 else values
@@ -200,43 +200,60 @@ def _column(given: Any) -> Any:
     return [one[0] if isinstance(one, list | tuple) else one for one in given]
 
 
-def to_graphs(
-    sequences: list[np.ndarray],
-    resample: BaseTransform,
-    labels: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
+def to_nodes(
+    sequences: list[np.ndarray], labels: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> list[Data]:
-    """Makes nodes of sequences; a frame with NaN is absent.
+    """Makes nodes of sequences at their own lengths; a frame with NaN is absent.
 
     Args:
         sequences: Float32 arrays ``[channels, time]``.
-        resample: Brings them to one length.
         labels: ``[n]``, the number of each one's class.
         groups: ``[n]``, the number of each one's group.
 
     Returns:
-        For each ``x [M, P]``, ``frame [M]``, ``y [1]`` and ``group [1]`` if there are any, and ``mask [M]`` if any
-        sequence lacks a frame.
+        For each ``x [L, P]``, ``y [1]`` and ``group [1]`` if there are any, and ``mask [L]`` if any sequence lacks a
+        frame.
 
     Raises:
         ValueError: If a sequence has no frame without NaN, with its index.
 
     Example:
-        >>> from lgrin.transforms import Resample
-        >>> to_graphs([np.array([[1.0, np.nan]], np.float32)], Resample(2))[0].mask.tolist()
+        >>> to_nodes([np.array([[1.0, np.nan]], np.float32)])[0].mask.tolist()
         [True, False]
     """
     missing = any(np.isnan(sequence).any() for sequence in sequences)
-    graphs = []
+    nodes = []
     for index, sequence in enumerate(sequences):
         data = Data(x=torch.from_numpy(sequence.T.copy()))
         if missing:
             data.mask = ~data.x.isnan().any(-1)
-        data = resample(data)
-        if missing and not data.mask.any():
-            raise ValueError(f"X[{index}] has no frame without NaN among those that {resample} takes; leave it out")
+            if not data.mask.any():
+                raise ValueError(f"X[{index}] has no frame without NaN; leave it out")
         for name, numbers in (("y", labels), ("group", groups)):
             if numbers is not None:
                 data[name] = torch.tensor([int(numbers[index])])
-        graphs.append(data)
-    return graphs
+        nodes.append(data)
+    return nodes
+
+
+def to_one_length(nodes: list[Data], resample: BaseTransform) -> None:
+    """Brings the nodes of all sequences to one length, in place.
+
+    Args:
+        nodes: What :func:`to_nodes` has made.
+        resample: Brings one sequence to the length.
+
+    Raises:
+        ValueError: If none of the frames that are taken of a sequence is without NaN, with its index.
+
+    Example:
+        >>> from lgrin.transforms import Resample
+        >>> nodes = to_nodes([np.zeros((1, 2), np.float32)])
+        >>> to_one_length(nodes, Resample(3))
+        >>> nodes[0].x.shape
+        torch.Size([3, 1])
+    """
+    for index, data in enumerate(nodes):
+        resample.forward(data)
+        if data.get("mask") is not None and not data.mask.any():
+            raise ValueError(f"X[{index}] has no frame without NaN among those that {resample} takes; leave it out")

@@ -8,16 +8,20 @@ from lgrin.training.fit import fit
 from lgrin.training.history import AdjacencyHistory
 from lgrin.training.predict import Prediction, predict
 from lgrin.training.protocols import PROTOCOLS, Fold, folds
+from lgrin.training.recipe import Recipe
+from lgrin.training.recipes import RECIPES
 from lgrin.training.results import evaluate, write_results
 from lgrin.training.splits import group_split, hold_out, stratified_split
 
 __all__ = [
     "PROTOCOLS",
+    "RECIPES",
     "AdjacencyHistory",
     "Augment",
     "Candidate",
     "Fold",
     "Prediction",
+    "Recipe",
     "SequenceClassifier",
     "Training",
     "affordable_nodes",

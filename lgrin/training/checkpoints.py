@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from lgrin.checksum import load_tensors
 from lgrin.extras import optional
 from lgrin.files import write_atomically
+from lgrin.training.schedule import name_schedule
 from lgrin.training.structure import differences
 
 with optional("train"):
@@ -129,7 +130,7 @@ class SameRun(Callback):
         Raises:
             ValueError: Naming the first that differs.
         """
-        before = checkpoint["callbacks"].get(self.state_key, {})
+        before = name_schedule(checkpoint["callbacks"].get(self.state_key, {}))
         if "network" in self.settings and "network" not in before:
             raise ValueError(
                 "the run to resume was started by an older lgrin, which did not keep what its network is made of; "

@@ -1,6 +1,5 @@
 """The model, its loss and its optimiser as one Lightning module."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -20,8 +19,10 @@ from lgrin.options import check_number, check_path, check_whole
 from lgrin.text import one_line
 from lgrin.training.augment import Augment
 from lgrin.training.checkpoints import SETTINGS, WholeCheckpoints
-from lgrin.training.rebuild import check_rebuilds, unlike_its_keywords
+from lgrin.training.rebuild import check_rebuilds, difference_from_config
+from lgrin.training.schedule import HALVE_EVERY, Schedule, make_schedule, name_schedule, schedule_settings
 from lgrin.transforms import Standardize
+from lgrin.transforms.standardize import Fitting
 
 with optional("train"):
     from lightning import LightningModule
@@ -44,13 +45,15 @@ class SequenceClassifier(LightningModule):
             ``{"reduction": "mean"}`` the released code's.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay; 0 makes it plain Adam.
-        halve_every: The learning rate is halved after each so many epochs; ``None`` lets it rise over the first
-            twentieth of the steps and fall along half a cosine to 0 over the rest.
+        halve_every: Epochs after each of which the learning rate is halved, where ``schedule`` is ``None``.
         augment: Keywords of :class:`Augment`, which changes training sequences after they were standardised.
         classes: Names of the classes.
         features: The settings of the extractor that made the features, see :class:`lgrin.features.Extractor`.
         transform: The settings of the transform to a fixed length, see :func:`lgrin.transforms.from_settings`. The
             checkpoint keeps both, so that :func:`lgrin.training.predict` can do the same to another file.
+        schedule: The schedule of the learning rate, a name or a dictionary of its name and settings: ``"step"``
+            halves it (``{"name": "step", "halve_every": 50}``), ``"cosine"`` lets it rise over the first twentieth of
+            the steps and fall along half a cosine to 0 over the rest. ``None`` means ``"step"`` with ``halve_every``.
 
     Shapes:
         - **batch:** ``x [N, P]`` (``[N, ...]`` for a model with an encoder), ``y [B]``, and ``frame [N]``, ``mask [N]``
@@ -79,11 +82,12 @@ class SequenceClassifier(LightningModule):
         loss: Mapping[str, Any] | None = None,
         lr: float = 0.01,
         weight_decay: float = 0.0,
-        halve_every: int | None = 50,
+        halve_every: int = HALVE_EVERY,
         augment: Mapping[str, Any] | None = None,
         classes: Sequence[str] | None = None,
         features: Mapping[str, Any] | None = None,
         transform: Mapping[str, Any] | None = None,
+        schedule: str | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(model, Module | Mapping):
@@ -98,6 +102,7 @@ class SequenceClassifier(LightningModule):
                 f"classes is {classes}; the model has num_classes={network.num_classes}: name each of them"
             )
         changes = Augment(**(augment or {}))
+        rate = schedule_settings(schedule, halve_every)
         self.save_hyperparameters(
             {
                 "model": getattr(network, "config", None),
@@ -105,16 +110,17 @@ class SequenceClassifier(LightningModule):
                 "loss": dict(loss or {}),
                 "lr": check_number("lr", lr),
                 "weight_decay": check_number("weight_decay", weight_decay),
-                "halve_every": None if halve_every is None else check_whole("halve_every", halve_every),
+                "halve_every": rate.get("halve_every", HALVE_EVERY),
                 "augment": {name: getattr(changes, name) for name in augment or {}},
                 "classes": classes,
                 "features": None if features is None else dict(features),
                 "transform": None if transform is None else dict(transform),
+                "schedule": rate,
             }
         )
         self.model = network
         self.label_names = classes
-        self._unlike: str | None = None
+        self._difference: str | None = None
         self.normalize = _scaling(self.frame_channels)
         self.augment = changes
         self.loss = LGrINLoss(num_sequences, **(loss or {}))
@@ -145,6 +151,8 @@ class SequenceClassifier(LightningModule):
         checkpoint = WholeCheckpoints().load_checkpoint(str(check_path("checkpoint_path", checkpoint_path)))
         if options.get("model") is None:
             _check_model(checkpoint, checkpoint_path)
+        settings = name_schedule(checkpoint[SETTINGS])
+        options = {name: settings[name] for name in settings.keys() - checkpoint[SETTINGS].keys()} | options
         options.setdefault("weights_only", True)
         return super().load_from_checkpoint(checkpoint_path, map_location, **options)
 
@@ -155,21 +163,32 @@ class SequenceClassifier(LightningModule):
 
     def fit_normalization(self, sequences: Iterable[Data]) -> None:
         """Takes the statistics of the features from training sequences, and from no others."""
-        _fit_scaling(self.normalize, sequences)
+        fittings = [(name, Fitting(scale)) for name, scale in _scales(self.normalize)]
+        for data in sequences:
+            for name, fitting in fittings:
+                fitting.add(data if name is None else data[name])
+        for _, fitting in fittings:
+            fitting.finish()
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the learning rate."""
+        return make_schedule(self.hparams["schedule"])
 
     def setup(self, stage: str) -> None:
         """Shares the statistics of batch norms among the processes that train together."""
-        self._unlike = unlike_its_keywords(self.model)
+        self._difference = difference_from_config(self.model)
         MaskedBatchNorm.synchronize(self.model, enabled=stage == "fit" and self.trainer.world_size > 1)
 
     def teardown(self, stage: str) -> None:
         """Leaves a model that trains alone."""
-        self._unlike = None
+        self._difference = None
         MaskedBatchNorm.synchronize(self.model, enabled=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what the network is where its keywords do not build it; empty where they do."""
-        checkpoint["network"] = unlike_its_keywords(self.model) if self._unlike is None else self._unlike
+        known = self._difference
+        checkpoint["network"] = difference_from_config(self.model) if known is None else known
 
     def forward(self, batch: Data) -> Tensor:
         """Computes logits ``[B, C]`` of a PyG batch."""
@@ -217,12 +236,8 @@ class SequenceClassifier(LightningModule):
         """Builds Adam and the schedule of its learning rate."""
         settings = self.hparams
         optimizer = torch.optim.AdamW(self.parameters(), settings["lr"], weight_decay=settings["weight_decay"])
-        if settings["halve_every"] is not None:
-            halving = torch.optim.lr_scheduler.StepLR(optimizer, settings["halve_every"], gamma=0.5)
-            return {"optimizer": optimizer, "lr_scheduler": halving}
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rise_and_fall(step, steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        rates = self.schedule.configure(optimizer, lambda: int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": rates}
 
 
 def _check_model(checkpoint: Mapping[str, Any], path: str | Path) -> None:
@@ -238,12 +253,6 @@ def _check_model(checkpoint: Mapping[str, Any], path: str | Path) -> None:
         check_build(lambda: from_config(config), config, held)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"checkpoint {path} is damaged ({one_line(error)}); give another") from error
-
-
-def _rise_and_fall(step: int, steps: int) -> float:
-    """The part of the learning rate at a step: up to 1 in a twentieth of all, then down to 0 along half a cosine."""
-    rising = (step + 1) / max(1, steps // 20)
-    return min(rising, 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def _inputs(batch: Data | HeteroData) -> dict[str, Any]:
@@ -264,9 +273,7 @@ def _scaling(channels: int | Mapping[str, int | None] | None) -> Module:
     return Identity() if channels is None else Standardize(channels)
 
 
-def _fit_scaling(scaling: Module, sequences: Iterable[Data | NodeStorage]) -> None:
-    if isinstance(scaling, ModuleDict):
-        for name, one in scaling.items():
-            _fit_scaling(one, (data[name] for data in sequences))
-    elif isinstance(scaling, Standardize):
-        scaling.fit(sequences)
+def _scales(scaling: Module) -> list[tuple[str | None, Standardize]]:
+    """What is fitted to the training sequences, by the name of its modality where there are several."""
+    parts: Any = scaling.items() if isinstance(scaling, ModuleDict) else [(None, scaling)]
+    return [(name, one) for name, one in parts if isinstance(one, Standardize)]

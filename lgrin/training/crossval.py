@@ -20,15 +20,17 @@ from tqdm import tqdm
 from lgrin.checksum import read_kept
 from lgrin.extras import optional
 from lgrin.options import check_path, check_whole
-from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.experiment import AVERAGING, RECIPE
-from lgrin.training.fit import bytes_of, digest, fit
-from lgrin.training.names import names_of_labels, renumbered
+from lgrin.training.experiment import RECIPE, draw, train_network
+from lgrin.training.names import names_of_labels, relabel
 from lgrin.training.protocols import Fold
-from lgrin.training.results import evaluate, keep_results, kept_results
+from lgrin.training.reading import bytes_of, digest
+from lgrin.training.recipe import Plan, Recipe
+from lgrin.training.recipes import find_recipe
+from lgrin.training.results import evaluate, read_checked_results, write_checked_results
 from lgrin.training.splits import groups_share_classes
 from lgrin.training.structure import plain, structure
+from lgrin.transforms import Resample
 
 
 class Candidate(NamedTuple):
@@ -40,7 +42,7 @@ class Candidate(NamedTuple):
         options: Arguments of :class:`SequenceClassifier` that differ from the recipe of the comparison.
         space: For arguments of :class:`SequenceClassifier` the values to choose from.
         choose: Called with the training sequences of each fold; returns keywords for ``build`` there, as
-            :func:`lgrin.training.recommended` does.
+            :func:`lgrin.training.recommended` or ``choose`` of another recipe does.
 
     Example:
         >>> from lgrin.baselines import BLSTM
@@ -70,26 +72,44 @@ class Training(NamedTuple):
     """How every candidate of a comparison is trained.
 
     Attributes:
-        num_nodes: Frames per sequence, M.
+        num_nodes: Frames per sequence, M, which the sequences have already. ``None`` takes sequences at their own
+            lengths and stretches them to as many frames as the recipe decides inside each training fold.
         classes: Names of the classes.
-        epochs: Passes over the training sequences at the most.
+        epochs: Passes over the training sequences at the most; ``None`` as the recipe decides inside each fold.
         patience: Epochs without a lower validation loss after which to stop.
-        batch_size: Sequences per step.
+        batch_size: Sequences per step; ``None`` as the recipe has it.
         budget: Settings that are tried of each candidate; the one with the lowest validation loss is tested.
         refit: Whether to train anew on training and validation sequences together, for all epochs, once a setting has
             been chosen; a single setting is trained like this at once.
-        recipe: Arguments of :class:`SequenceClassifier` for all; by default the recommended ones, which
-            belong with ``refit=True`` and as many epochs as :func:`lgrin.training.enough_epochs` says.
+        recipe: The recipe of all, by name or as such, or arguments of :class:`SequenceClassifier` that replace those
+            of the recommended one. The recommended recipe belongs with ``refit=True`` and ``epochs=None``.
+
+    Example:
+        >>> training = Training(None, ["calm", "glad"], epochs=None, refit=True, recipe="recommended")
+        >>> data = [Data(x=torch.randn(20 + i, 3), y=torch.tensor([i % 2])) for i in range(24)]
+        >>> plan = training.plan(data)
+        >>> plan.num_nodes, plan.epochs
+        (43, 600)
     """
 
-    num_nodes: int
+    num_nodes: int | None
     classes: Sequence[str]
-    epochs: int = 150
+    epochs: int | None = 150
     patience: int = 50
-    batch_size: int = 32
+    batch_size: int | None = 32
     budget: int = 1
     refit: bool = False
-    recipe: Mapping[str, Any] = RECIPE
+    recipe: Mapping[str, Any] | str | Recipe = RECIPE
+
+    def plan(self, train: Sequence[Data]) -> Plan:
+        """Decides by the training sequences of a fold what is left to the recipe."""
+        return find_recipe(self.recipe).plan(
+            train, len(self.classes), num_nodes=self.num_nodes, epochs=self.epochs, batch_size=self.batch_size
+        )
+
+    def of_one_length(self, sequences: list[Data], num_nodes: int) -> list[Data]:
+        """Stretches sequences to so many frames, unless they have one length already."""
+        return sequences if self.num_nodes is not None else [Resample(num_nodes)(data) for data in sequences]
 
 
 def cross_validate(
@@ -112,7 +132,7 @@ def cross_validate(
 
     Args:
         candidate: What to train.
-        sequences: The sequences, their lengths fixed.
+        sequences: The sequences, their lengths fixed, or at their own lengths under ``Training(num_nodes=None, ...)``.
         folds: Which are trained on, stopped by and tested; see :func:`lgrin.training.folds`.
         training: How.
         out: Folder for the results.
@@ -144,14 +164,14 @@ def cross_validate(
     if workers is not None:
         check_whole("workers", workers)
     out = check_path("out", out)
-    sequences = renumbered(sequences, names_of_labels(sequences, training.classes), "sequences")
+    sequences = relabel(sequences, names_of_labels(sequences, training.classes), "sequences")
     data = [sequences[index] for index in range(len(sequences))]
     more = dict(variants or {})
     groups = [None if one.get("group") is None else int(one.group) for one in data]
     content = [digest(data), groups]
     jobs = [_Job(candidate, data, fold, training, seed, more).named(out, content) for seed in seeds for fold in folds]
-    kept = read_kept([job.path for job in jobs], kept_results, "results of folds")
-    results = {index: kept[job.path] for index, job in enumerate(jobs) if job.path in kept}
+    done = read_kept([job.path for job in jobs], read_checked_results, "results of folds")
+    results = {index: done[job.path] for index, job in enumerate(jobs) if job.path in done}
     todo = [(index, job) for index, job in enumerate(jobs) if index not in results]
     with tqdm(total=len(jobs), initial=len(results), desc=candidate.name, unit="run", disable=not progress) as bar:
         for index, result in _run_all(todo, workers):
@@ -207,24 +227,26 @@ class _Job(NamedTuple):
 
     def named(self, out: Path, content: Sequence[object]) -> "_Job":
         """The same with the file of its result, named after the sequences' content and all else that it depends on."""
-        model = self.build([self.sequences[index] for index in (*self.fold.train, *self.fold.validation)])
-        options = {**self.training.recipe, **self.candidate.options}
+        train = [self.sequences[index] for index in (*self.fold.train, *self.fold.validation)]
+        plan = self.training.plan(train)
+        model = self.build(train, plan.num_nodes)
+        options = {**plan.options, **self.candidate.options}
         start = [bytes_of(tensor) for tensor in model.state_dict().values()]  # tells starts and given graphs apart
-        network = [structure(model), hashlib.sha256(b"".join(start)).hexdigest(), AVERAGING]
+        network = [structure(model), hashlib.sha256(b"".join(start)).hexdigest(), plan.averaging]
         candidate = [self.candidate.name, options, dict(self.candidate.space), plain(self.candidate.choose), network]
         data = [self.fold, *content, list(self.variants)]
-        text = json.dumps([candidate, data, self.training, self.seed], default=str)
+        training = {**self.training._asdict(), "recipe": plain(vars(find_recipe(self.training.recipe)))}
+        text = json.dumps([candidate, data, training, self.seed], default=str)
         name = "".join(letter if letter.isalnum() else "-" for letter in self.fold.name)
         short = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._replace(path=out / f"{name}-seed{self.seed}-{short}.json")
 
-    def build(self, train: Sequence[Data]) -> Module:
+    def build(self, train: Sequence[Data], num_nodes: int) -> Module:
         """Draws the candidate's weights, its keywords chosen by what it is trained on."""
         choose = self.candidate.choose
         keywords = {} if choose is None else choose(train)
-        torch.manual_seed(self.seed)
-        size = self.sequences[0].x.size(1), self.training.num_nodes, len(self.training.classes)
-        return self.candidate.build(*size, **keywords)
+        size = self.sequences[0].x.size(1), num_nodes, len(self.training.classes)
+        return draw(self.candidate.build, *size, seed=self.seed, **keywords)
 
 
 def _run_all(jobs: list[tuple[int, _Job]], workers: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -252,6 +274,7 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
         if job.training.refit:
             best = {**_train(job, best["setting"], train + validation, []), "validation_loss": best["validation_loss"]}
     classifier = best.pop("classifier")
+    test = job.training.of_one_length(test, classifier.model.num_nodes)
     found = evaluate(classifier, test)
     result = {
         "fold": job.fold.name,
@@ -259,7 +282,7 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
         "test": list(job.fold.test),
         "target": [int(data.y) for data in test],
         "predicted": found.probabilities.argmax(1).tolist(),
-        "cross_entropy": _surprise(found.probabilities, test),
+        "cross_entropy": mean_cross_entropy(found.probabilities, test),
         "variants": {
             name: evaluate(classifier, [change(data.clone()) for data in test]).probabilities.argmax(1).tolist()
             for name, change in job.variants.items()
@@ -269,37 +292,47 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
         "weights": _digest_weights(classifier),
         **best,
     }
-    return index, keep_results(job.path, **result)
+    return index, write_checked_results(job.path, **result)
 
 
-def _surprise(probabilities: Tensor, sequences: list[Data]) -> float:
-    """The mean cross-entropy of the true classes."""
+def mean_cross_entropy(probabilities: Tensor, sequences: Sequence[Data]) -> float:
+    """Averages the cross-entropy of the true classes.
+
+    Args:
+        probabilities: ``[n, C]``; those below 1e-12 count as 1e-12.
+        sequences: The sequences, n of them, with ``y [1]``.
+
+    Returns:
+        The mean, in nats.
+
+    Example:
+        >>> round(mean_cross_entropy(torch.tensor([[0.5, 0.5]]), [Data(y=torch.tensor([0]))]), 3)
+        0.693
+    """
     target = torch.cat([data.y for data in sequences])
     return float(torch.nn.functional.nll_loss(probabilities.double().clamp(min=1e-12).log(), target))
 
 
 def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: list[Data]) -> dict[str, Any]:
     training, start = job.training, time.perf_counter()
-    options = {**training.recipe, **job.candidate.options, **setting}
-    classifier = SequenceClassifier(job.build(train), len(train), classes=training.classes, **options)
+    plan = training.plan(train)
+    learned, held_out = (training.of_one_length(part, plan.num_nodes) for part in (train, validation))
+    options = {**plan.options, **job.candidate.options, **setting, "classes": training.classes}
+    fit_options = {**plan.lengths, "patience": training.patience, "seed": job.seed}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = fit(
-                classifier,
-                train,
-                validation,
+            classifier, checkpoint = train_network(
+                job.build(train, plan.num_nodes),
+                learned,
+                held_out,
                 folder,
-                epochs=training.epochs,
-                batch_size=training.batch_size,
-                patience=training.patience,
-                averaging=AVERAGING,
-                seed=job.seed,
+                options=options,
                 resumable=False,
                 progress=False,
+                **fit_options,
             )
         except FloatingPointError as error:
             raise FloatingPointError(f"{job.candidate.name}, {job.fold.name}, seed {job.seed}: {error}") from error
-        checkpoint = restore(classifier, path)
     states = [state for key, state in checkpoint["callbacks"].items() if key.startswith("ModelCheckpoint")]
     return {
         "classifier": classifier,

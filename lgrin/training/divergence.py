@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from lgrin.extras import optional
+from lgrin.training.recipes.recommended import RECOMMENDED
 
 with optional("train"):
     from lightning.pytorch import LightningModule, Trainer
@@ -99,9 +100,7 @@ def _floating(module: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def _stop(classifier: LightningModule, what: str) -> NoReturn:
-    from lgrin.training.experiment import RECIPE  # which trains, so it cannot be imported before
-
-    given, usual = _flat(classifier.hparams), _flat(RECIPE)
+    given, usual = _flat(classifier.hparams), _flat(RECOMMENDED.options)
     first, *others = sorted(usual, key=lambda name: -given[name] / usual[name])
     raise FloatingPointError(
         f"training diverged: {what}; lower {first}, which is {given[first]:g} ({usual[first]:g} is recommended). If "

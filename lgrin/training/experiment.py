@@ -1,7 +1,6 @@
 """From sequences to a score: train, test."""
 
-from collections.abc import Mapping, Sequence
-from math import ceil, isqrt
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,102 +8,78 @@ import torch
 from torch.nn import Module
 from torch_geometric.data import Data
 
-from lgrin.models import LGrIN
-from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
-from lgrin.options import check_whole
 from lgrin.training.checkpoints import restore
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.fit import fit
-from lgrin.training.levels import levels_tell
+from lgrin.training.recipe import Recipe
+from lgrin.training.recipes import find_recipe
+from lgrin.training.recipes.recommended import RECOMMENDED, affordable_nodes, enough_epochs, recommended
 from lgrin.training.results import Evaluation, evaluate
 
-RECIPE: dict[str, Any] = {
-    "lr": 0.003,
-    "weight_decay": 0.05,
-    "halve_every": None,
-    "augment": {"crop": 0.3, "shift": 0.3},
-}
-AVERAGING = 0.98
-MOST_PARAMETERS, MOST_NODES = 120_000, 200
-ENOUGH_NODES = 32  # frames that are kept whatever the parameters
-FEWEST_NODES = 2  # a batch norm cannot learn from one frame
-ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
+RECIPE: dict[str, Any] = dict(RECOMMENDED.options)
+AVERAGING = RECOMMENDED.averaging
 
 
-def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
-    """Says how long to train where nothing is held out to stop by: 600 steps, and 60 epochs at the least.
+def draw(build: Callable[..., Module], *arguments: Any, seed: int, **keywords: Any) -> Module:
+    """Builds a network whose weights depend on a seed alone.
 
     Args:
-        num_sequences: Training sequences.
-        batch_size: Sequences per step.
+        build: The network's class, or a function that builds it.
+        *arguments: Arguments of it.
+        seed: Seeds PyTorch's generator.
+        **keywords: Further arguments of it.
 
     Returns:
-        Epochs.
+        The network.
+
+    Example:
+        >>> one, other = (draw(torch.nn.Linear, 2, 3, seed=0) for _ in range(2))
+        >>> torch.equal(one.weight, other.weight)
+        True
+    """
+    torch.manual_seed(seed)
+    return build(*arguments, **keywords)
+
+
+def train_network(
+    model: Module,
+    train: Sequence[Data],
+    validation: Sequence[Data],
+    out: str | Path,
+    *,
+    options: Mapping[str, Any],
+    **fit_options: Any,
+) -> tuple[SequenceClassifier, dict[str, Any]]:
+    """Trains a network and gives it the weights of its best epoch, or of its last one where nothing is validated.
+
+    Args:
+        model: The network.
+        train: Training sequences.
+        validation: Sequences to stop by; may be empty.
+        out: Folder of the run.
+        options: Arguments of :class:`SequenceClassifier`.
+        **fit_options: Arguments of :func:`fit`.
+
+    Returns:
+        The classifier, and what else its checkpoint holds.
 
     Raises:
-        ValueError: If a number is no whole number, 1 or larger.
+        FileExistsError: As :func:`fit`.
+        FloatingPointError: As :func:`fit`.
+        ValueError: As :func:`fit`.
 
     Example:
-        >>> enough_epochs(40), enough_epochs(3_000)
-        (300, 60)
+        >>> import tempfile
+        >>> from lgrin import LGrIN
+        >>> data = [Data(x=torch.randn(5, 3) + i % 2, y=torch.tensor([i % 2])) for i in range(24)]
+        >>> out = tempfile.mkdtemp()
+        >>> _, rest = train_network(LGrIN(3, 5, 2), data, [], out, options=RECIPE, epochs=1, progress=False)
+        >>> rest["epoch"]
+        0
     """
-    num_sequences, batch_size = check_whole("num_sequences", num_sequences), check_whole("batch_size", batch_size)
-    return max(FEWEST_EPOCHS, ceil(ENOUGH_STEPS / ceil(num_sequences / batch_size)))
-
-
-def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options: Any) -> int:
-    """Says how many frames the graph of an :class:`lgrin.LGrIN` may have for sequences of at most this length.
-
-    It is their length, 200 at the most, or fewer where the network would have more than 120,000 parameters, though not
-    below 32.
-
-    Args:
-        longest: Frames of the longest training sequence.
-        in_channels: Features per frame, P.
-        num_classes: Classes, C.
-        **options: Further arguments of :class:`lgrin.LGrIN` that leave A and p as they are.
-
-    Returns:
-        Frames, M, 2 at the least.
-
-    Example:
-        >>> affordable_nodes(29, 12, 9), affordable_nodes(2_300, 6, 7), affordable_nodes(2_300, 400, 6)
-        (29, 200, 108)
-    """
-    longest = check_whole("longest", longest)
-    with torch.device("meta"):
-        smallest = LGrIN(in_channels, 1, num_classes, **options)
-    spare = MOST_PARAMETERS - sum(weight.numel() for weight in smallest.parameters()) + 2  # for M * M + M
-    affordable = (isqrt(1 + 4 * spare) - 1) // 2 if spare > 0 else 0
-    return max(FEWEST_NODES, min(longest, max(affordable, ENOUGH_NODES), MOST_NODES))
-
-
-def recommended(train: Sequence[Data]) -> dict[str, Any]:
-    """Reads off training sequences which network is recommended for them.
-
-    Where the levels of sequences tell their classes (:func:`lgrin.training.levels.levels_tell`), the network sees them
-    as they are; otherwise it sees every sequence standardised by itself, too (``input_norm="both"`` of
-    :class:`lgrin.LGrIN`). Where training sequences lack frames, the network learns what their absence says, and A sums
-    over the frames that are there (``normalize="row"``) instead of averaging them.
-
-    Args:
-        train: Training sequences with ``x``, ``y [1]`` and perhaps ``mask``.
-
-    Returns:
-        Arguments of :class:`lgrin.LGrIN`.
-
-    Example:
-        >>> import torch
-        >>> labels = [0, 1] * 10
-        >>> apart = [Data(x=torch.rand(5, 3) + y, y=torch.tensor([y])) for y in labels]
-        >>> alike = [Data(x=torch.rand(5, 3) * (1 + y), y=torch.tensor([y])) for y in labels]
-        >>> recommended(apart), recommended([Data(x=x.x - x.x.mean(0), y=x.y) for x in alike])
-        ({'input_norm': True}, {'input_norm': 'both'})
-    """
-    chosen: dict[str, Any] = {"input_norm": True if levels_tell(train) else "both"}
-    if not all(data.get("mask") is None or bool(data.mask.all()) for data in train):
-        chosen["adjacency"] = {**RECOMMENDED_ADJACENCY, "normalize": "row"}
-    return chosen
+    classifier = SequenceClassifier(model, num_sequences=len(train), **options)
+    best = fit(classifier, train, validation, out, **fit_options)
+    return classifier, restore(classifier, best)
 
 
 def train_and_test(
@@ -115,16 +90,17 @@ def train_and_test(
     *,
     seed: int = 0,
     classes: Sequence[str] | None = None,
-    options: Mapping[str, Any] = RECIPE,
-    averaging: float = AVERAGING,
+    recipe: str | Recipe = "recommended",
+    options: Mapping[str, Any] | None = None,
+    averaging: float | None = None,
     epochs: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     **fit_options: Any,
 ) -> tuple[SequenceClassifier, Evaluation]:
-    """Trains a model by the recommended recipe on all training sequences, to the last epoch, and tests it once.
+    """Trains a model by a recipe on all training sequences, to the last epoch, and tests it once.
 
-    Nothing is held out and nothing is chosen on the way. The recipe was chosen inside training sets;
-    ``docs/results.md`` has the table. Which network belongs to it, :func:`recommended` says.
+    Nothing is held out and nothing is chosen on the way. The recommended recipe was chosen inside training sets;
+    ``docs/results.md`` has the table. :func:`recommended` chooses the network that belongs to it.
 
     Args:
         model: The model, its weights drawn already.
@@ -134,11 +110,13 @@ def train_and_test(
         out: Folder of the run.
         seed: Draws batches, dropout and changes.
         classes: Names of the classes.
-        options: Further arguments of :class:`SequenceClassifier`; by default learning rate 0.003, falling along a
-            cosine, weight decay 0.05, and windows and levels that change (:class:`Augment`).
-        averaging: As for :func:`fit`; by default 0.98.
-        epochs: Passes over the training sequences; ``None`` takes :func:`enough_epochs`.
-        batch_size: Sequences per step.
+        recipe: A name in :data:`lgrin.training.recipes.RECIPES`, or a recipe. It decides what is ``None`` below.
+        options: Further arguments of :class:`SequenceClassifier`, instead of all those of the recipe. Those of the
+            recommended recipe are ``RECIPE``: learning rate 0.003 with the schedule ``"cosine"``, weight decay 0.05,
+            and windows and levels that change (:class:`Augment`).
+        averaging: As for :func:`fit`; 0.98 is recommended.
+        epochs: Passes over the training sequences; :func:`enough_epochs` is recommended.
+        batch_size: Sequences per step; 32 is recommended.
         **fit_options: Further arguments of :func:`fit`.
 
     Returns:
@@ -163,10 +141,11 @@ def train_and_test(
         raise TypeError(
             "patience has nothing to go by, since train_and_test holds nothing out; split by hold_out and call fit"
         )
-    classifier = SequenceClassifier(model, num_sequences=len(train), classes=classes, **options)
-    epochs = enough_epochs(len(train), batch_size) if epochs is None else epochs
-    last = fit(
-        classifier, train, [], out, seed=seed, averaging=averaging, epochs=epochs, batch_size=batch_size, **fit_options
-    )
-    restore(classifier, last)
+    chosen = find_recipe(recipe)
+    lengths = chosen.lengths(len(train), epochs=epochs, batch_size=batch_size, averaging=averaging)
+    options = {**(chosen.options if options is None else options), "classes": classes}
+    classifier, _ = train_network(model, train, [], out, options=options, seed=seed, **lengths, **fit_options)
     return classifier, evaluate(classifier, test)
+
+
+__all__ = ["AVERAGING", "RECIPE", "affordable_nodes", "enough_epochs", "recommended", "train_and_test"]

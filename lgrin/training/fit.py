@@ -1,6 +1,5 @@
 """One training run."""
 
-import hashlib
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import BatchSampler, DistributedSampler, Sampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
-from lgrin import validate
 from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.loader import BucketSampler
@@ -24,8 +21,9 @@ from lgrin.training.averaging import MovingAverage
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.divergence import StopAtDivergence
-from lgrin.training.names import names_of_labels, renumbered
+from lgrin.training.names import names_of_labels, relabel
 from lgrin.training.owner import sole_owner
+from lgrin.training.reading import Reading
 from lgrin.training.structure import make_up
 
 with optional("train"):
@@ -104,7 +102,7 @@ def fit(
         TypeError: If a label is no whole number.
         ValueError: If a sequence cannot be trained on, with its index and the reason, the batch cannot be shared
             evenly, there is no such device, or the run to resume was started with another network, other data or other
-            settings (``epochs`` may grow, unless the learning rate falls along a cosine to the last of them).
+            settings (``epochs`` may grow, unless the schedule of the learning rate depends on them).
 
     Example:
         >>> import tempfile
@@ -126,10 +124,11 @@ def fit(
     if precision.endswith("16-true"):
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     names = names_of_labels(train, classifier.hparams["classes"])
-    train, validation = renumbered(train, names, "train"), renumbered(validation, names, "validation")
-    model = classifier.model
-    for sequences in (train, validation) if len(validation) else (train,):
-        validate.dataset(sequences, model.num_nodes, model.num_classes, classifier.frame_channels)
+    train, validation = relabel(train, names, "train"), relabel(validation, names, "validation")
+    learned, held_out = Reading(train, classifier), Reading(validation, classifier)
+    classifier.fit_normalization(learned)
+    if len(validation):
+        held_out.to_the_end()
     classifier.label_names = names
     out = check_path("out", out)
     leads = processes == 1 or rank_zero_only.rank == 0  # type: ignore[attr-defined]
@@ -144,16 +143,15 @@ def fit(
                 "averaging": float(averaging),
                 "precision": precision,
                 "buckets": buckets,
-                "train": digest(train),
-                "validation": digest(validation),
-                "epochs": epochs if classifier.hparams["halve_every"] is None else None,
+                "train": learned.digest,
+                "validation": held_out.digest,
+                "epochs": epochs if classifier.schedule.depends_on_epochs else None,
                 **{name: value for name, value in classifier.hparams.items() if name != "model"},
                 "network": make_up(classifier),
             }
         )
         if _is_done(last, run, resume, patience):
             return best
-        classifier.fit_normalization(train)
         stop = StopAtDivergence(classifier)
         average = [MovingAverage(averaging)] if averaging else []
         callbacks = [SeedEveryStep(seed), run, stop, *average, *callbacks]
@@ -164,9 +162,9 @@ def fit(
             "strategy": "ddp" if processes > 1 else "auto",
             "precision": precision,
         }
-        callbacks += _keepers(out, patience if len(validation) else None, every=1 if resumable else epochs)
+        callbacks += checkpoint_callbacks(out, patience if len(validation) else None, every=1 if resumable else epochs)
         trainer = _trainer(out, epochs, progress, callbacks, hardware)
-        batches = _batches(train, batch_size // processes, buckets, seed, trainer)
+        batches = _batches(learned.lengths, batch_size // processes, buckets, seed, trainer)
         with _compiled(classifier, compile), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant
             trainer.fit(
@@ -188,16 +186,16 @@ def _is_done(last: Path, run: SameRun, resume: bool, patience: int) -> bool:
 
     A run that was not to be resumed may have left ``best.ckpt`` alone, which another one would write over.
     """
-    kept = next((path for path in (last, last.with_name("best.ckpt")) if path.exists()), None)
-    if kept is None:
+    found = next((path for path in (last, last.with_name("best.ckpt")) if path.exists()), None)
+    if found is None:
         return False
     if not resume:
         raise FileExistsError(
             f"{last.parent.parent} holds a run already; pass resume=True to go on with it, or another folder"
         )
-    checkpoint = WholeCheckpoints().load_checkpoint(str(kept))
+    checkpoint = WholeCheckpoints().load_checkpoint(str(found))
     run.check(checkpoint)
-    return kept == last and has_stopped(checkpoint, patience)
+    return found == last and has_stopped(checkpoint, patience)
 
 
 def _check_device(device: str) -> None:
@@ -207,12 +205,12 @@ def _check_device(device: str) -> None:
         raise ValueError(f"device is {device!r}, which PyTorch does not find here; pass device='auto' or 'cpu'")
 
 
-def _batches(train: Sequence[Data], batch_size: int, buckets: bool, seed: int, trainer: Trainer) -> Sampler[list[int]]:
+def _batches(lengths: list[int], batch_size: int, buckets: bool, seed: int, trainer: Trainer) -> Sampler[list[int]]:
     """Draws batches by seed and epoch, and for each process its own part of them."""
-    order: Any = range(len(train))
+    order: Any = range(len(lengths))
     sampler: Any = DistributedSampler(order, trainer.world_size, trainer.global_rank, shuffle=True, seed=seed)
     if buckets:
-        return BucketSampler(sampler, [data.num_nodes for data in train], batch_size)
+        return BucketSampler(sampler, lengths, batch_size)
     return BatchSampler(sampler, batch_size, drop_last=False)
 
 
@@ -230,25 +228,21 @@ def _compiled(classifier: SequenceClassifier, mode: bool | str) -> Iterator[None
         del classifier.__dict__["loss_of"]
 
 
-def digest(sequences: Sequence[Data]) -> str:
-    """A short name for exactly these sequences."""
-    content = hashlib.sha256()
-    for data in sequences:
-        for nodes in data.node_stores:  # one for each modality
-            for value in (nodes.x, data.y, nodes.get("frame"), nodes.get("mask")):
-                head = None if value is None else (value.dtype, tuple(value.shape))
-                content.update(repr((nodes._key, head)).encode())
-                content.update(b"" if value is None else bytes_of(value))
-    return content.hexdigest()[:12]
+def checkpoint_callbacks(out: Path, patience: int | None, every: int) -> list[Callback]:
+    """Makes the callbacks that write checkpoints and, where there is validation, stop early.
 
+    Args:
+        out: Folder of the run.
+        patience: Epochs without a lower validation loss after which to stop; ``None`` where nothing is validated.
+        every: Epochs between two versions of ``last.ckpt``.
 
-def bytes_of(tensor: Tensor) -> bytes:
-    """The content of a tensor, whatever its type."""
-    return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    Returns:
+        Lightning's callbacks.
 
-
-def _keepers(out: Path, patience: int | None, every: int) -> list[Callback]:
-    """What writes ``last.ckpt`` every so many epochs and, where there is validation, writes ``best.ckpt`` and stops."""
+    Example:
+        >>> [type(one).__name__ for one in checkpoint_callbacks(Path("runs"), patience=5, every=1)]
+        ['EarlyStopping', 'ModelCheckpoint', 'ModelCheckpoint']
+    """
     keeper = partial(ModelCheckpoint, out / "checkpoints", enable_version_counter=False, save_on_train_epoch_end=True)
     last = keeper(filename="last", every_n_epochs=every)
     if patience is None:

@@ -1,53 +1,63 @@
-"""What the levels of sequences tell of their classes."""
+"""How much of the levels of sequences their classes explain."""
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 ENOUGH = 0.3
 
 
-def levels_tell(sequences: Sequence[Data]) -> bool:
-    r"""Says whether the levels of sequences tell their classes.
+def class_explains_level(levels: Tensor, labels: Tensor) -> bool:
+    r"""Says whether the classes of sequences explain 30 % or more of the variance of their levels.
 
-    The level of a sequence is the mean of its present frames. How much of it the classes explain is their share of the
-    variance, less what as many labels drawn at random would have:
+    The level of a sequence is the mean of its present frames. The share that the classes explain is omega squared, the
+    share of the variance less what as many labels drawn at random would have:
 
     .. math:: \omega^2 = \frac{SS_\text{between} - (C - 1) s^2}{SS_\text{total} + s^2}, \qquad
               s^2 = \frac{SS_\text{within}}{n - C}
 
-    for n sequences of C classes, 0 at the least. Levels tell where the mean over the features is 0.3 or more.
+    for n sequences of C classes, 0 at the least. It is averaged over the features.
 
     Args:
-        sequences: Sequences with ``x``, ``y [1]`` and perhaps ``mask``.
+        levels: Of each sequence, float64 ``[n, P]``.
+        labels: Their classes ``[n]``.
 
     Returns:
-        Whether they do.
+        Whether omega squared is 0.3 or more.
 
     Source:
         Hays, *Statistics for Psychologists*, 1963, for omega squared. The bound is this library's: ``docs/results.md``
         has the figures of five corpora.
 
     Example:
-        >>> y = [0, 1, 0, 1]
-        >>> apart = [Data(x=torch.rand(9, 1) + label, y=torch.tensor([label])) for label in y]
-        >>> alike = [Data(x=torch.rand(9, 1) + index // 2, y=torch.tensor([label])) for index, label in enumerate(y)]
-        >>> levels_tell(apart), levels_tell(alike)
+        >>> import torch
+        >>> labels = torch.tensor([0, 1, 0, 1])
+        >>> by_class, by_speaker = torch.tensor([[0.0], [1], [0], [1]]), torch.tensor([[0.0], [0], [1], [1]])
+        >>> class_explains_level(by_class, labels), class_explains_level(by_speaker, labels)
         (True, False)
     """
-    levels = torch.stack([_level(data) for data in sequences])
-    return explained(levels, torch.cat([data.y for data in sequences])) >= ENOUGH
+    return omega_squared(levels, labels) >= ENOUGH
 
 
-def _level(data: Data) -> Tensor:
+def mean_level(data: Data) -> Tensor:
+    """Averages the present frames of a sequence.
+
+    Args:
+        data: A sequence with ``x [L, ...]`` and perhaps ``mask [L]``.
+
+    Returns:
+        Float64 ``[P]``, one value for each entry of a frame.
+
+    Example:
+        >>> import torch
+        >>> mean_level(Data(x=torch.tensor([[1.0], [3.0], [8.0]]), mask=torch.tensor([True, True, False]))).tolist()
+        [2.0]
+    """
     x = data.x if data.get("mask") is None else data.x[data.mask]
     return x.double().flatten(1).mean(0)
 
 
-def explained(levels: Tensor, labels: Tensor) -> float:
-    """Measures omega squared.
+def omega_squared(levels: Tensor, labels: Tensor) -> float:
+    """Computes omega squared, see :func:`class_explains_level`.
 
     Args:
         levels: Float64 ``[n, P]``.
@@ -57,7 +67,8 @@ def explained(levels: Tensor, labels: Tensor) -> float:
         Its mean over the features; a feature that is the same everywhere has 0.
 
     Example:
-        >>> explained(torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1, 1]))
+        >>> import torch
+        >>> omega_squared(torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1, 1]))
         1.0
     """
     _, label = labels.unique(return_inverse=True)

@@ -63,7 +63,7 @@ def names_of_labels(train: object, classes: Sequence[str] | None) -> list[str] |
     return list(classes)
 
 
-def renumbered(sequences: Sequence[Data], classes: Sequence[str] | None, name: str) -> Sequence[Data]:
+def relabel(sequences: Sequence[Data], classes: Sequence[str] | None, name: str) -> Sequence[Data]:
     """Gives sequences the labels that their classes have elsewhere.
 
     Args:
@@ -80,7 +80,7 @@ def renumbered(sequences: Sequence[Data], classes: Sequence[str] | None, name: s
     Example:
         >>> from lgrin.datasets import from_arrays
         >>> dataset = from_arrays([[[1.0]], [[2.0]]], labels=["calm", "sad"])
-        >>> [int(data.y) for data in renumbered(dataset, ["calm", "glad", "sad"], "test")]
+        >>> [int(data.y) for data in relabel(dataset, ["calm", "glad", "sad"], "test")]
         [0, 2]
     """
     own = class_names(sequences)
@@ -88,10 +88,10 @@ def renumbered(sequences: Sequence[Data], classes: Sequence[str] | None, name: s
         return sequences
     if len(set(own)) < len(own) or len(set(classes)) < len(classes):
         raise ValueError(f"{name} has the classes {own} beside {list(classes)}; give every class a name of its own")
-    return _Renumbered(sequences, own, list(classes), name)
+    return _Relabeled(sequences, own, list(classes), name)
 
 
-class _Renumbered(Sequence[Data]):
+class _Relabeled(Sequence[Data]):
     """Sequences with the labels that the names of their classes have among ``classes``."""
 
     def __init__(self, sequences: Sequence[Data], own: list[str], classes: list[str], name: str) -> None:

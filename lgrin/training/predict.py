@@ -66,7 +66,7 @@ def predict(
             "classifier does not know how its features are made; train it with SequenceClassifier(..., "
             "features=dataset.features.settings, transform=transform.settings)"
         )
-    frames = extractor_from(_told(settings["features"], spontaneous, device))(path)
+    frames = extractor_from(_override(settings["features"], spontaneous, device))(path)
     time = torch.arange(len(frames.x)) / frames.frame_rate
     transform = transform_from(settings["transform"])
     data = transform(Data(x=frames.x, mask=frames.mask, time=time))
@@ -88,8 +88,8 @@ def predict(
     return Prediction(classes, logits[0].softmax(-1).cpu(), seconds)
 
 
-def _told(features: Mapping[str, object], spontaneous: bool | None, device: str | None) -> dict[str, object]:
-    """The extractor's settings with what the caller knows better."""
+def _override(features: Mapping[str, object], spontaneous: bool | None, device: str | None) -> dict[str, object]:
+    """The extractor's settings with those that the caller gives."""
     given = {"spontaneous": spontaneous, "device": device}
     for name, value in given.items():
         if value is not None and name not in features:

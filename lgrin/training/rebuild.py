@@ -14,7 +14,7 @@ from lgrin.training.structure import class_name, differences, structure
 BUILT_FROM_KEYWORDS = (LGrIN, MultimodalLGrIN)
 
 
-def unlike_its_keywords(model: Module) -> str:
+def difference_from_config(model: Module) -> str:
     """Says what keeps ``from_config(model.config)`` from building this network again.
 
     Args:
@@ -26,10 +26,10 @@ def unlike_its_keywords(model: Module) -> str:
     Example:
         >>> from lgrin.baselines import CNN
         >>> model = LGrIN(3, 5, 2)
-        >>> unlike_its_keywords(model), unlike_its_keywords(CNN(3, 5, 2))[:26]
+        >>> difference_from_config(model), difference_from_config(CNN(3, 5, 2))[:26]
         ('', 'a lgrin.baselines.cnn.CNN(')
         >>> model.head = torch.nn.Linear(model.embed_channels, 2)
-        >>> unlike_its_keywords(model)[:83]
+        >>> difference_from_config(model)[:83]
         'a lgrin.models.lgrin.LGrIN whose head is torch.nn.modules.linear.Linear instead of '
     """
     kind, config = class_name(model), getattr(model, "config", None)

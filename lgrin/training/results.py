@@ -3,14 +3,14 @@
 import json
 import platform
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import torch_geometric
 from torch import Tensor
-from torch_geometric.data import Data
-from torch_geometric.loader import DataLoader
+from torch_geometric.data import Batch, Data
 
 import lgrin
 from lgrin import validate
@@ -19,7 +19,7 @@ from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.options import check_whole
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.names import renumbered
+from lgrin.training.names import relabel
 
 with optional("train"):
     from torchmetrics.functional.classification import multiclass_confusion_matrix
@@ -66,12 +66,14 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
         torch.Size([4, 2])
     """
     num_classes, batch_size = classifier.model.num_classes, check_whole("batch_size", batch_size)
-    sequences = renumbered(sequences, classifier.label_names, "sequences")
-    validate.dataset(sequences, classifier.model.num_nodes, num_classes, classifier.frame_channels)
+    sequences = relabel(sequences, classifier.label_names, "sequences")
     classifier.eval()
-    loader = DataLoader(sequences, batch_size)
-    probabilities = torch.cat([classifier(batch.to(classifier.device)).softmax(-1).cpu() for batch in loader])
-    target = torch.cat([data.y for data in sequences])
+    found, labels = [], []
+    reading = validate.checked(sequences, classifier.model.num_nodes, num_classes, classifier.frame_channels)
+    while part := list(islice(reading, batch_size)):
+        found.append(classifier(Batch.from_data_list(part).to(classifier.device)).softmax(-1).cpu())
+        labels += [data.y for data in part]
+    probabilities, target = torch.cat(found), torch.cat(labels)
     confusion = multiclass_confusion_matrix(probabilities, target, num_classes)
     per_class = confusion.sum(1).double()
     recall = confusion.diagonal() / per_class
@@ -103,8 +105,8 @@ def write_results(path: str | Path, **results: Any) -> dict[str, Any]:
     return content
 
 
-def keep_results(path: str | Path, **results: Any) -> dict[str, Any]:
-    """Writes results as :func:`write_results` does, with a checksum, for :func:`kept_results` to read.
+def write_checked_results(path: str | Path, **results: Any) -> dict[str, Any]:
+    """Writes results as :func:`write_results` does, with a checksum, for :func:`read_checked_results` to read.
 
     Args:
         path: The file.
@@ -116,7 +118,7 @@ def keep_results(path: str | Path, **results: Any) -> dict[str, Any]:
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "fold.json"
-        >>> keep_results(path, accuracy=1.0) == kept_results(path)
+        >>> write_checked_results(path, accuracy=1.0) == read_checked_results(path)
         True
     """
     content = _with_versions(results)
@@ -125,8 +127,8 @@ def keep_results(path: str | Path, **results: Any) -> dict[str, Any]:
     return content
 
 
-def kept_results(path: Path) -> dict[str, Any]:
-    """Reads what :func:`keep_results` has written.
+def read_checked_results(path: Path) -> dict[str, Any]:
+    """Reads what :func:`write_checked_results` has written.
 
     Args:
         path: The file.
@@ -138,7 +140,7 @@ def kept_results(path: Path) -> dict[str, Any]:
         ValueError: If it is no such file.
 
     Example:
-        >>> kept_results(Path(__file__))
+        >>> read_checked_results(Path(__file__))
         Traceback (most recent call last):
         ...
         ValueError: it holds no results (...)

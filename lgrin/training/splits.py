@@ -32,6 +32,7 @@ def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int
         [8, 2]
     """
     fraction, seed = check_between("fraction", fraction), check_seed("seed", seed)
+    sequences = list(sequences)  # which may be read from disk
     if len(sequences) == 0:
         raise ValueError("sequences is empty; there is nothing to split")
     labels = np.array([int(data.y) for data in sequences])
@@ -73,6 +74,7 @@ def group_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0)
         (16, set())
     """
     fraction, seed = check_between("fraction", fraction), check_seed("seed", seed)
+    sequences = list(sequences)  # which may be read from disk
     labels = np.array([int(data.y) for data in sequences])
     groups = np.array([int(data.group) for data in sequences])
     count = len(np.unique(groups))
@@ -148,6 +150,7 @@ def hold_out(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) ->
         >>> [len(part) for part in hold_out(data)]
         [8, 2]
     """
+    sequences = list(sequences)  # which may be read from disk
     grouped = sum(data.get("group") is not None for data in sequences)
     if grouped not in (0, len(sequences)):
         raise ValueError(f"{grouped} of {len(sequences)} sequences have a group; give one to all or to none")

@@ -6,7 +6,7 @@ from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_option, check_whole
 from lgrin.transforms.nodes import check_sequence
-from lgrin.transforms.resample import evenly_spread, take_frames
+from lgrin.transforms.resample import evenly_spread, take_checked_frames
 
 LONGER = ("error", "crop", "resample")
 
@@ -47,9 +47,9 @@ class CyclicPad(BaseTransform):
         """Pads or shortens one sequence; see the class."""
         length = check_sequence(data)
         if length <= self.num_nodes or self.longer == "crop":
-            return take_frames(data, torch.arange(self.num_nodes) % max(length, 1))
+            return take_checked_frames(data, torch.arange(self.num_nodes) % max(length, 1))
         if self.longer == "resample":
-            return take_frames(data, evenly_spread(length, self.num_nodes))
+            return take_checked_frames(data, evenly_spread(length, self.num_nodes))
         raise ValueError(
             f"data.x has {length} frames, more than num_nodes={self.num_nodes}; pass longer='crop' or "
             f"longer='resample', or a larger num_nodes"

@@ -58,7 +58,7 @@ def attributes_of_frames(data: Data) -> list[str]:
     They are those that PyG takes for node attributes: tensors, arrays, lists and tuples with L entries.
 
     Args:
-        data: One sequence.
+        data: One sequence that :func:`check_sequence` has seen.
 
     Returns:
         Their names, in alphabetical order.
@@ -71,7 +71,7 @@ def attributes_of_frames(data: Data) -> list[str]:
         >>> attributes_of_frames(Data(x=torch.zeros(3, 2), pos=torch.zeros(3, 2), y=torch.tensor([1])))
         ['pos', 'x']
     """
-    length, names = check_sequence(data), []
+    length, names = len(data.x), []
     for name in sorted(data.keys()):
         value = data[name]
         counted = isinstance(value, list | tuple) or (isinstance(value, Tensor | np.ndarray) and value.ndim > 0)

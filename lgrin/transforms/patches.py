@@ -6,7 +6,7 @@ from torch_geometric.transforms import BaseTransform
 
 from lgrin.options import check_whole
 from lgrin.transforms.nodes import check_sequence
-from lgrin.transforms.resample import evenly_spread, take_frames
+from lgrin.transforms.resample import evenly_spread, take_checked_frames
 
 
 class Patches(BaseTransform):
@@ -41,7 +41,7 @@ class Patches(BaseTransform):
         """Cuts one sequence; see the class."""
         length, x, mask = check_sequence(data), data.x, data.get("mask")
         centres = evenly_spread(length, self.num_nodes)
-        data = take_frames(data, centres)
+        data = take_checked_frames(data, centres)
         context = torch.arange(self.width) - self.width // 2
         windows = (centres.unsqueeze(-1) + context).clamp(0, length - 1).to(x.device)
         data.x = x[windows]

@@ -37,12 +37,24 @@ def take_frames(data: Data, take: Tensor) -> Data:
         The same object.
 
     Raises:
+        TypeError: As :func:`lgrin.transforms.nodes.check_sequence`.
         ValueError: If the sequence is empty, already a graph with edges, has frames left out of ``data.frame``, or an
             attribute that does not fit its frames.
 
     Example:
         >>> take_frames(Data(x=torch.tensor([[1.0], [2.0]])), torch.tensor([1, 1, 0])).x.flatten().tolist()
         [2.0, 2.0, 1.0]
+    """
+    check_sequence(data)
+    return take_checked_frames(data, take)
+
+
+def take_checked_frames(data: Data, take: Tensor) -> Data:
+    """Does the same as :func:`take_frames` with a sequence that :func:`lgrin.transforms.nodes.check_sequence` has seen.
+
+    Example:
+        >>> take_checked_frames(Data(x=torch.tensor([[1.0], [2.0]])), torch.tensor([1])).x.tolist()
+        [[2.0]]
     """
     names, length = attributes_of_frames(data), data.x.size(0)
     if length == 0:
@@ -89,7 +101,7 @@ class Resample(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Resamples one sequence; see the class."""
-        return take_frames(data, evenly_spread(check_sequence(data), self.num_nodes))
+        return take_checked_frames(data, evenly_spread(check_sequence(data), self.num_nodes))
 
     @property
     def settings(self) -> dict[str, str | int]:

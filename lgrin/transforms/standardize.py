@@ -59,37 +59,10 @@ class Standardize(Module):
         Raises:
             ValueError: If no frame is present, or one does not have P features or is not finite.
         """
-        count = 0
-        mean, squares, largest = (torch.zeros(self.mean.numel(), dtype=torch.float64) for _ in range(3))
-        for index, data in enumerate(sequences):
-            x = self._present_frames(index, data)
-            if x.size(0) == 0:
-                continue
-            new, shift = x.size(0), x.mean(0) - mean
-            count += new
-            squares += (x - x.mean(0)).square().sum(0) + shift.square() * ((count - new) * new / count)
-            mean += shift * (new / count)
-            largest = torch.maximum(largest, x.abs().amax(0))
-        if count == 0:
-            raise ValueError("sequences holds no present frame; fit on training data that has some")
-        std = (squares / count).sqrt()
-        std = std.masked_fill(std <= 1e-7 * largest.clamp(min=torch.finfo(torch.float64).tiny), 1)
-        self.mean.copy_(mean)
-        self.std.copy_(std)
-        return self
-
-    def _present_frames(self, index: int, data: Data) -> Tensor:
-        """The present frames of a sequence, all finite."""
-        x, mask = data.x, data.get("mask")
-        check_mask(x, mask)
-        if x.dim() < 2:
-            raise ValueError(f"sequences[{index}].x has shape {list(x.shape)}; it has to be [L, P]")
-        if x.size(-1) != self.mean.numel():
-            raise ValueError(
-                f"sequences[{index}] has {x.size(-1)} features a frame, but num_features={self.mean.numel()}"
-            )
-        validate.features(x, mask, f"sequences[{index}].x")
-        return (x if mask is None else x[mask]).double()
+        fitting = Fitting(self)
+        for data in sequences:
+            fitting.add(data)
+        return fitting.finish()
 
     def forward(self, x: Tensor) -> Tensor:
         """Scales ``[*, P]``."""
@@ -99,3 +72,57 @@ class Standardize(Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.mean.numel()})"
+
+
+class Fitting:
+    """The fitting of a :class:`Standardize` sequence by sequence, for a pass over the data that does more than that.
+
+    Args:
+        scale: What is fitted; it changes in :meth:`finish` alone.
+
+    Example:
+        >>> fitting = Fitting(Standardize(1))
+        >>> for x in (1.0, 3.0):
+        ...     fitting.add(Data(x=torch.tensor([[x]])))
+        >>> fitting.finish().mean.item()
+        2.0
+    """
+
+    def __init__(self, scale: Standardize) -> None:
+        self.scale, self.num_features = scale, scale.mean.numel()
+        self.num_sequences = self.num_frames = 0
+        self.mean, self.squares, self.largest = (torch.zeros(self.num_features, dtype=torch.float64) for _ in range(3))
+
+    def add(self, data: Data) -> None:
+        """Adds the present frames of one sequence."""
+        x = self._present_frames(f"sequences[{self.num_sequences}]", data)
+        self.num_sequences += 1
+        if x.size(0) == 0:
+            return
+        new, shift = x.size(0), x.mean(0) - self.mean
+        self.num_frames += new
+        within = (x - x.mean(0)).square().sum(0)
+        self.squares += within + shift.square() * ((self.num_frames - new) * new / self.num_frames)
+        self.mean += shift * (new / self.num_frames)
+        self.largest = torch.maximum(self.largest, x.abs().amax(0))
+
+    def finish(self) -> Standardize:
+        """Gives mean and deviation to what is fitted, and returns it."""
+        if self.num_frames == 0:
+            raise ValueError("sequences holds no present frame; fit on training data that has some")
+        std = (self.squares / self.num_frames).sqrt()
+        std = std.masked_fill(std <= 1e-7 * self.largest.clamp(min=torch.finfo(torch.float64).tiny), 1)
+        self.scale.mean.copy_(self.mean)
+        self.scale.std.copy_(std)
+        return self.scale
+
+    def _present_frames(self, name: str, data: Data) -> Tensor:
+        """The present frames of a sequence, all finite."""
+        x, mask = data.x, data.get("mask")
+        check_mask(x, mask)
+        if x.dim() < 2:
+            raise ValueError(f"{name}.x has shape {list(x.shape)}; it has to be [L, P]")
+        if x.size(-1) != self.num_features:
+            raise ValueError(f"{name} has {x.size(-1)} features a frame, but num_features={self.num_features}")
+        validate.features(x, mask, f"{name}.x")
+        return (x if mask is None else x[mask]).double()

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-import lgrin.sklearn.classifier as module
+import lgrin.training.experiment as module
 from lgrin import LGrIN
 from lgrin.datasets import from_arrays
 from lgrin.sklearn import LGrINClassifier

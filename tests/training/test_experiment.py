@@ -5,12 +5,12 @@ from torch_geometric.data import Data
 from lgrin import LGrIN
 from lgrin.training import affordable_nodes, recommended, train_and_test
 from lgrin.training.experiment import RECIPE, enough_epochs
-from lgrin.training.levels import explained
+from lgrin.training.levels import omega_squared
 
 SIZES = {"RML": (136, 90, 6), "IEMOCAP": (35, 120, 4), "MPI": (72, 120, 11)}
 
 
-def told(levels, labels):
+def at_levels(levels, labels):
     """Sequences at the levels that are given, which one frame that is absent does not move."""
     sequences = []
     for number, (level, y) in enumerate(zip(levels, labels, strict=True)):
@@ -24,13 +24,13 @@ def test_sequences_are_seen_by_themselves_too_unless_levels_tell_the_class():
     labels = [number % 3 for number in range(24)]
     speakers = [float(number // 6) for number in range(24)]
     sums = {"adjacency": {"init": "lazy", "normalize": "row"}}  # since a frame is absent
-    assert recommended(told(speakers, labels)) == {"input_norm": "both", **sums}
-    assert recommended(told([0.0] * 24, labels)) == {"input_norm": "both", **sums}
-    assert recommended(told(labels, labels)) == {"input_norm": True, **sums}
+    assert recommended(at_levels(speakers, labels)) == {"input_norm": "both", **sums}
+    assert recommended(at_levels([0.0] * 24, labels)) == {"input_norm": "both", **sums}
+    assert recommended(at_levels(labels, labels)) == {"input_norm": True, **sums}
 
 
 def test_frames_are_averaged_unless_training_lacks_some():
-    sequences = told([0.0] * 24, [number % 3 for number in range(24)])
+    sequences = at_levels([0.0] * 24, [number % 3 for number in range(24)])
     for number, data in enumerate(sequences):
         data.mask = torch.ones(6, dtype=torch.bool) if number % 2 else None
     chosen = recommended(sequences)
@@ -42,10 +42,10 @@ def test_omega_squared_is_the_share_of_variance_that_labels_explain():
     generator = torch.Generator().manual_seed(0)
     label = torch.arange(40_000) % 4
     levels = torch.stack([label + torch.randn(40_000, generator=generator) * scale for scale in (1.0, 2.0)], dim=1)
-    assert explained(levels.double(), label) == pytest.approx((1.25 / 2.25 + 1.25 / 5.25) / 2, abs=0.01)
-    assert explained(torch.randn(40, 500, generator=generator).double(), label[:40]) < 0.05
-    assert explained(torch.ones(40, 2).double(), label[:40]) == 0
-    assert explained(torch.rand(4, 2).double(), torch.arange(4)) == 1
+    assert omega_squared(levels.double(), label) == pytest.approx((1.25 / 2.25 + 1.25 / 5.25) / 2, abs=0.01)
+    assert omega_squared(torch.randn(40, 500, generator=generator).double(), label[:40]) < 0.05
+    assert omega_squared(torch.ones(40, 2).double(), label[:40]) == 0
+    assert omega_squared(torch.rand(4, 2).double(), torch.arange(4)) == 1
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)

@@ -416,7 +416,7 @@ def test_pure_16_bit_training_is_refused(tmp_path):
 
 def steady(count=20, **options):
     torch.manual_seed(0)
-    settings = {"halve_every": None, "augment": {"crop": 0.3, "shift": 0.2}, **options}
+    settings = {"schedule": "cosine", "augment": {"crop": 0.3, "shift": 0.2}, **options}
     return SequenceClassifier(LGrIN(2, 6, 2, branch_channels=(8, 4)), num_sequences=count, **settings)
 
 

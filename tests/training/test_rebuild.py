@@ -8,7 +8,7 @@ from lgrin import LGrIN, MultimodalLGrIN
 from lgrin.baselines import BASELINES, BLSTM, SortReadout
 from lgrin.nn import GraphReadout, LearnableAdjacency
 from lgrin.training import SequenceClassifier, fit
-from lgrin.training.rebuild import unlike_its_keywords
+from lgrin.training.rebuild import difference_from_config
 
 SIZE = (2, 6, 2)
 
@@ -90,7 +90,7 @@ def test_checkpoints_of_before_are_told_by_their_weights(name, tmp_path):
 def test_what_keywords_build_is_built_again(make):
     model = make()
     state = torch.get_rng_state()
-    assert unlike_its_keywords(model) == ""
+    assert difference_from_config(model) == ""
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -98,7 +98,7 @@ def test_what_keywords_build_is_built_again(make):
 def test_no_competitor_passes_for_a_network_of_ours(name):
     if name == "SENet":
         pytest.importorskip("timm")
-    assert unlike_its_keywords(BASELINES[name](3, 8, 2)).startswith(f"a {BASELINES[name].__module__}.{name}(")
+    assert difference_from_config(BASELINES[name](3, 8, 2)).startswith(f"a {BASELINES[name].__module__}.{name}(")
 
 
 def test_a_folder_for_the_hub_holds_no_network_that_it_cannot_build(tmp_path):

@@ -14,8 +14,8 @@ from torch_geometric.data import Data
 from lgrin import LGrIN
 from lgrin.nn import GraphReadout
 from lgrin.training import SequenceClassifier, fit
-from lgrin.training.fit import digest
 from lgrin.training.owner import sole_owner
+from lgrin.training.reading import digest
 
 KEYWORDS = {"in_channels": 2, "num_nodes": 6, "num_classes": 2, "branch_channels": (4,), "num_layers": 1}
 

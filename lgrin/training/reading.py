@@ -1,0 +1,97 @@
+"""One pass over sequences, in which they are checked, digested and measured."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from lgrin import validate
+
+
+class Reading:
+    """Reads sequences once: checks each, yields it, and keeps a digest and the lengths of them all.
+
+    Args:
+        sequences: The sequences; they may be read from disk one by one.
+        classifier: The classifier that they have to fit.
+
+    Attributes:
+        lengths: Nodes of each sequence that was read.
+
+    Raises:
+        TypeError: While reading, if a label is no whole number.
+        ValueError: While reading, if a sequence does not fit the classifier, with its index and the reason, or there
+            is none.
+
+    Example:
+        >>> from lgrin.training import SequenceClassifier
+        >>> classifier = SequenceClassifier({"in_channels": 2, "num_nodes": 3, "num_classes": 2}, num_sequences=1)
+        >>> reading = Reading([Data(x=torch.zeros(3, 2), y=torch.tensor([1]))], classifier)
+        >>> len(list(reading)), reading.lengths, reading.digest
+        (1, [3], '...')
+    """
+
+    def __init__(self, sequences: Sequence[Data], classifier: Any) -> None:
+        self.sequences, self.classifier = sequences, classifier
+        self.lengths: list[int] = []
+        self._content = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[Data]:
+        model = self.classifier.model
+        limits = model.num_nodes, model.num_classes, self.classifier.frame_channels
+        for data in validate.checked(self.sequences, *limits):
+            self.lengths.append(data.num_nodes)
+            _add(self._content, data)
+            yield data
+
+    def to_the_end(self) -> "Reading":
+        """Reads all sequences and returns itself."""
+        for _ in self:
+            continue
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The :func:`digest` of the sequences that were read."""
+        return _short(self._content)
+
+
+def digest(sequences: Sequence[Data]) -> str:
+    """A short name for exactly these sequences.
+
+    Args:
+        sequences: The sequences.
+
+    Returns:
+        12 hexadecimal digits.
+
+    Example:
+        >>> one, other = (Data(x=torch.tensor([[value]]), y=torch.tensor([0])) for value in (0.0, 1.0))
+        >>> digest([one]) == digest([one.clone()]), digest([one]) == digest([other])
+        (True, False)
+    """
+    content = hashlib.sha256()
+    for data in sequences:
+        _add(content, data)
+    return _short(content)
+
+
+def bytes_of(tensor: Tensor) -> bytes:
+    """The content of a tensor, whatever its type."""
+    return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _add(content: Any, data: Data) -> None:
+    for nodes in data.node_stores:  # one for each modality
+        for value in (nodes.x, data.y, nodes.get("frame"), nodes.get("mask")):
+            head = None if value is None else (value.dtype, tuple(value.shape))
+            content.update(repr((nodes._key, head)).encode())
+            content.update(b"" if value is None else bytes_of(value))
+
+
+def _short(content: Any) -> str:
+    short: str = content.hexdigest()[:12]
+    return short
