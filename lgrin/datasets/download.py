@@ -63,7 +63,7 @@ def zenodo_files(record: int) -> dict[str, RemoteFile]:
             files = json.load(answer)["files"]
             return {file["key"]: RemoteFile(file["links"]["self"], file["size"], file["checksum"]) for file in files}
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ConnectionError(f"{ZENODO}/{record} answered no record ({error}); try again later") from error
+            raise ConnectionError(f"{ZENODO}/{record} sent no record ({error}); try again later") from error
 
 
 def download(file: RemoteFile, path: str | Path, progress: bool = True) -> Path:
@@ -178,7 +178,7 @@ def _check_size(archive: str | Path, members: list[zipfile.ZipInfo]) -> None:
     """Checks the sizes that the members declare, beyond which zipfile does not read."""
     size, unpacked = Path(archive).stat().st_size, sum(member.file_size for member in members)
     if unpacked > SIZE_ALLOWANCE + MAX_COMPRESSION * size:
-        raise ValueError(f"{archive} has {size:,} bytes and would unpack to {unpacked:,}; no corpus shrinks so far")
+        raise ValueError(f"{archive} has {size:,} bytes and would unpack to {unpacked:,}; no corpus compresses so far")
 
 
 def _check_member(archive: str | Path, member: zipfile.ZipInfo) -> None:

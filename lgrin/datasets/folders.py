@@ -87,7 +87,9 @@ class FolderDataset(RecordingDataset):
         found = super()._find()
         for name in self.table or ():
             if name not in found:
-                raise ValueError(f"labels lists {name}, which is hidden or none of {', '.join(self.features.suffixes)}")
+                raise ValueError(
+                    f"labels lists {name}, which is hidden or does not end in {' or '.join(self.features.suffixes)}"
+                )
         named = [recording for recording in found.values() if isinstance(recording, Recording)]
         grouped = [recording for recording in named if recording.group is not None]
         if grouped and len(grouped) < len(named):

@@ -116,7 +116,7 @@ class RAVDESS(RecordingDataset):
             ):
                 raise FileNotFoundError(
                     f"{self.source} holds recordings, but none of {channel}, though channel is 'both'; "
-                    f"RAVDESS(..., channel={channel!r}) fetches it, the other channel goes without"
+                    f"RAVDESS(..., channel={channel!r}) downloads it, and the other channel alone does without it"
                 )
 
     def archives(self) -> dict[str, RemoteFile]:

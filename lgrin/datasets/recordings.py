@@ -244,7 +244,7 @@ class RecordingDataset(SequenceDataset):
                 archive.unlink()
         except OSError as error:
             raise OSError(
-                f"{type(self).__name__} is not whole in {self.source}, and fetching it failed: {error}. {self.access}"
+                f"{type(self).__name__} is incomplete in {self.source}, and fetching it failed: {error}. {self.access}"
             ) from error
         self._clear_finished_download()
 

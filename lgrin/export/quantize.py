@@ -59,8 +59,8 @@ def quantize(path: str | Path, out: str | Path) -> Description:
     size = Path(path).stat().st_size
     if len(content) >= size:
         raise ValueError(
-            f"{path} has {size:,} bytes and would have {len(content):,} with 8-bit weights; it has too few of them for "
-            f"that to pay: keep it as it is"
+            f"{path} has {size:,} bytes and would have {len(content):,} with 8-bit weights, since "
+            f"few of them are weights; keep it as it is"
         )
     write_with_checksum(out, lambda name: Path(name).write_bytes(content))
     write_card(out)

@@ -224,8 +224,8 @@ def _check_outputs(program: _Program, content: bytes, description: Description) 
     difference = np.abs(logits - expected).max() / max(1.0, np.abs(expected).max())
     if not difference <= TOLERANCE:
         raise RuntimeError(
-            f"the exported program is {difference:g} off the model, of the largest logit, where {TOLERANCE:g} is "
-            f"rounding; it was not written: a layer of {description.network} does not survive the translation"
+            f"the exported program differs from the model by {difference:g} of the largest logit, above the "
+            f"{TOLERANCE:g} of rounding, and was not written: a layer of {description.network} is translated wrongly"
         )
 
 

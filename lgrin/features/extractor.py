@@ -113,7 +113,7 @@ class Extractor(ABC):
         if not bool(torch.isfinite(x[mask]).all()):
             raise SignalError(path, "it holds numbers that are not finite")
         if not 0 < frame_rate < math.inf:
-            raise SignalError(path, f"it says that it has {frame_rate:g} frames a second")
+            raise SignalError(path, f"its frame rate is {frame_rate:g}; it has to be larger than 0")
         return Frames(x.float().masked_fill(~mask.unsqueeze(-1), float("nan")), mask, float(frame_rate))
 
     @property

@@ -91,7 +91,7 @@ class FaceLandmarks(Extractor):
         if not faces:
             raise SignalError(path, "it holds no frame of video")
         if not frame_rate:
-            raise SignalError(path, "it does not say how many frames a second it has")
+            raise SignalError(path, "it does not say its frame rate")
         if all(face is None for face in faces):
             raise SignalError(path, f"no face was found in any of its {len(faces)} frames")
         missing = np.full((LANDMARKS, 2), np.nan, np.float32)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-Graph: TypeAlias = Tensor | ArrayLike | LearnableAdjacency  # [M, M]
+AdjacencyLike: TypeAlias = Tensor | ArrayLike | LearnableAdjacency  # [M, M]
 
 
-def plot_adjacency(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
+def plot_adjacency(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "Axes":
     """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
 
     Args:
@@ -49,7 +49,9 @@ def plot_adjacency(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def animate_adjacency(history: Sequence[Graph], ax: "Axes | None" = None, interval: int = 100) -> "FuncAnimation":
+def animate_adjacency(
+    history: Sequence[AdjacencyLike], ax: "Axes | None" = None, interval: int = 100
+) -> "FuncAnimation":
     """Shows how an adjacency matrix changed in training, all epochs on one scale.
 
     Args:
@@ -95,7 +97,7 @@ def animate_adjacency(history: Sequence[Graph], ax: "Axes | None" = None, interv
     return FuncAnimation(ax.figure.canvas.figure, show, frames=len(matrices), interval=interval)
 
 
-def plot_edge_distance(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
+def plot_edge_distance(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "Axes":
     r"""Draws the weight of edges against the distance of their frames: the mean and the interquartile range.
 
     .. math:: d \mapsto \{ A_{ij} : |i - j| = d \}
@@ -129,7 +131,7 @@ def plot_edge_distance(adjacency: Graph, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def plot_timeline(adjacency: Graph, ax: "Axes | None" = None, num_edges: int = 100) -> "Axes":
+def plot_timeline(adjacency: AdjacencyLike, ax: "Axes | None" = None, num_edges: int = 100) -> "Axes":
     """Draws the heaviest edges as arcs over a line of frames, thicker and darker where an edge weighs more.
 
     Arcs above the line go forwards in time (a frame speaks to a later one), those below go back. The size of a
@@ -190,7 +192,7 @@ def _arc(source: int, target: int) -> Tensor:
     return torch.stack([middle - radius * angle.cos(), radius * angle.sin()], dim=-1)
 
 
-def _matrix(adjacency: Graph, name: str = "adjacency") -> Tensor:
+def _matrix(adjacency: AdjacencyLike, name: str = "adjacency") -> Tensor:
     values = adjacency() if isinstance(adjacency, LearnableAdjacency) else adjacency
     matrix = to_tensor(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
     if matrix.dim() != 2 or matrix.size(0) != matrix.size(1) or not len(matrix):

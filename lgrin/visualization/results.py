@@ -44,7 +44,7 @@ def plot_confusion(
     if counts.dim() != 2 or counts.size(0) != counts.size(1) or not len(counts):
         raise ValueError(f"confusion is {list(counts.shape)}; it has to be a square matrix [C, C]")
     if (counts < 0).any() or (counts != counts.round()).any():
-        raise ValueError("confusion holds numbers that count nothing; pass counts, not proportions")
+        raise ValueError("confusion holds numbers that are no counts; pass counts, not proportions")
     names = [one_line(name) for name in (range(len(counts)) if classes is None else classes)]
     if len(names) != len(counts):
         raise ValueError(f"classes has {len(names)} names, but confusion is {list(counts.shape)}; name each class")

@@ -121,7 +121,7 @@ def test_a_missing_corpus_is_an_error_with_an_example_and_whom_to_ask(corpus, tm
     monkeypatch.setattr("lgrin.datasets.download.ZENODO", "http://127.0.0.1:9")
     published = corpus.dataset in (EmoDB, RAVDESS)
     expected = rf"holds no recording of .*{tmp_path}/{corpus.dataset.example}"
-    match = "is not whole in .*fetching it failed" if published else expected
+    match = "is incomplete in .*fetching it failed" if published else expected
     with pytest.raises(OSError if published else FileNotFoundError, match=f"{match}.*https?://"):
         open_corpus(corpus, tmp_path)
     assert not list(tmp_path.rglob("*"))

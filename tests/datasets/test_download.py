@@ -314,7 +314,7 @@ def test_an_archive_may_have_any_name(tmp_path):
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"files": [{}]}', b"[" * 100_000 + b"]" * 100_000])
 def test_a_host_that_answers_no_record_is_named(monkeypatch, answer):
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(answer))
-    with pytest.raises(OSError, match="records/7 answered no record"):
+    with pytest.raises(OSError, match="records/7 sent no record"):
         zenodo_files(7)
 
 
@@ -375,7 +375,7 @@ def test_ravdess_fetches_what_the_features_read(host, ravdess):
 
 def test_what_was_fetched_in_part_is_not_taken_for_whole(host, ravdess):
     host.breaks["Audio_Speech_Actors_01-24.zip"] = 1000
-    with pytest.raises(OSError, match=r"RAVDESS is not whole in .*, and fetching it failed: .*broke off at 1000 of"):
+    with pytest.raises(OSError, match=r"RAVDESS is incomplete in .*, and fetching it failed: .*broke off at 1000 of"):
         RAVDESS(ravdess, Speech(), **QUIET)
     assert host.fetched() == ["Audio_Song_Actors_01-24.zip", "Audio_Speech_Actors_01-24.zip"]
     assert len(list(ravdess.rglob("03-*.wav"))) == 1
@@ -415,7 +415,7 @@ def test_a_run_that_is_killed_while_it_unpacks_is_taken_up_again(host, emodb):
 def test_a_disk_that_fills_up_is_no_corpus(host, emodb, size):
     with (
         full_disk(size),
-        pytest.raises(OSError, match=r"EmoDB is not whole in .*, and fetching it failed: .*too large"),
+        pytest.raises(OSError, match=r"EmoDB is incomplete in .*, and fetching it failed: .*too large"),
     ):
         EmoDB(emodb, **QUIET)
     assert not list(emodb.rglob("*.wav"))

@@ -111,9 +111,13 @@ def test_a_table_says_class_group_and_text(tmp_path):
         (
             ["path,label", "a.wav,calm", "b.txt,calm"],
             ValueError,
-            r"labels lists b\.txt, which is hidden or none of \.wav",
+            r"labels lists b\.txt, which is hidden or does not end in \.wav",
         ),
-        (["path,label", "a.wav,calm", ".c.wav,calm"], ValueError, r"labels lists \.c\.wav, which is hidden or none of"),
+        (
+            ["path,label", "a.wav,calm", ".c.wav,calm"],
+            ValueError,
+            r"labels lists \.c\.wav, which is hidden or does not",
+        ),
         (["path,label,group", "a.wav,calm,1", "d.wav,calm,"], ValueError, "1 of 2 recordings in .* have a group; give"),
         (["path,label"], FileNotFoundError, "holds no recording"),
     ],
