@@ -53,11 +53,11 @@ class PretrainedClassifier(
 ):
     """A :class:`lgrin.training.SequenceClassifier` that can be saved to a folder, pushed to the Hub, and fetched again.
 
-    A folder holds all that a checkpoint does but the state of the optimiser: ``model.safetensors`` (weights, statistics
+    A folder holds a checkpoint without the state of the optimiser: ``model.safetensors`` (weights, statistics
     of norms and of the standardisation) and ``config.json`` (the keywords of the model and of the classifier: classes,
     how features are made, the transform). The first carries a checksum of itself and of what the second says, so a
-    configuration that was edited is refused: change the classifier, and save it again. What comes back is in evaluation
-    mode, and :func:`lgrin.training.predict` takes it.
+    configuration that was edited is refused: change the classifier, and save it again. A loaded classifier is in
+    evaluation mode, and :func:`lgrin.training.predict` takes it.
 
     Args:
         arguments: Those of :class:`lgrin.training.SequenceClassifier`.
@@ -65,7 +65,7 @@ class PretrainedClassifier(
     Raises:
         FileNotFoundError: If there is no such folder or repository, or a folder lacks one of the two files.
         ImportError: If huggingface_hub is not installed (extra ``hub``).
-        ValueError: If a model cannot be said in JSON, having modules or tensors as arguments; on loading, if
+        ValueError: If a model has modules or tensors as arguments, which JSON cannot hold; on loading, if
             ``config.json`` is of something else, or one of the two is damaged or of another model.
 
     Source:
@@ -82,7 +82,7 @@ class PretrainedClassifier(
 
     @classmethod
     def of(cls, classifier: SequenceClassifier) -> "PretrainedClassifier":
-        """Copies a classifier that was trained.
+        """Copies a trained classifier.
 
         Args:
             classifier: The classifier, or one that was loaded from a checkpoint.
@@ -99,13 +99,13 @@ class PretrainedClassifier(
                 f"classifier_ of a fitted LGrINClassifier"
             )
         settings = dict(classifier.hparams)
-        _check_plain(classifier)
+        _check_storable(classifier)
         copy = cls(**settings)
         copy.load_state_dict(classifier.state_dict())
         return copy.eval()
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """Saves to a folder; each file is whole or not there, and a folder without ``config.json`` is refused.
+        """Saves to a folder. Each file is complete or not there, and a folder without ``config.json`` is refused.
 
         Args:
             save_directory: The folder; made if need be.
@@ -114,7 +114,7 @@ class PretrainedClassifier(
         Returns:
             The address on the Hub, if it was pushed there.
         """
-        _check_plain(self)
+        _check_storable(self)
         check_path("save_directory", save_directory)
         return super().save_pretrained(save_directory, **options)
 
@@ -184,7 +184,7 @@ class PretrainedClassifier(
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """The weights of a file, and the digest of the configuration that they were saved with."""
+    """Reads the weights of a file, and the digest of the configuration that they were saved with."""
     remove_leftovers(path)
     content = path.read_bytes()
     verify(content, path, "is damaged or of another model", "save it again")
@@ -200,7 +200,7 @@ def _digest(config: object) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def _check_plain(classifier: SequenceClassifier) -> None:
+def _check_storable(classifier: SequenceClassifier) -> None:
     config = classifier.hparams["model"]
     try:
         plain = config is not None and json.dumps(config) is not None
@@ -216,7 +216,7 @@ def _check_plain(classifier: SequenceClassifier) -> None:
 
 
 def _tuples(value: object) -> Any:
-    """JSON makes lists of tuples."""
+    """Turns lists back into tuples, which JSON writes as lists."""
     if isinstance(value, Mapping):
         return {name: _tuples(one) for name, one in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from lgrin import validate
+
+if TYPE_CHECKING:
+    from lgrin.training.classifier import SequenceClassifier
 
 
 class Reading:
@@ -34,7 +37,7 @@ class Reading:
         (1, [3], '...')
     """
 
-    def __init__(self, sequences: Sequence[Data], classifier: Any) -> None:
+    def __init__(self, sequences: Sequence[Data], classifier: "SequenceClassifier") -> None:
         self.sequences, self.classifier = sequences, classifier
         self.lengths: list[int] = []
         self._content = hashlib.sha256()
@@ -84,7 +87,7 @@ def bytes_of(tensor: Tensor) -> bytes:
     return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
 
 
-def _add(content: Any, data: Data) -> None:
+def _add(content: "hashlib._Hash", data: Data) -> None:
     for nodes in data.node_stores:  # one for each modality
         for value in (nodes.x, data.y, nodes.get("frame"), nodes.get("mask")):
             head = None if value is None else (value.dtype, tuple(value.shape))
@@ -92,6 +95,5 @@ def _add(content: Any, data: Data) -> None:
             content.update(b"" if value is None else bytes_of(value))
 
 
-def _short(content: Any) -> str:
-    short: str = content.hexdigest()[:12]
-    return short
+def _short(content: "hashlib._Hash") -> str:
+    return content.hexdigest()[:12]

@@ -4,12 +4,15 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, StepLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
 from lgrin.options import check_option, check_whole
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import LRSchedulerConfigType
 
 HALVE_EVERY = 50  # epochs, as in the paper
 
@@ -26,7 +29,7 @@ class Schedule(Protocol):
 
     depends_on_epochs: ClassVar[bool]
 
-    def configure(self, optimizer: Optimizer, count_steps: Callable[[], int]) -> Any:
+    def configure(self, optimizer: Optimizer, count_steps: Callable[[], int]) -> "LRScheduler | LRSchedulerConfigType":
         """Builds what Lightning takes as ``lr_scheduler``.
 
         Args:
@@ -60,7 +63,7 @@ class StepSchedule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "halve_every", check_whole("halve_every", self.halve_every))
 
-    def configure(self, optimizer: Optimizer, count_steps: Callable[[], int]) -> Any:
+    def configure(self, optimizer: Optimizer, count_steps: Callable[[], int]) -> "LRScheduler | LRSchedulerConfigType":
         """Builds what Lightning takes as ``lr_scheduler``."""
         return StepLR(optimizer, self.halve_every, gamma=0.5)
 
@@ -76,13 +79,13 @@ class CosineSchedule:
 
     depends_on_epochs: ClassVar[bool] = True
 
-    def configure(self, optimizer: Optimizer, count_steps: Callable[[], int]) -> Any:
+    def configure(self, optimizer: Optimizer, count_steps: Callable[[], int]) -> "LRScheduler | LRSchedulerConfigType":
         """Builds what Lightning takes as ``lr_scheduler``."""
         steps = count_steps()
         return {"scheduler": LambdaLR(optimizer, lambda step: warmup_cosine(step, steps)), "interval": "step"}
 
 
-SCHEDULES: dict[str, Any] = {"step": StepSchedule, "cosine": CosineSchedule}
+SCHEDULES: dict[str, Callable[..., Schedule]] = {"step": StepSchedule, "cosine": CosineSchedule}
 
 
 def warmup_cosine(step: int, steps: int) -> float:
@@ -126,8 +129,7 @@ def make_schedule(settings: str | Mapping[str, Any]) -> Schedule:
     given: dict[str, Any] = {"name": settings} if isinstance(settings, str) else dict(settings)
     name: Any = given.pop("name", None)
     check_option("schedule", name, SCHEDULES)
-    made: Schedule = SCHEDULES[name](**given)
-    return made
+    return SCHEDULES[name](**given)
 
 
 def schedule_settings(schedule: str | Mapping[str, Any] | None, halve_every: int | None) -> dict[str, Any]:
