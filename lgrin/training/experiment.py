@@ -20,7 +20,7 @@ RECIPE: dict[str, Any] = dict(RECOMMENDED.options)
 AVERAGING = RECOMMENDED.averaging
 
 
-def draw(build: Callable[..., Module], *arguments: Any, seed: int, **keywords: Any) -> Module:
+def draw(build: Callable[..., Module], *arguments: object, seed: int, **keywords: object) -> Module:
     """Builds a network whose weights depend on a seed alone.
 
     Args:

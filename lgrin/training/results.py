@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,7 +85,7 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
     )
 
 
-def write_results(path: str | Path, **results: Any) -> dict[str, Any]:
+def write_results(path: str | Path, **results: object) -> dict[str, Any]:
     """Writes results as JSON, beside them the versions of what computed them.
 
     Args:
@@ -105,7 +105,7 @@ def write_results(path: str | Path, **results: Any) -> dict[str, Any]:
     return content
 
 
-def write_checked_results(path: str | Path, **results: Any) -> dict[str, Any]:
+def write_checked_results(path: str | Path, **results: object) -> dict[str, Any]:
     """Writes results as :func:`write_results` does, with a checksum, for :func:`read_checked_results` to read.
 
     Args:
@@ -154,7 +154,7 @@ def read_checked_results(path: Path) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != "checksum"}
 
 
-def _with_versions(results: dict[str, Any]) -> dict[str, Any]:
+def _with_versions(results: Mapping[str, object]) -> dict[str, Any]:
     versions = {
         "lgrin": lgrin.__version__,
         "python": platform.python_version(),
