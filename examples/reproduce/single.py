@@ -1,12 +1,11 @@
 """Trains one model and returns it, for experiments that look inside it."""
 
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
-from lgrin.training import SequenceClassifier, fit
+from lgrin.training import SequenceClassifier
 from lgrin.training.checkpoints import restore
-from lgrin.training.experiment import AVERAGING
+from lgrin.training.experiment import AVERAGING, draw, train_network
 
 
 def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, keep="best", **options):
@@ -25,13 +24,14 @@ def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, k
     Returns:
         The classifier in evaluation mode, and the number of epochs that it was trained for.
     """
-    torch.manual_seed(seed)
-    model = build(learn[0].x.size(1), training.num_nodes, len(training.classes))
-    classifier = kind(model, len(learn), classes=training.classes, **{**training.recipe, **options})
-    lengths = {name: getattr(training, name) for name in ("epochs", "batch_size", "patience")}
+    model = draw(build, learn[0].x.size(1), training.num_nodes, len(training.classes), seed=seed)
+    options = {"classes": training.classes, **training.recipe, **options}
+    how = {name: getattr(training, name) for name in ("epochs", "batch_size", "patience")}
+    how |= {"options": options, "kind": kind, "averaging": AVERAGING, "seed": seed, "progress": False}
     with TemporaryDirectory() as folder:
-        best = fit(classifier, learn, stop_by, folder, averaging=AVERAGING, seed=seed, progress=False, **lengths)
-        checkpoint = restore(classifier, best.with_name(f"{keep}.ckpt"))
+        classifier, checkpoint = train_network(model, learn, stop_by, folder, **how)
+        if keep == "last":
+            checkpoint = restore(classifier, Path(folder) / "checkpoints" / "last.ckpt")
     return classifier.cpu().eval(), checkpoint["epoch"] + 1
 
 

@@ -48,6 +48,7 @@ def train_network(
     out: str | Path,
     *,
     options: Mapping[str, Any],
+    kind: type[SequenceClassifier] = SequenceClassifier,
     **fit_options: Any,
 ) -> tuple[SequenceClassifier, dict[str, Any]]:
     """Trains a network and gives it the weights of its best epoch, or of its last one where nothing is validated.
@@ -58,6 +59,7 @@ def train_network(
         validation: Sequences to stop by; may be empty.
         out: Folder of the run.
         options: Arguments of :class:`SequenceClassifier`.
+        kind: The class of the classifier.
         **fit_options: Arguments of :func:`fit`.
 
     Returns:
@@ -77,7 +79,7 @@ def train_network(
         >>> rest["epoch"]
         0
     """
-    classifier = SequenceClassifier(model, num_sequences=len(train), **options)
+    classifier = kind(model, num_sequences=len(train), **options)
     best = fit(classifier, train, validation, out, **fit_options)
     return classifier, restore(classifier, best)
 

@@ -115,18 +115,15 @@ def fit(
     epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
     patience = check_whole("patience", patience)
     processes = check_whole("devices", devices) * check_whole("hosts", hosts)
-    if batch_size % processes:
-        raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
     seed = check_seed("seed", seed)
     if check_number("averaging", averaging, maximum=1) == 1:
         raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
-    _check_device(device)
-    if precision.endswith("16-true"):
-        raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
+    _check_hardware(device, processes, precision, batch_size)
     names = names_of_labels(train, classifier.hparams["classes"])
     train, validation = relabel(train, names, "train"), relabel(validation, names, "validation")
     learned, held_out = Reading(train, classifier), Reading(validation, classifier)
     classifier.fit_normalization(learned)
+    learned.to_the_end()  # where a subclass measures nothing, or in its own way
     if len(validation):
         held_out.to_the_end()
     classifier.label_names = names
@@ -135,33 +132,20 @@ def fit(
     with sole_owner(out) if leads else nullcontext():
         last = out / "checkpoints" / "last.ckpt"
         best = last.with_name("best.ckpt")
-        run = SameRun(
-            {
-                "seed": seed,
-                "batch_size": batch_size,
-                "patience": patience,
-                "averaging": float(averaging),
-                "precision": precision,
-                "buckets": buckets,
-                "train": learned.digest,
-                "validation": held_out.digest,
-                "epochs": epochs if classifier.schedule.depends_on_epochs else None,
-                **{name: value for name, value in classifier.hparams.items() if name != "model"},
-                "network": make_up(classifier),
-            }
-        )
+        given: dict[str, Any] = {
+            "seed": seed,
+            "batch_size": batch_size,
+            "patience": patience,
+            "averaging": float(averaging),
+        }
+        given |= {"precision": precision, "buckets": buckets, "train": learned.digest, "validation": held_out.digest}
+        run = SameRun({**given, **_settings(classifier, epochs)})
         if _is_done(last, run, resume, patience):
             return best
         stop = StopAtDivergence(classifier)
         average = [MovingAverage(averaging)] if averaging else []
         callbacks = [SeedEveryStep(seed), run, stop, *average, *callbacks]
-        hardware = {
-            "accelerator": device,
-            "devices": devices,
-            "num_nodes": hosts,
-            "strategy": "ddp" if processes > 1 else "auto",
-            "precision": precision,
-        }
+        hardware = {"accelerator": device, "devices": devices, "num_nodes": hosts, "precision": precision}
         callbacks += checkpoint_callbacks(out, patience if len(validation) else None, every=1 if resumable else epochs)
         trainer = _trainer(out, epochs, progress, callbacks, hardware)
         batches = _batches(learned.lengths, batch_size // processes, buckets, seed, trainer)
@@ -181,6 +165,15 @@ def fit(
         return best
 
 
+def _settings(classifier: SequenceClassifier, epochs: int) -> dict[str, Any]:
+    """What a run depends on that the classifier says."""
+    return {
+        "epochs": epochs if classifier.schedule.depends_on_epochs else None,
+        **{name: value for name, value in classifier.hparams.items() if name != "model"},
+        "network": make_up(classifier),
+    }
+
+
 def _is_done(last: Path, run: SameRun, resume: bool, patience: int) -> bool:
     """Whether the run that a folder holds has stopped early; raises if it may not be gone on with.
 
@@ -198,7 +191,11 @@ def _is_done(last: Path, run: SameRun, resume: bool, patience: int) -> bool:
     return found == last and has_stopped(checkpoint, patience)
 
 
-def _check_device(device: str) -> None:
+def _check_hardware(device: str, processes: int, precision: str, batch_size: int) -> None:
+    if batch_size % processes:
+        raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
+    if precision.endswith("16-true"):
+        raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     known = AcceleratorRegistry.available_accelerators()
     check_option("device", device, ("auto", *sorted(known)))
     if device != "auto" and not AcceleratorRegistry[device]["accelerator"].is_available():
@@ -256,6 +253,7 @@ def _trainer(out: Path, epochs: int, progress: bool, callbacks: list[Callback], 
     board = TensorBoardLogger(str(out), name="logs", version=logs.version)
     return Trainer(
         **hardware,
+        strategy="ddp" if hardware["devices"] * hardware["num_nodes"] > 1 else "auto",
         use_distributed_sampler=False,
         max_epochs=epochs,
         logger=[logs, board],

@@ -39,21 +39,28 @@ class Reading:
 
     def __init__(self, sequences: Sequence[Data], classifier: "SequenceClassifier") -> None:
         self.sequences, self.classifier = sequences, classifier
+        self._start()
+
+    def _start(self) -> None:
         self.lengths: list[int] = []
         self._content = hashlib.sha256()
+        self._has_ended = False
 
     def __iter__(self) -> Iterator[Data]:
+        self._start()
         model = self.classifier.model
         limits = model.num_nodes, model.num_classes, self.classifier.frame_channels
         for data in validate.checked(self.sequences, *limits):
             self.lengths.append(data.num_nodes)
             _add(self._content, data)
             yield data
+        self._has_ended = True
 
     def to_the_end(self) -> "Reading":
-        """Reads all sequences and returns itself."""
-        for _ in self:
-            continue
+        """Reads all sequences, unless that has been done, and returns itself."""
+        if not self._has_ended:
+            for _ in self:
+                continue
         return self
 
     @property

@@ -97,6 +97,20 @@ def test_an_encoder_needs_no_statistics_but_its_frames_are_read():
     assert len(reading.lengths) == 20
 
 
+@pytest.mark.parametrize("passes", [0, 2])
+def test_a_classifier_may_measure_in_its_own_way(tmp_path, passes):
+    class Own(SequenceClassifier):
+        def fit_normalization(self, sequences):
+            for _ in range(passes):
+                list(sequences)
+
+    data = list(Counted(20))
+    best = fit(Own(LGrIN(2, 6, 2, **SMALL), num_sequences=20), data, [], tmp_path, epochs=1, progress=False)
+    checkpoint = torch.load(best, weights_only=True)
+    assert checkpoint["callbacks"]["SameRun"]["train"] == digest(data)
+    assert checkpoint["global_step"] == 1
+
+
 def test_all_modalities_are_measured_in_one_pass():
     model = MultimodalLGrIN({"a": {"in_channels": 2, "num_nodes": 6}, "b": {"in_channels": 1, "num_nodes": 3}}, 2)
     generator = torch.Generator().manual_seed(0)
