@@ -69,16 +69,10 @@ def load(options):
     """Gives training and test sequences at their own lengths, what they are, and how their features were made."""
     if not is_corpus(options.dataset):
         train, test = open_archive(options)
-        return train, test, train, {}
+        return train, test, train, None
     dataset = open_corpus(options, progress=not options.no_progress)
     print(dataset)
-    return *hold_out(dataset, seed=options.seed), dataset, {"features": dataset.features.settings}
-
-
-def stretch(parts, num_nodes):
-    """Stretches every sequence to one number of frames, once; examples/large_corpus.py has data beyond memory."""
-    resample = Resample(num_nodes)
-    return *([resample(data) for data in part] for part in parts), resample.settings
+    return *hold_out(dataset, seed=options.seed), dataset, dataset.features.settings
 
 
 def main(arguments=None, callbacks=()):
@@ -88,11 +82,11 @@ def main(arguments=None, callbacks=()):
     seed_everything(options.seed, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
-    train, test, dataset, signal = load(options)
+    train, test, dataset, features = load(options)
     plan = RECIPES[options.recipe].plan(train, dataset.num_classes, longest=most_frames(dataset))
-    train, test, transform = stretch((train, test), plan.num_nodes)
-    if signal:
-        signal["transform"] = transform
+    resample = Resample(plan.num_nodes)
+    train, test = ([resample(data) for data in part] for part in (train, test))  # large_corpus.py: beyond memory
+    signal = {} if features is None else {"features": features, "transform": resample.settings}
     classifier, evaluation = train_and_test(
         LGrIN(dataset.num_features, plan.num_nodes, dataset.num_classes, **plan.network),
         train,

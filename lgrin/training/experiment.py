@@ -16,6 +16,17 @@ from lgrin.training.recipes import find_recipe
 from lgrin.training.recipes.recommended import RECOMMENDED, affordable_nodes, enough_epochs, recommended
 from lgrin.training.results import Evaluation, evaluate
 
+__all__ = [
+    "AVERAGING",
+    "RECIPE",
+    "affordable_nodes",
+    "draw",
+    "enough_epochs",
+    "recommended",
+    "train_and_test",
+    "train_network",
+]
+
 RECIPE: dict[str, Any] = dict(RECOMMENDED.options)
 AVERAGING = RECOMMENDED.averaging
 
@@ -148,6 +159,3 @@ def train_and_test(
     options = {**(chosen.options if options is None else options), "classes": classes}
     classifier, _ = train_network(model, train, [], out, options=options, seed=seed, **lengths, **fit_options)
     return classifier, evaluate(classifier, test)
-
-
-__all__ = ["AVERAGING", "RECIPE", "affordable_nodes", "enough_epochs", "recommended", "train_and_test"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import LRSchedulerConfigType
 
 HALVE_EVERY = 50  # epochs, as in the paper
+COSINE = {"name": "cosine"}  # what halve_every=None means
 
 
 class Schedule(Protocol):
@@ -166,9 +167,6 @@ def schedule_settings(schedule: str | Mapping[str, Any] | None, halve_every: int
             f"schedule={{'name': 'step', 'halve_every': {halve_every!r}}}"
         )
     return settings
-
-
-COSINE = {"name": "cosine"}
 
 
 def _by_halve_every(halve_every: int | None) -> dict[str, Any]:

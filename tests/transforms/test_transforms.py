@@ -7,7 +7,19 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import Compose
 
 from lgrin.nn import GStarConv
-from lgrin.transforms import CyclicPad, FeatureDistanceGraph, LineGraph, MaskTail, Patches, Resample, Standardize
+from lgrin.transforms import (
+    CyclicPad,
+    FeatureDistanceGraph,
+    LineGraph,
+    MaskTail,
+    Patches,
+    Resample,
+    Standardize,
+    cyclic_pad,
+    nodes,
+    patches,
+    resample,
+)
 
 
 def sequence(length, **others):
@@ -50,6 +62,19 @@ def test_transforms_leave_the_original_alone(transform):
     transform(data)
     assert data.to_dict().keys() == before.to_dict().keys()
     assert torch.equal(data.x, before.x)
+
+
+@pytest.mark.parametrize("transform", [Resample(4), CyclicPad(4), Patches(4, 2)], ids=repr)
+def test_a_sequence_is_checked_once(transform, monkeypatch):
+    def check(data):
+        seen.append(data)
+        return original(data)
+
+    seen, original = [], nodes.check_sequence
+    for module in (nodes, resample, cyclic_pad, patches):
+        monkeypatch.setattr(module, "check_sequence", check)
+    transform(Data(x=torch.rand(3, 2)))
+    assert len(seen) == 1
 
 
 def test_the_line_graph_is_table_5s_binary_adjacency():
