@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import Module
-from torch.nn.functional import pad
 
-from lgrin.arguments import check_nodes, check_one_batch
-from lgrin.graph import DenseGraph, Graph, RaggedGraph, count_sequences, frames_in_order
+from lgrin.arguments import check_one_batch
+from lgrin.graph import Graph
+from lgrin.nodes import Nodes
 from lgrin.options import check_number, check_whole
 
 
@@ -75,47 +74,23 @@ class Baseline(Module):
         for name, value in (("edge_index", edge_index), ("edge_weight", edge_weight)):
             if value is not None:
                 raise ValueError(f"{name} was given, but {type(self).__name__} has no use for it here; leave it out")
-        nodes = self.place(x, frame, batch, mask, batch_size)
-        return self.classify(self.lay_out(x, nodes), self.present(nodes))
+        return self.classify(*self.read(x, frame, batch, mask, batch_size).lay_out(self.num_nodes))
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes logits ``[B, C]`` of padded sequences ``[B, M, P]``, whose missing frames are 0."""
         raise NotImplementedError
 
-    def place(
+    def read(
         self, x: Tensor, frame: Tensor | None, batch: Tensor | None, mask: Tensor | None, batch_size: int | None
-    ) -> RaggedGraph:
-        """Says of every node which frame of which sequence it is; the weights of the result mean nothing."""
-        check_nodes(x, frame, batch, mask, batch_size)
+    ) -> Nodes:
+        """Reads and checks the nodes of a call."""
+        nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
         check_one_batch(x, type(self).__name__)
         if x.size(-1) != self.in_channels:
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
             )
-        if batch is not None:
-            batch, batch_size = batch.long(), count_sequences(batch, batch_size)
-            frame = frames_in_order(batch, self.num_nodes, batch_size)[0] if frame is None else frame.long()
-        else:
-            if frame is None and x.size(-2) != self.num_nodes:
-                raise ValueError(
-                    f"x has {x.size(-2)} frames, but this model was built for num_nodes={self.num_nodes}; pad with "
-                    f"lgrin.transforms.CyclicPad({self.num_nodes}), or say with frame= which frames x holds"
-                )
-            frame = torch.arange(self.num_nodes, device=x.device) if frame is None else frame.long()
-            frame, batch_size = frame.expand(x.shape[:-1]), x.size(0) if x.dim() == 3 else 1
-            batch = torch.arange(batch_size, device=x.device).view(-1, *[1] * (x.dim() - 2)).expand_as(frame)
-        return RaggedGraph.place(
-            DenseGraph(x.new_zeros(self.num_nodes, self.num_nodes)), frame, batch, batch_size, mask
-        )
-
-    def lay_out(self, x: Tensor, nodes: RaggedGraph) -> Tensor:
-        """Lays ``[N, F]`` out by frame, ``[B, M, F]`` with zeros at missing frames."""
-        padded = nodes._lay_out(x)
-        return pad(padded, (0, 0, 0, self.num_nodes - padded.size(1)))
-
-    def present(self, nodes: RaggedGraph) -> Tensor:
-        """Bool ``[B, M]``, the frames that exist."""
-        return pad(nodes.present, (0, self.num_nodes - nodes.present.size(1)))
+        return nodes
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config.items())})"

@@ -77,11 +77,12 @@ class GraphBaseline(Baseline):
                 raise ValueError("frame or batch was given beside a ragged graph, which carries its own; leave it out")
             frame, batch_size = graph.frame, graph.present.size(0)
             batch = graph.batch if x.dim() == 2 else None
-        nodes = self.place(x, frame, batch, graph.mask, batch_size)
-        place = nodes.frame if graph.mask is None else nodes.frame.masked_fill(~graph.mask, 0)
+        nodes = self.read(x, frame, batch, graph.mask, batch_size)
+        place = nodes.placed(self.num_nodes).frame
+        assert place is not None
         columns = torch.nn.functional.one_hot(place, self.num_nodes).to(x.dtype)
-        adj = graph.aggregate(columns)  # row i of A, its columns laid out by frame
-        return self.classify_on(self.lay_out(x, nodes), self.present(nodes), self.lay_out(adj, nodes))
+        adj, _ = nodes._replace(x=graph.aggregate(columns)).lay_out(self.num_nodes)  # row i of A, its columns by frame
+        return self.classify_on(*nodes.lay_out(self.num_nodes), adj)
 
     def classify(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes logits ``[B, C]`` on the line graph."""

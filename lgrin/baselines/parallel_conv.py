@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Conv1d, Module, ModuleList
 
-from lgrin.graph import hide
+from lgrin.nodes import zero_absent
 
 
 class ParallelConv(Module):
@@ -42,4 +42,4 @@ class ParallelConv(Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Computes ``[B, M, channels]``; see the class."""
         found = torch.cat([conv(x.mT) for conv in self.parallel], dim=1).relu()
-        return hide(self.joint(hide(found.mT, mask).mT).relu().mT, mask)
+        return zero_absent(self.joint(zero_absent(found.mT, mask).mT).relu().mT, mask)

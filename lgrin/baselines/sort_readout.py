@@ -1,11 +1,13 @@
 """Sort pooling."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.aggr import SortAggregation
 
-from lgrin.nn.sequences import Sequences
+from lgrin.nodes import Nodes
 from lgrin.options import check_whole
 
 
@@ -43,6 +45,15 @@ class SortReadout(Module):
         self.num_nodes, self.k = check_whole("num_nodes", num_nodes), check_whole("k", k)
         self.sort = SortAggregation(self.k)
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments apart from M."""
+        return {"k": self.k}
+
+    def out_channels(self, in_channels: int) -> int:
+        """Channels of the output for so many of a node."""
+        return self.k * in_channels
+
     def reset_parameters(self) -> None:
         """Does nothing, since there are no parameters."""
 
@@ -55,7 +66,7 @@ class SortReadout(Module):
         batch_size: int | None = None,
     ) -> Tensor:
         """Reads nodes out into ``[B, k * F]``; see the class."""
-        nodes = Sequences.read(x, frame, batch, mask, batch_size)
+        nodes = Nodes.read(x, frame, batch, mask, batch_size).stacked()
         sequence = nodes.batch
         if sequence is None:
             sequence = torch.arange(nodes.batch_size, device=x.device).unsqueeze(-1).expand(nodes.x.shape[:-1])

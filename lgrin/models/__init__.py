@@ -2,6 +2,7 @@
 
 from lgrin.models.fold import fold
 from lgrin.models.lgrin import LGrIN
-from lgrin.models.multimodal import MultimodalLGrIN, from_config
+from lgrin.models.multimodal import MultimodalLGrIN
+from lgrin.models.registry import from_config
 
 __all__ = ["LGrIN", "MultimodalLGrIN", "fold", "from_config"]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from lgrin.graph import hide, places
+from lgrin.nodes import present_indices, zero_absent
 
 
 def encode(encoder: Module, x: Tensor, mask: Tensor | None, leading: int, num_channels: int) -> Tensor:
@@ -36,9 +36,9 @@ def encode(encoder: Module, x: Tensor, mask: Tensor | None, leading: int, num_ch
         features = _run(encoder, frames, num_channels)
     elif torch.compiler.is_compiling() and not encoder.training:
         absent = ~mask.reshape(-1, *[1] * (frames.dim() - 1))
-        features = hide(_run(encoder, frames.masked_fill(absent, 0), num_channels), mask.reshape(-1))
+        features = zero_absent(_run(encoder, frames.masked_fill(absent, 0), num_channels), mask.reshape(-1))
     else:
-        present = places(mask)
+        present = present_indices(mask)
         encoded = _run(encoder, frames.index_select(0, present), num_channels)
         features = encoded.new_zeros(frames.size(0), num_channels).index_copy(0, present, encoded)
     return features.view(*nodes, num_channels)

@@ -11,13 +11,12 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from lgrin.nn import GStarConv, LearnableAdjacency, MaskedBatchNorm
-from lgrin.nn.calls import needs_call
+from lgrin.nn import Adjacency, GStarConv, MaskedBatchNorm
 from lgrin.nn.norm import check_takes_mask
 
 Model = TypeVar("Model", bound=Module)
 REPARAMETRISATIONS = (WeightNorm, SpectralNorm, BasePruningMethod)  # hooks that compute weights and do nothing else
-STEPS = ("forward", "finish", "normalize")
+STEPS = ("forward", "normalize")
 
 
 @torch.no_grad()
@@ -50,14 +49,15 @@ def fold(model: Model) -> Model:
         True
     """
     folded: Any = deepcopy(model, _computed_weights(model)).eval().requires_grad_(False)
-    if isinstance(folded, LearnableAdjacency):
-        return _frozen(folded)
+    if isinstance(folded, Adjacency):
+        frozen: Any = folded.frozen()
+        return frozen
     for path, module in list(folded.named_modules()):
         if isinstance(module, GStarConv):
             _fold_norms(path, module)
         for name, child in module.named_children():
-            if isinstance(child, LearnableAdjacency):
-                setattr(module, name, _frozen(child))
+            if isinstance(child, Adjacency):
+                setattr(module, name, child.frozen())
     if hasattr(folded, "config"):
         folded.config = None  # these keywords would build the norms again
     return folded
@@ -125,21 +125,3 @@ def _tensors(name: str, module: Any, kind: type[Module]) -> tuple[Any, Any]:
         if hasattr(type(one), "__tensor_flatten__"):
             raise TypeError(f"{name} holds a {type(one).__name__}; fold first, and quantise or shard the folded model")
     return tensors
-
-
-def _frozen(adjacency: LearnableAdjacency) -> Any:
-    """The same graph, normalised; a symmetric one loses its symmetry by it and is stored whole.
-
-    One of another class, or with hooks, may compute more than its weights say and stays as it is.
-    """
-    plain = type_before_parametrizations(adjacency) is LearnableAdjacency and not needs_call(adjacency)
-    if adjacency.normalize is None or not plain:
-        return adjacency
-    normalize = "present" if adjacency.normalize == "present" else None  # what depends on the sequence
-    if adjacency.bandwidth is None:
-        return LearnableAdjacency.from_dense(adjacency(), normalize=normalize).requires_grad_(False)
-    frozen = LearnableAdjacency(adjacency.num_nodes, bandwidth=adjacency.bandwidth, normalize=normalize)
-    frozen = frozen.to(adjacency.weight)
-    band: Any = adjacency.graph()
-    frozen.weight.copy_(band.band)
-    return frozen.requires_grad_(False)

@@ -8,14 +8,16 @@ from torch import Tensor
 from torch.nn import Module, ModuleList
 from torch_geometric.nn.inits import reset
 
-from lgrin.arguments import check_nodes, check_one_batch, check_range, stand_in
-from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, count_sequences, hide
+from lgrin.arguments import check_one_batch, stand_in
+from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
-from lgrin.nn import GraphInception, GraphReadout, LearnableAdjacency, MaskedBatchNorm, MaskedInstanceNorm
+from lgrin.models.registry import ADJACENCY, READOUT, Role, build, settings_of, without_tensors
+from lgrin.nn import Adjacency, GraphInception, GraphReadout, MaskedBatchNorm, MaskedInstanceNorm
+from lgrin.nn.adjacency import graph_for
+from lgrin.nn.fused import is_plain
 from lgrin.nn.norm import check_takes_mask
-from lgrin.nn.pool import LearnablePool
-from lgrin.nn.sequences import Sequences
+from lgrin.nodes import Nodes, zero_absent
 from lgrin.options import check_option, check_whole
 
 PAPER: dict[str, Any] = {
@@ -35,7 +37,7 @@ RELEASED: dict[str, Any] = {
     "readout": {"init": "ones"},
     "head_channels": 512,
 }
-INPUT_NORMS = (False, True, "both")
+INPUT_NORMS: dict[Any, tuple[bool, bool]] = {False: (False, False), True: (True, False), "both": (True, True)}
 RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "lazy", "normalize": "present"}
 
 
@@ -54,19 +56,22 @@ class LGrIN(Module):
         hidden_channels: Hidden width of the G* convolutions, see :class:`lgrin.nn.GStarConv`.
         norm: Norm of the G* convolutions.
         neighborhood: Neighbours of the maximum, see :class:`lgrin.nn.GraphInception`.
-        adjacency: A :class:`lgrin.nn.LearnableAdjacency` or its keywords, shared by all inception layers; ``None``
-            means ``{"init": "lazy", "normalize": "present"}``.
-        readout: A :class:`lgrin.nn.GraphReadout` or its keywords; ``None`` means Eq. (6) with p started at 1/M.
+        adjacency: A :class:`lgrin.nn.Adjacency`, or the keywords of one with its class as ``name`` (by default
+            :class:`lgrin.nn.LearnableAdjacency`), shared by all inception layers; ``None`` means
+            ``{"init": "lazy", "normalize": "present"}``.
+        readout: A :class:`lgrin.nn.GraphReadout`, or keywords likewise; ``None`` means Eq. (6) with p started at 1/M.
         head_channels: ``None`` makes the head dropout and Linear; h makes it Linear, dropout, PReLU(h), Linear.
         dropout: Probability of dropping a channel in the head.
         input_norm: What the first inception layer sees: ``False`` the features as they are, ``True`` scaled by a
             batch norm without parameters, ``"both"`` these beside the same of each sequence standardised by itself
-            (:class:`lgrin.nn.MaskedInstanceNorm`), 2 P channels.
+            (:class:`lgrin.nn.MaskedInstanceNorm`), 2 P channels. A module is called with the features and the mask,
+            as :class:`lgrin.nn.MaskedBatchNorm` is, and keeps the number of channels.
         encoder: A module ``[K, ...] -> [K, P]`` that makes the features of each frame and is trained with the rest;
             it sees the frames that are present, all sequences' side by side. ``None`` takes frames as features.
 
     Attributes:
-        config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a module.
+        config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a
+            module that :mod:`lgrin.models.registry` cannot name.
         embed_channels: What the head sees of a sequence, F.
 
     Shapes:
@@ -111,39 +116,35 @@ class LGrIN(Module):
         hidden_channels: int | str | None = None,
         norm: str | None = "batch_norm",
         neighborhood: str = "learned",
-        adjacency: LearnableAdjacency | Mapping[str, Any] | None = None,
+        adjacency: Adjacency | Mapping[str, Any] | None = None,
         readout: GraphReadout | Mapping[str, Any] | None = None,
         head_channels: int | None = None,
         dropout: float = 0.5,
-        input_norm: bool | str = True,
+        input_norm: bool | str | Module = True,
         encoder: Module | None = None,
     ) -> None:
         super().__init__()
         in_channels, num_nodes = check_whole("in_channels", in_channels), check_whole("num_nodes", num_nodes)
         num_classes, num_layers = check_whole("num_classes", num_classes), check_whole("num_layers", num_layers)
         head_channels = None if head_channels is None else check_whole("head_channels", head_channels)
-        check_option("input_norm", input_norm, INPUT_NORMS)
+        if not isinstance(input_norm, Module):
+            check_option("input_norm", input_norm, tuple(INPUT_NORMS))
         if not isinstance(encoder, Module | None):
             raise TypeError(f"encoder is a {type(encoder).__name__}; it may be a module or None")
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__", "encoder")}
-        modules = [value for value in (encoder, *arguments.values()) if isinstance(value, Module)]
-        self.config = None if modules else arguments
+        self.config = None if isinstance(encoder, Module) else _settings(arguments)
         self.in_channels, self.num_nodes, self.num_classes = in_channels, num_nodes, num_classes
         self.neighborhood, self.encoder = neighborhood, encoder
-        self.adjacency = _module(
-            LearnableAdjacency, num_nodes, "adjacency", RECOMMENDED_ADJACENCY if adjacency is None else adjacency
-        )
-        self.readout = _module(GraphReadout, num_nodes, "readout", {} if readout is None else readout)
-        self.input_norm = MaskedBatchNorm(in_channels, affine=False) if input_norm else None
-        self.instance_norm = MaskedInstanceNorm(in_channels) if input_norm == "both" else None
+        self.adjacency = _part(ADJACENCY, num_nodes, RECOMMENDED_ADJACENCY if adjacency is None else adjacency)
+        self.readout = _part(READOUT, num_nodes, {} if readout is None else readout)
+        self.input_norm, self.instance_norm = _input_norms(input_norm, in_channels)
         self.layers = ModuleList()
         channels = in_channels if self.instance_norm is None else 2 * in_channels
         for _ in range(num_layers):
             layer = GraphInception(channels, branch_channels, neighborhood, hidden_channels=hidden_channels, norm=norm)
             self.layers.append(layer)
             channels = layer.out_channels
-        with torch.no_grad():
-            self.embed_channels = self.readout(torch.zeros(1, num_nodes, channels)).size(-1)
+        self.embed_channels = _width(self.readout, num_nodes, channels)
         self.head = make_head(self.embed_channels, head_channels, num_classes, dropout)
 
     @classmethod
@@ -209,11 +210,12 @@ class LGrIN(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
-    ) -> Tensor:
-        """Computes logits ``[B, C]``; see the class."""
-        return self.head(
-            self.embed(x, edge_index, edge_weight, frame=frame, batch=batch, mask=mask, batch_size=batch_size)
-        )
+        return_graph: bool = False,
+    ) -> Any:
+        """Computes logits ``[B, C]``, and with ``return_graph`` the graph that they came from; see the class."""
+        nodes, graph = self._run(x, edge_index, edge_weight, frame, batch, mask, batch_size)
+        logits = self.head(self._read_out(nodes))
+        return (logits, graph) if return_graph else logits
 
     def embed(
         self,
@@ -227,7 +229,7 @@ class LGrIN(Module):
         batch_size: int | None = None,
     ) -> Tensor:
         """Computes what the head sees of each sequence, ``[B, F]``; arguments as for the class."""
-        return self.readout(*self._nodes(x, edge_index, edge_weight, frame, batch, mask, batch_size))
+        return self._read_out(self._run(x, edge_index, edge_weight, frame, batch, mask, batch_size)[0])
 
     @torch.no_grad()
     def salient_frames(
@@ -258,101 +260,153 @@ class LGrIN(Module):
         modes = {module: module.training for module in self.modules()}
         try:
             self.eval()
-            nodes = self._nodes(x, edge_index, edge_weight, frame, batch, mask, batch_size)
+            nodes, _ = self._run(x, edge_index, edge_weight, frame, batch, mask, batch_size)
         finally:
             for module, training in modes.items():
                 module.training = training
-        return Sequences.read(*nodes).salient()
+        return nodes.stacked().salient()
 
-    def _nodes(
+    def _run(
         self,
         x: Tensor,
-        edge_index: "Tensor | Graph | None",
+        edge_index: Any,
         edge_weight: Tensor | None,
         frame: Tensor | None,
         batch: Tensor | None,
         mask: Tensor | None,
         batch_size: int | None,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, int | None]:
-        """Runs encoder and inception layers and returns the arguments of the readout."""
-        frames, leading = x, _leading(batch, edge_index)
+    ) -> tuple[Nodes, Any]:
+        """Runs encoder and inception layers; returns the nodes that the readout gets, and their graph."""
+        nodes, graph = self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size)
         if self.encoder is not None:
+            leading = nodes.x.dim() - 1
+            nodes = nodes._replace(x=encode(self.encoder, x, nodes.mask, leading, self.in_channels))
+        h = self._normalize(nodes)
+        if graph is None:
+            graph = graph_for(self.adjacency, nodes._replace(x=h))
+        if isinstance(graph, RaggedGraph):
+            return nodes._replace(x=graph.through(self._run_layers, h)), graph
+        return nodes._replace(x=self._run_layers(h, graph)), graph
+
+    def _run_layers(self, x: Tensor, graph: Any) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, graph)
+        return x
+
+    def _read(
+        self,
+        x: Tensor,
+        edge_index: Any,
+        edge_weight: Tensor | None,
+        frame: Tensor | None,
+        batch: Tensor | None,
+        mask: Tensor | None,
+        batch_size: int | None,
+    ) -> tuple[Nodes, Any]:
+        """Reads and checks the arguments of a call, before anything is computed; no graph means the learned one."""
+        if self.encoder is not None:
+            leading = edge_index.frame.dim() if isinstance(edge_index, RaggedGraph) else 2 if batch is None else 1
             dtype = next((one.dtype for one in self.adjacency.parameters()), torch.get_default_dtype())
-            x = stand_in(frames, leading, self.in_channels, dtype)
-        check_nodes(x, frame, batch, mask, batch_size)
-        check_one_batch(x, type(self).__name__)
+            x = stand_in(x, leading, self.in_channels, dtype)
+        if isinstance(x, Tensor) and x.dim() > 3:
+            check_one_batch(x, type(self).__name__)  # raises
+        graph = None
+        if edge_index is not None:
+            graph = as_graph(x, edge_index, edge_weight, mask)
+            mask = graph.mask
+            if isinstance(graph, RaggedGraph):
+                _refuse_place(frame, batch)
+                frame, batch_size = graph.frame, graph.present.size(0)
+                batch = graph.batch if x.dim() == 2 else None
+            nodes = Nodes.read(x, frame, batch, mask, batch_size, self.num_nodes)
+            graph = self._check_foreign(graph, nodes)
+        elif edge_weight is not None:
+            raise ValueError("edge_weight was given without edge_index; pass both, or neither to use the learned graph")
+        else:
+            nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
         if x.size(-1) != self.in_channels:
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
             )
-        frame = None if frame is None else frame.long().expand(x.shape[:-1])
-        foreign = edge_index is not None  # the learned graph checks its frames and sequences itself
-        if edge_index is None:
-            graph = self._learned_graph(x, edge_weight, frame, batch, mask, batch_size)
-        else:
-            graph = as_graph(x, edge_index, edge_weight, mask)
-            check_range("frame", frame, self.num_nodes, graph.mask)
-            if batch is not None:
-                check_range("batch", batch, count_sequences(batch, batch_size))
-        if isinstance(graph, RaggedGraph):
-            if foreign:
-                _refuse_place(frame, batch)
-            frame, batch_size = graph.frame, graph.present.size(0)
-            batch = graph.batch if x.dim() == 2 else None
-        elif isinstance(graph, EdgeList):
-            if self.neighborhood == "line":
-                graph.line_max(x)  # raises, before anything has changed
-            graph = graph._replace(frame=frame)
-        if foreign and isinstance(self.readout, GraphReadout) and isinstance(self.readout.learned, LearnablePool):
-            self.readout.learned.frames_of(Sequences.read(x, frame, batch, graph.mask, batch_size))
-        if self.encoder is not None:
-            x = encode(self.encoder, frames, graph.mask, leading, self.in_channels)
+        return nodes, graph
+
+    def _check_foreign(self, graph: Any, nodes: Nodes) -> Any:
+        """Raises if layers or readout would refuse a graph that is not the learned one.
+
+        An edge list is told which frame each node is.
+        """
+        if isinstance(graph, EdgeList):
+            graph = graph._replace(frame=nodes.frame)
+        for layer in self.layers:
+            if isinstance(layer, GraphInception):
+                layer.check_graph(graph)
+        if isinstance(self.readout, GraphReadout):
+            self.readout.check_nodes(nodes)
+        return graph
+
+    def _normalize(self, nodes: Nodes) -> Tensor:
+        """Scales the features as the first inception layer sees them."""
+        x, mask = nodes.x, nodes.mask
         if self.input_norm is not None:
             check_takes_mask("input_norm", self.input_norm)
-            x = self.input_norm(x, graph.mask)
-        if self.instance_norm is not None:
-            x = torch.cat([hide(x, graph.mask), self.instance_norm(x, batch, graph.mask, batch_size)], dim=-1)
-        for layer in self.layers:
-            x = layer(x, graph)
-        return x, frame, batch, graph.mask, batch_size
+            x = self.input_norm(x, mask)
+        if self.instance_norm is None:
+            return x
+        return torch.cat([zero_absent(x, mask), self.instance_norm(x, nodes.batch, mask, nodes.batch_size)], dim=-1)
 
-    def _learned_graph(
-        self,
-        x: Tensor,
-        edge_weight: Tensor | None,
-        frame: Tensor | None,
-        batch: Tensor | None,
-        mask: Tensor | None,
-        batch_size: int | None,
-    ) -> Graph:
-        if edge_weight is not None:
-            raise ValueError("edge_weight was given without edge_index; pass both, or neither to use the learned graph")
-        if frame is None and batch is None and x.size(-2) != self.num_nodes:
-            raise ValueError(
-                f"x has {x.size(-2)} frames, but this model was built for num_nodes={self.num_nodes}; pad with "
-                f"lgrin.transforms.CyclicPad({self.num_nodes}), or say with frame= which frames x holds"
-            )
-        return as_graph(x, self.adjacency.graph(frame, batch, mask, batch_size))
+    def _read_out(self, nodes: Nodes) -> Tensor:
+        """Calls the readout; one that nobody watches takes the nodes as they are."""
+        if is_plain([self.readout], GraphReadout):
+            return self.readout.read_out(nodes)
+        return self.readout(*nodes)
 
 
-def _module(kind: type[Module], num_nodes: int, name: str, value: Module | Mapping[str, Any]) -> Any:
+def _settings(arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments as plain values, modules by their own configuration; ``None`` if one has none."""
+    roles = {"adjacency": ADJACENCY, "readout": READOUT}
+    settings = dict(arguments)
+    for name, value in arguments.items():
+        if isinstance(value, Module):
+            settings[name] = settings_of(roles[name], value) if name in roles else None
+            if settings[name] is None:
+                return None
+        elif isinstance(value, Mapping):
+            settings[name] = without_tensors(value)
+    return settings
+
+
+def _part(role: Role, num_nodes: int, value: Module | Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
-        return kind(num_nodes, **value)
+        return build(role, value, num_nodes)
     if not isinstance(value, Module):
-        raise TypeError(f"{name} is a {type(value).__name__}; it may be a module or the keywords of {kind.__name__}")
+        raise TypeError(
+            f"{role.name} is a {type(value).__name__}; it may be a module or the keywords of {role.default}"
+        )
     size = getattr(value, "num_nodes", num_nodes)
     if size != num_nodes:
         raise ValueError(
-            f"{name} was built for {size} nodes, but num_nodes={num_nodes}; build both for the same number"
+            f"{role.name} was built for {size} nodes, but num_nodes={num_nodes}; build both for the same number"
         )
     return value
 
 
-def _leading(batch: Tensor | None, edge_index: Any) -> int:
-    """How many dimensions of frames of any shape count nodes."""
-    if isinstance(edge_index, RaggedGraph):
-        return edge_index.frame.dim()
-    return 2 if batch is None else 1
+def _input_norms(input_norm: Any, in_channels: int) -> tuple[Any, Any]:
+    """The norm over the batch and the norm of each sequence, ``None`` for one that is not asked for."""
+    if isinstance(input_norm, Module):
+        return input_norm, None
+    of_batch, of_sequence = INPUT_NORMS[input_norm]
+    return (
+        MaskedBatchNorm(in_channels, affine=False) if of_batch else None,
+        MaskedInstanceNorm(in_channels) if of_sequence else None,
+    )
+
+
+@torch.no_grad()
+def _width(readout: Any, num_nodes: int, channels: int) -> int:
+    """What a readout makes of so many channels: as it says itself, or as a call shows."""
+    if hasattr(readout, "out_channels"):
+        return int(readout.out_channels(channels))
+    return int(readout(torch.zeros(1, num_nodes, channels)).size(-1))
 
 
 def _refuse_place(frame: Tensor | None, batch: Tensor | None) -> None:

@@ -194,19 +194,3 @@ def _arguments(name: str, given: Any, present: Tensor | None) -> dict[str, Any]:
     here = present.unsqueeze(-1).expand(x.shape[:2]) if batch is None else present[batch]
     keywords["mask"] = here if mask is None else mask & here
     return keywords
-
-
-def from_config(config: Mapping[str, Any]) -> LGrIN | MultimodalLGrIN:
-    """Builds the model whose ``config`` this is.
-
-    Args:
-        config: Keywords of :class:`lgrin.LGrIN` or of :class:`MultimodalLGrIN`.
-
-    Returns:
-        The model, its weights drawn anew.
-
-    Example:
-        >>> type(from_config({"in_channels": 3, "num_nodes": 5, "num_classes": 2})).__name__
-        'LGrIN'
-    """
-    return MultimodalLGrIN(**config) if "modalities" in config else LGrIN(**config)

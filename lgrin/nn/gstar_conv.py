@@ -1,19 +1,18 @@
 """G* convolution, Eq. (4)."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module, ModuleList
-from torch.nn.functional import linear
 from torch_geometric.nn.resolver import activation_resolver
 
-from lgrin.graph import Graph, hide
-from lgrin.nn.calls import is_plain
+from lgrin.graph import Graph, as_graph
+from lgrin.nn import fused
 from lgrin.nn.layer import GraphLayer
-from lgrin.nn.norm import MaskedBatchNorm, check_takes_mask, normalize
+from lgrin.nn.norm import MaskedBatchNorm, check_takes_mask
+from lgrin.nodes import zero_absent
 from lgrin.options import check_number, check_option, check_whole
 
 NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
@@ -101,23 +100,14 @@ class GStarConv(GraphLayer):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Convolves node features; see the class."""
-        graph = self.read_graph(x, edge_index, edge_weight, mask)
-        return convolve([self], x, graph)[0]
-
-    def finish(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Applies what follows the first linear layer and its norm.
-
-        Args:
-            x: Node features ``[*, hidden_channels]``, finite also where nodes are absent.
-            mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
-
-        Returns:
-            Node features ``[*, out_channels]``; rows of absent nodes are 0.
-        """
-        x = self.dropout(self.act(x))
-        for layer, lin in list(enumerate(self.lins))[1:]:
-            x = self.dropout(self.act(self.normalize(layer, lin(x), mask)))
-        return hide(x, mask)
+        graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
+        graph = self.explained(graph) if self.explain else graph
+        if type(self) is GStarConv and fused.is_enabled():
+            return fused.convolve([self], x, graph)[0]
+        x = graph.aggregate(x)
+        for layer, lin in enumerate(self.lins):
+            x = self.dropout(self.act(self.normalize(layer, lin(x), graph.mask)))
+        return zero_absent(x, graph.mask)
 
     def normalize(self, layer: int, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Applies the norm of a layer, if there is one.
@@ -144,59 +134,6 @@ class GStarConv(GraphLayer):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, num_layers={len(self.lins)})"
-
-
-def convolve(convs: Sequence[GStarConv], x: Tensor, graph: Graph) -> list[Tensor]:
-    r"""Runs G* convolutions of the same nodes, their first linear layers as one matrix product.
-
-    Since :math:`(A H) W = A (H W)`, the neighbours are summed where the channels are fewer.
-
-    Args:
-        convs: The convolutions.
-        x: Node features.
-        graph: Their graph.
-
-    Returns:
-        The output of each convolution.
-
-    Example:
-        >>> from lgrin.graph import DenseGraph
-        >>> out = convolve([GStarConv(4, 8), GStarConv(4, 2)], torch.rand(5, 4), DenseGraph(torch.rand(5, 5)))
-        >>> [list(one.shape) for one in out]
-        [[5, 8], [5, 2]]
-    """
-    lins: list[Any] = [conv.lins[0] for conv in convs]
-    if all(is_plain(lin, Linear) for lin in lins):
-        sizes, x = [lin.out_features for lin in lins], _product(lins, x, graph)
-    else:  # quantised, pruned or watched: each is called as its owner expects
-        x = graph.aggregate(x)
-        parts = [lin(x) for lin in lins]
-        sizes, x = [part.size(-1) for part in parts], torch.cat(parts, dim=-1)
-    norms: list[Any] = [None if conv.norms is None else conv.norms[0] for conv in convs]
-    together = all(is_plain(norm, MaskedBatchNorm) for norm in norms)
-    if together:
-        x = normalize(norms, x, graph.mask)
-    outputs = []
-    for conv, part in zip(convs, x.split(sizes, dim=-1), strict=True):
-        part = part if together else conv.normalize(0, part, graph.mask)
-        outputs.append(conv.finish(part, graph.mask))
-    return outputs
-
-
-def _product(lins: list[Any], x: Tensor, graph: Graph) -> Tensor:
-    weight, bias = torch.cat([lin.weight for lin in lins]), _biases(lins)
-    if weight.size(0) < weight.size(1):
-        total = graph.aggregate(linear(hide(x, graph.mask), weight))
-        return total if bias is None else total + bias
-    return linear(graph.aggregate(x), weight, bias)
-
-
-def _biases(lins: list[Any]) -> Tensor | None:
-    """The biases side by side, 0 for a layer that has none; ``None`` if no layer has one."""
-    if all(lin.bias is None for lin in lins):
-        return None
-    biases = [lin.weight.new_zeros(lin.out_features) if lin.bias is None else lin.bias for lin in lins]
-    return torch.cat(biases)
 
 
 def _hidden_width(in_channels: int, out_channels: int, hidden_channels: int | str | None) -> int:

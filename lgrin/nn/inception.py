@@ -1,8 +1,7 @@
 """Graph inception, Eq. (5)."""
 
 from collections.abc import Sequence
-from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,13 +9,30 @@ from torch.nn import Module, ModuleList
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.inits import reset
 
-from lgrin.graph import Graph, as_graph, hide
-from lgrin.nn.calls import is_plain
-from lgrin.nn.gstar_conv import GStarConv, convolve
+from lgrin.graph import EdgeList, Graph, as_graph
+from lgrin.nn import fused
+from lgrin.nn.gstar_conv import GStarConv
 from lgrin.nn.layer import GraphLayer
+from lgrin.nodes import zero_absent
 from lgrin.options import check_option, check_whole
 
-NEIGHBORHOODS = ("learned", "line")
+
+class Neighborhood(NamedTuple):
+    """The neighbours whose maximum a layer takes.
+
+    Attributes:
+        method: The method of a graph that takes the maximum.
+        needs_frames: Whether the graph has to say which node is which frame.
+    """
+
+    method: str
+    needs_frames: bool = False
+
+
+NEIGHBORHOODS: dict[Any, Any] = {
+    "learned": Neighborhood("neighbor_max"),
+    "line": Neighborhood("line_max", needs_frames=True),
+}
 
 
 class GraphInception(GraphLayer):
@@ -34,7 +50,7 @@ class GraphInception(GraphLayer):
         in_channels: Channels of an input node.
         branch_channels: Output channels of each G* convolution.
         neighborhood: ``"learned"`` takes the maximum over the graph's closed neighbourhood, ``"line"`` over the
-            frames before and after whatever the graph is (the released code).
+            frames before and after whatever the graph is (the released code); or a :class:`Neighborhood`.
         **conv_kwargs: Further arguments of every :class:`GStarConv`.
 
     Attributes:
@@ -62,11 +78,12 @@ class GraphInception(GraphLayer):
         self,
         in_channels: int,
         branch_channels: Sequence[int] = (128, 64),
-        neighborhood: str = "learned",
+        neighborhood: str | Neighborhood = "learned",
         **conv_kwargs: Any,
     ) -> None:
         super().__init__(in_channels)
-        check_option("neighborhood", neighborhood, NEIGHBORHOODS)
+        if not isinstance(neighborhood, Neighborhood):
+            check_option("neighborhood", neighborhood, tuple(NEIGHBORHOODS))
         if not isinstance(branch_channels, Sequence) or isinstance(branch_channels, str):
             raise TypeError(f"branch_channels is {branch_channels!r}; it is one width a branch, such as (128, 64)")
         widths = [check_whole(f"branch_channels[{index}]", width) for index, width in enumerate(branch_channels)]
@@ -87,21 +104,31 @@ class GraphInception(GraphLayer):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Convolves and pools node features; see the class."""
-        graph = self.read_graph(x, edge_index, edge_weight, mask)
-        loudest = graph.line_max(x) if self.neighborhood == "line" else graph.neighbor_max(x)
+        graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
+        graph = self.explained(graph) if self.explain else graph
+        maxima = getattr(graph, NEIGHBORHOODS.get(self.neighborhood, self.neighborhood).method)(x)
         branches: Any = list(self.branches)
-        joins = [self._may_join(branch) for branch in branches]
-        together = iter(convolve(list(compress(branches, joins)), x, graph) if any(joins) else ())
+        together, explained = fused.is_plain(branches, GStarConv), self.explain
+        for branch in branches if together else ():
+            explained = explained or branch.explain
+        if together and not explained:
+            return torch.cat([*fused.convolve(branches, x, graph), maxima], dim=-1)
         whole = as_graph(x, edge_index, edge_weight, mask) if self.explain else graph
-        outputs = [
-            next(together) if join else hide(branch(x, whole if _masks_edges(branch) else graph), graph.mask)
-            for branch, join in zip(branches, joins, strict=True)
-        ]
-        return torch.cat([*outputs, loudest], dim=-1)
+        outputs = [zero_absent(branch(x, whole if _masks_edges(branch) else graph), graph.mask) for branch in branches]
+        return torch.cat([*outputs, maxima], dim=-1)
 
-    def _may_join(self, branch: Any) -> bool:
-        """Whether a branch may be computed with the others: nobody misses its call, and the same edges are masked."""
-        return is_plain(branch, GStarConv) and self.explained_like(branch)
+    def check_graph(self, graph: Graph) -> None:
+        """Raises if the neighbourhood has no meaning on a graph, before anything is computed.
+
+        Args:
+            graph: The graph.
+
+        Raises:
+            ValueError: If it asks for the frames before and after a node, and the graph is an edge list.
+        """
+        neighborhood = NEIGHBORHOODS.get(self.neighborhood, self.neighborhood)
+        if neighborhood.needs_frames and isinstance(graph, EdgeList):
+            graph.line_max(graph.edge_index)  # raises
 
     def __repr__(self) -> str:
         widths = tuple(getattr(branch, "out_channels", type(branch).__name__) for branch in self.branches)

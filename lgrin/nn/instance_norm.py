@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from lgrin.graph import wide
-from lgrin.nn.sequences import Sequences
+from lgrin.nodes import Nodes, at_least_float32, zero_absent
 from lgrin.options import check_number, check_whole
 
 
@@ -56,10 +55,11 @@ class MaskedInstanceNorm(Module):
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this norm was built for num_features={self.num_features}"
             )
-        nodes = Sequences.read(x, None, batch, mask, batch_size)
-        centered = nodes._replace(x=wide(nodes.x)).center()
-        variance = centered._replace(x=centered.x.square()).mean()
-        return (centered.x * centered.spread(torch.rsqrt(variance + self.eps))).to(x.dtype).view(x.shape)
+        nodes = Nodes.read(x, None, batch, mask, batch_size).stacked()
+        nodes = nodes._replace(x=at_least_float32(nodes.x))
+        centered = zero_absent(nodes.x - nodes.to_nodes(nodes.mean()), nodes.mask)
+        variance = nodes._replace(x=centered.square()).mean()
+        return (centered * nodes.to_nodes(torch.rsqrt(variance + self.eps))).to(x.dtype).view(x.shape)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_features})"

@@ -1,9 +1,9 @@
-"""What the graph layers share: reading an adjacency and honouring explanation masks."""
+"""What the graph layers share: PyG's explainers find them and may mask their edges."""
 
-from torch import Tensor
+from typing import Any
+
 from torch_geometric.nn import MessagePassing
 
-from lgrin.graph import EdgeList, Graph, as_graph
 from lgrin.options import check_whole
 
 
@@ -21,33 +21,20 @@ class GraphLayer(MessagePassing):
         super().__init__()
         self.in_channels = check_whole("in_channels", in_channels)
 
-    def read_graph(
-        self, x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None, mask: Tensor | None
-    ) -> Graph:
-        """Reads the arguments of ``forward`` into a graph, its edges weighted by an explanation's mask if there is one.
+    def explained(self, graph: Any) -> Any:
+        """Weights the edges of a graph by the mask that an explainer has set on this layer.
 
         Args:
-            x: Node features.
-            edge_index: The adjacency, as in :func:`lgrin.graph.as_graph`.
-            edge_weight: Weights ``[E]`` beside an edge list.
-            mask: The nodes that are present.
+            graph: The graph.
 
         Returns:
-            The graph.
+            The graph with these weights.
 
         Raises:
-            TypeError: If a dtype or kind has no meaning here.
-            ValueError: If sizes do not fit, or an explanation runs on anything but an edge list.
+            ValueError: If it is not an edge list.
             NotImplementedError: If an explainer asks for messages and not for an edge mask.
         """
-        graph = as_graph(x, edge_index, edge_weight, mask)
-        if x.size(-1) != self.in_channels:
-            raise ValueError(
-                f"x has {x.size(-1)} channels, but this layer was built for in_channels={self.in_channels}"
-            )
-        if not self.explain:
-            return graph
-        if not isinstance(graph, EdgeList):
+        if not hasattr(graph, "reweighted"):
             raise ValueError(
                 "an explanation with edge masks needs an edge list, but edge_index is a "
                 f"{type(graph).__name__}; pass edge_index, edge_weight = adjacency.edges(frame, batch)"
@@ -57,11 +44,4 @@ class GraphLayer(MessagePassing):
                 f"{type(self).__name__} has no messages for an explainer to replace, which is how GraphMaskExplainer "
                 f"works; take one that masks edges, such as GNNExplainer"
             )
-        edge_mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
-        return graph.reweighted(edge_mask)
-
-    def explained_like(self, other: MessagePassing) -> bool:
-        """Says whether an explainer has set the same edge mask on both layers, or none on either."""
-        if not self.explain or not other.explain:
-            return not self.explain and not other.explain
-        return self._edge_mask is other._edge_mask and self._apply_sigmoid == other._apply_sigmoid
+        return graph.reweighted(self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask)

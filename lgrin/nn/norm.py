@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lgrin.graph import hide, is_readable, places, wide
+from lgrin.nodes import at_least_float32, is_readable, present_indices, zero_absent
 from lgrin.options import check_number, check_whole
 
 
@@ -90,13 +90,13 @@ class MaskedBatchNorm(_BatchNorm):
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this norm was built for num_features={self.num_features}"
             )
-        return normalize([self], x, mask)
+        return normalize_side_by_side([self], x, mask)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_features})"
 
 
-def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None = None) -> Tensor:
+def normalize_side_by_side(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None = None) -> Tensor:
     """Runs norms side by side on the channels of one tensor, as one where their settings are the same.
 
     Args:
@@ -108,7 +108,7 @@ def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None =
         ``[*, F]``, as if each norm had run on its own channels.
 
     Example:
-        >>> normalize([MaskedBatchNorm(2), MaskedBatchNorm(1)], torch.rand(5, 3)).shape
+        >>> normalize_side_by_side([MaskedBatchNorm(2), MaskedBatchNorm(1)], torch.rand(5, 3)).shape
         torch.Size([5, 3])
     """
     first, settings = norms[0], {_settings(norm) for norm in norms}
@@ -127,9 +127,9 @@ def normalize(norms: Sequence[MaskedBatchNorm], x: Tensor, mask: Tensor | None =
     if present is not None:
         out = torch.zeros_like(rows).index_copy(0, present, torch.batch_norm(rows.index_select(0, present), *rest))
     elif of_batch and (mask is not None or first.synchronized or rows.size(0) < 2):
-        out, any_present = _normalize_present(first, hide(rows, mask), mask, weight, bias, mean, var)
+        out, any_present = _normalize_present(first, zero_absent(rows, mask), mask, weight, bias, mean, var)
     else:
-        out = torch.batch_norm(hide(rows, mask), *rest)
+        out = torch.batch_norm(rows if mask is None else zero_absent(rows, mask), *rest)
     if first.training and mean is not None and var is not None:
         _store_statistics(norms, mean, var, 1 if first.momentum is not None else any_present)
     return out.view(x.shape)
@@ -179,7 +179,7 @@ def _present_rows(rows: Tensor, mask: Tensor | None) -> Tensor | None:
     """Finds the rows that torch's batch norm may be given alone: where counting them costs nothing, two or more."""
     if mask is None or not is_readable(rows):
         return None
-    present = places(mask)
+    present = present_indices(mask)
     return present if present.numel() > 1 else None
 
 
@@ -200,22 +200,22 @@ def _normalize_present(
 
     The second result says whether any row is present, in all processes together.
     """
-    dtype, rows = rows.dtype, wide(rows)
+    dtype, rows = rows.dtype, at_least_float32(rows)
     present = rows.new_ones(rows.size(0)) if mask is None else mask.to(rows.dtype)
     sums = _over_processes(norm, torch.cat([present.sum().unsqueeze(0), rows.sum(0)]))
     count, mean = sums[0], sums[1:] / sums[0].clamp(min=1)
-    centered = hide(rows - mean, mask)
+    centered = zero_absent(rows - mean, mask)
     squares = _over_processes(norm, centered.square().sum(0))
     any_present = count > 0
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
             newest = _momentum(norm) * any_present.to(mean.dtype)
-            running_mean.copy_(wide(running_mean).lerp(mean, newest))
-            running_var.copy_(wide(running_var).lerp(squares / (count - 1).clamp(min=1), newest))
+            running_mean.copy_(at_least_float32(running_mean).lerp(mean, newest))
+            running_var.copy_(at_least_float32(running_var).lerp(squares / (count - 1).clamp(min=1), newest))
     scale = torch.rsqrt(squares / count.clamp(min=1) + norm.eps)
     if weight is None or bias is None:
         return (centered * scale).to(dtype), any_present
-    return torch.addcmul(wide(bias), centered, scale * wide(weight)).to(dtype), any_present
+    return torch.addcmul(at_least_float32(bias), centered, scale * at_least_float32(weight)).to(dtype), any_present
 
 
 def _over_processes(norm: MaskedBatchNorm, value: Tensor) -> Tensor:

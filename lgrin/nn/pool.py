@@ -1,18 +1,17 @@
 """From nodes to sequences, Eq. (6)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from lgrin.graph import frames_in_order, wide
-from lgrin.nn.calls import is_plain, needs_call
-from lgrin.nn.sequences import Sequences
+from lgrin.nn.fused import is_plain, needs_call
+from lgrin.nodes import Nodes, at_least_float32
 from lgrin.options import check_option, check_whole
 
 INITS = ("mean", "ones", "xavier")
-PARTS = ("max", "learned", "mean", "sum")
 
 
 class LearnablePool(Module):
@@ -69,41 +68,36 @@ class LearnablePool(Module):
         batch_size: int | None = None,
     ) -> Tensor:
         """Pools nodes into ``[*, F]``; see the class."""
-        nodes = Sequences.read(x, frame, batch, mask, batch_size, self.num_nodes)
-        return nodes.unfold(self.pool(nodes), x)
+        nodes = Nodes.read(x, frame, batch, mask, batch_size, self.num_nodes).stacked()
+        return unstacked(self.pool(nodes), x)
 
-    def pool(self, nodes: Sequences) -> Tensor:
-        """Pools nodes that were read already."""
-        weight = self.frame_weight(nodes)
+    def pool(self, nodes: Nodes) -> Tensor:
+        """Pools nodes that were read already, ``[B, F]``."""
+        if nodes.frame is None and (nodes.batch is not None or nodes.x.size(1) != self.num_nodes):
+            nodes = nodes.framed(self.num_nodes, "pool")
+        frame = nodes.frame
+        weight = self.weight if frame is None else self.weight[frame]
         if nodes.batch is None:
             return torch.matmul(weight.unsqueeze(-2), nodes.x).squeeze(-2)
-        total = nodes.sum(wide(nodes.x) * weight.unsqueeze(-1))
+        total = nodes.sum(at_least_float32(nodes.x) * weight.unsqueeze(-1))
         return total.to(torch.promote_types(nodes.x.dtype, weight.dtype))
 
-    def frame_weight(self, nodes: Sequences) -> Tensor:
-        """Looks up p for every node.
+    def penalty(self, lambda_pool: float = 1e-4, reduction: str = "mean") -> Tensor:
+        r"""Prices p, :math:`\lambda_3 \sum_i p_i^2`.
 
-        Raises:
-            ValueError: If nodes do not say which frame they are and their number is not M.
+        Args:
+            lambda_pool: The paper's lambda_3.
+            reduction: ``"sum"`` (the paper) or ``"mean"`` (the released code).
+
+        Returns:
+            A scalar.
+
+        Example:
+            >>> LearnablePool(4).penalty(1.0).item()
+            0.0625
         """
-        frame = self.frames_of(nodes)
-        return self.weight if frame is None else self.weight[frame]
-
-    def frames_of(self, nodes: Sequences) -> Tensor | None:
-        """Says which frame every node is, without a look at p; ``None`` means 0..M-1 in every sequence.
-
-        Raises:
-            ValueError: If nodes do not say which frame they are and their number is not M.
-        """
-        frame = nodes.frame
-        if frame is None and nodes.batch is not None:
-            frame, _ = frames_in_order(nodes.batch, self.num_nodes, nodes.batch_size)
-        if frame is None and nodes.x.size(1) != self.num_nodes:
-            raise ValueError(
-                f"x has {nodes.x.size(1)} frames, but this pool was built for num_nodes={self.num_nodes}; pad with "
-                f"lgrin.transforms.CyclicPad({self.num_nodes}), or say with frame= which frames x holds"
-            )
-        return frame
+        squares = at_least_float32(self.weights()).square()
+        return lambda_pool * (squares.mean() if reduction == "mean" else squares.sum())
 
     def weights(self) -> Tensor:
         """Returns p, ``[M]``, as a call of this module uses it.
@@ -123,6 +117,18 @@ class LearnablePool(Module):
         return f"{type(self).__name__}({self.num_nodes}, init={self.init!r})"
 
 
+def _sum(nodes: Nodes) -> Tensor:
+    return nodes.sum(nodes.x).to(nodes.x.dtype)
+
+
+PARTS: dict[str, Callable[[Nodes], Tensor] | type[Module]] = {
+    "max": Nodes.largest,
+    "learned": LearnablePool,
+    "mean": Nodes.mean,
+    "sum": _sum,
+}
+
+
 class GraphReadout(Module):
     r"""Describes a sequence by several summaries of its nodes side by side.
 
@@ -130,7 +136,9 @@ class GraphReadout(Module):
 
     Args:
         num_nodes: Frames per sequence, M; used by the part ``"learned"`` only.
-        parts: Any of ``"max"``, ``"learned"``, ``"mean"`` and ``"sum"``, in the order of the output.
+        parts: Any of ``"max"``, ``"learned"``, ``"mean"`` and ``"sum"``, in the order of the output. A further part is
+            a line in ``lgrin.nn.pool.PARTS``: a function of :class:`lgrin.nodes.Nodes`, or a module that is built
+            with M and called like :class:`LearnablePool`.
         init: Start of the learned part, see :class:`LearnablePool`.
 
     Shapes:
@@ -155,14 +163,24 @@ class GraphReadout(Module):
         if not parts:
             raise ValueError(f"parts is empty; it may hold {', '.join(map(repr, PARTS))}")
         for part in parts:
-            check_option("parts", part, PARTS)
-        self.num_nodes, self.parts = num_nodes, tuple(parts)
+            check_option("parts", part, tuple(PARTS))
+        self.num_nodes, self.parts = check_whole("num_nodes", num_nodes), tuple(parts)
         self.learned = LearnablePool(num_nodes, init) if "learned" in parts else None
+        for part in parts:
+            kind = PARTS[part]
+            if isinstance(kind, type) and part != "learned":
+                self.add_module(part, kind(num_nodes))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments apart from M."""
+        init = "mean" if self.learned is None else getattr(self.learned, "init", "mean")
+        return {"parts": self.parts, "init": init}
 
     def reset_parameters(self) -> None:
-        """Resets the learned part."""
-        if self.learned is not None:
-            self.learned.reset_parameters()
+        """Resets the parts that learn."""
+        for pool in self._pools().values():
+            pool.reset_parameters()
 
     def forward(
         self,
@@ -173,20 +191,48 @@ class GraphReadout(Module):
         batch_size: int | None = None,
     ) -> Tensor:
         """Reads nodes out into ``[*, len(parts) * F]``; see the class."""
-        nodes = Sequences.read(x, frame, batch, mask, batch_size, self.num_nodes)
-        return nodes.unfold(torch.cat([self._part(part, nodes) for part in self.parts], dim=-1), x)
+        return unstacked(self.read_out(Nodes.read(x, frame, batch, mask, batch_size, self.num_nodes)), x)
 
-    def _part(self, part: str, nodes: Sequences) -> Tensor:
-        if part == "max":
-            return nodes.largest()
-        if part == "mean":
-            return nodes.mean()
-        if part == "sum":
-            return nodes.sum(nodes.x).to(nodes.x.dtype)
-        assert self.learned is not None
-        if is_plain(self.learned, LearnablePool):
-            return self.learned.pool(nodes)
-        return self.learned(nodes.x, nodes.frame, nodes.batch, nodes.mask, nodes.batch_size)
+    def read_out(self, nodes: Nodes) -> Tensor:
+        """Reads out nodes that were read already, ``[B, len(parts) * F]``."""
+        pools = self._pools()
+        plain = [part for part, pool in pools.items() if is_plain([pool], LearnablePool)]
+        nodes, outputs = nodes.stacked(), []
+        for part in self.parts:
+            if part in plain:
+                outputs.append(pools[part].pool(nodes))
+            elif part in pools:
+                outputs.append(pools[part](*nodes))
+            else:
+                summarize: Any = PARTS[part]
+                outputs.append(summarize(nodes))
+        return torch.cat(outputs, dim=-1)
+
+    def check_nodes(self, nodes: Nodes) -> None:
+        """Raises as the learned part would if nodes do not say which frame they are, before anything is computed."""
+        if isinstance(self.learned, LearnablePool):
+            nodes.framed(self.num_nodes, "pool")
+
+    def _pools(self) -> dict[str, Any]:
+        """The parts that are modules."""
+        return {part: self._modules[part] for part in self.parts if self._modules.get(part) is not None}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_nodes}, parts={self.parts})"
+
+
+def unstacked(values: Tensor, x: Tensor) -> Tensor:
+    """Gives values of sequences, ``[B, F]``, the leading axes of the features they came from.
+
+    Args:
+        values: ``[B, F]``.
+        x: Features ``[*, M, F]``, or flat ``[N, F]``.
+
+    Returns:
+        ``[*, F]``; ``[B, F]`` for flat features.
+
+    Example:
+        >>> unstacked(torch.zeros(6, 1), torch.zeros(2, 3, 5, 1)).shape
+        torch.Size([2, 3, 1])
+    """
+    return values if x.dim() <= 3 else values.unflatten(0, x.shape[:-2])

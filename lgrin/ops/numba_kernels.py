@@ -18,7 +18,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from torch import Tensor
 
 from lgrin.ops.numba_cache import compiled
-from lgrin.ops.window import Window, source_dtype
+from lgrin.ops.window import Window
 
 GROUP = 8  # targets in a row, whose common neighbours are compared once
 SIZE_OF_A_THREAD = 2**15  # numbers that are worth another thread
@@ -166,7 +166,7 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
     rows = _readable(x).contiguous()
     batch_size, num_nodes, _ = x.shape
     present = torch.ones(x.shape[:2], dtype=torch.bool) if mask is None else mask.contiguous()
-    values, source = torch.empty_like(rows), torch.empty(x.shape, dtype=source_dtype(num_nodes))
+    values, source = torch.empty_like(rows), torch.empty(x.shape, dtype=window.dtype)
     _share(
         _window_max, batch_size * -(-num_nodes // GROUP), x.numel(),
         rows.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset, min(window.reach, num_nodes),

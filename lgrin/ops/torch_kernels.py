@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lgrin.ops.window import Window, source_dtype
+from lgrin.ops.window import Window
 
 ROW_RANGE = 2**21
 TILE = 2**18  # numbers that are worked on at a time, so that their keys stay near the processor
@@ -22,7 +22,7 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
     if x.device.type != "cpu":
         return _race(x, window, mask)
     num_nodes = x.size(1)
-    values, source = torch.empty_like(x), torch.empty(x.shape, dtype=source_dtype(num_nodes))
+    values, source = torch.empty_like(x), torch.empty(x.shape, dtype=window.dtype)
     full = window.is_full()
     for sequences, targets in _tiles(x, window.reach):
         nodes = slice(max(0, targets.start - window.reach), min(num_nodes, targets.stop + window.reach))
@@ -72,7 +72,7 @@ def _race(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tenso
         wins = runs & ((value > leader) | (value.isnan() & ~leader.isnan()) | (holder == num_nodes))
         best[:, targets] = torch.where(wins, value, leader)
         source[:, targets] = torch.where(wins, index[nodes], holder)
-    return best, source.to(source_dtype(num_nodes))
+    return best, source.to(window.dtype)
 
 
 def _tiles(x: Tensor, reach: int) -> Iterator[tuple[slice, slice]]:

@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from lgrin.ops import torch_kernels
-from lgrin.ops.window import Window, source_dtype
+from lgrin.ops.window import Window
 
 ROWS, CHANNELS = 16, 64
 
@@ -78,7 +78,7 @@ def _gather_back(
 
 def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Takes the maximum over a window of nodes; see :func:`lgrin.ops.neighbor_max`."""
-    values, source = torch.empty_like(x), torch.empty(x.shape, dtype=source_dtype(x.size(1)), device=x.device)
+    values, source = torch.empty_like(x), torch.empty(x.shape, dtype=window.dtype, device=x.device)
     if x.numel():
         many = window.neighbors.size(0) > 1
         present = x if mask is None else mask.contiguous().view(torch.uint8)  # x stands for a pointer never read

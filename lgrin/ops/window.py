@@ -16,26 +16,28 @@ class Window(NamedTuple):
         stride: What one target further adds to the address.
         offset: The address of node 0 for target 0.
         reach: The largest distance between a target and a node that the list holds.
+        dtype: The type of sources.
     """
 
     neighbors: Tensor
     stride: int
     offset: int
     reach: int
+    dtype: torch.dtype
 
     @classmethod
     def dense(cls, neighbors: Tensor) -> "Window":
         """Reads ``[M, M]`` or ``[B, M, M]``."""
         num_nodes = neighbors.size(-1)
         stack = neighbors if neighbors.dim() == 3 else neighbors.unsqueeze(0)
-        return cls(stack.contiguous(), num_nodes, 0, max(0, num_nodes - 1))
+        return cls(stack.contiguous(), num_nodes, 0, max(0, num_nodes - 1), source_dtype(num_nodes))
 
     @classmethod
     def banded(cls, neighbors: Tensor) -> "Window":
         """Reads ``[M, 2w + 1]`` or ``[B, M, 2w + 1]``."""
         width = neighbors.size(-1) // 2
         stack = neighbors if neighbors.dim() == 3 else neighbors.unsqueeze(0)
-        return cls(stack.contiguous(), 2 * width, width, width)
+        return cls(stack.contiguous(), 2 * width, width, width, source_dtype(neighbors.size(-2)))
 
     def pairs(self, sequences: slice, targets: slice) -> tuple[Tensor, Tensor, Tensor]:
         """Lists the neighbours one by one, by sequence and target; nodes may lie outside ``0..M-1``.

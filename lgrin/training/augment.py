@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from lgrin.graph import count_sequences
+from lgrin.nodes import count_sequences
 from lgrin.options import check_number
 
 

@@ -13,7 +13,7 @@ from torch_geometric.data.storage import NodeStorage
 from lgrin import validate
 from lgrin.bounds import check_build, check_counts
 from lgrin.extras import optional
-from lgrin.models import from_config
+from lgrin.models.registry import MODEL, from_config, settings_of
 from lgrin.nn import LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_number, check_path, check_whole
 from lgrin.text import one_line
@@ -105,7 +105,7 @@ class SequenceClassifier(LightningModule):
         rate = schedule_settings(schedule, halve_every)
         self.save_hyperparameters(
             {
-                "model": getattr(network, "config", None),
+                "model": settings_of(MODEL, network),
                 "num_sequences": check_whole("num_sequences", num_sequences),
                 "loss": dict(loss or {}),
                 "lr": check_number("lr", lr),

@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from torch.nn import Module
 
-from lgrin.models import LGrIN, MultimodalLGrIN, from_config
+from lgrin.models.registry import MODEL, from_config, settings_of
+from lgrin.nn.adjacency.starts import STORED
 from lgrin.text import one_line
 from lgrin.training.structure import class_name, differences, structure
 
-BUILT_FROM_KEYWORDS = (LGrIN, MultimodalLGrIN)
-
 
 def difference_from_config(model: Module) -> str:
-    """Says what keeps ``from_config(model.config)`` from building this network again.
+    """Says what keeps the configuration of a network from building it again.
 
     Args:
         model: Any network.
@@ -24,26 +23,33 @@ def difference_from_config(model: Module) -> str:
         What it is, in words; empty if nothing does.
 
     Example:
-        >>> from lgrin.baselines import CNN
+        >>> from lgrin import LGrIN
         >>> model = LGrIN(3, 5, 2)
-        >>> difference_from_config(model), difference_from_config(CNN(3, 5, 2))[:26]
-        ('', 'a lgrin.baselines.cnn.CNN(')
+        >>> difference_from_config(model), difference_from_config(torch.nn.Linear(3, 2))
+        ('', 'a torch.nn.modules.linear.Linear(...)')
         >>> model.head = torch.nn.Linear(model.embed_channels, 2)
         >>> difference_from_config(model)[:83]
         'a lgrin.models.lgrin.LGrIN whose head is torch.nn.modules.linear.Linear instead of '
     """
-    kind, config = class_name(model), getattr(model, "config", None)
-    if type(model) not in BUILT_FROM_KEYWORDS:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in (config or {}).items())
-        return f"a {kind}({arguments or '...'})"
-    if config is None:
+    kind, settings = class_name(model), settings_of(MODEL, model)
+    if settings is None:
+        return _without_settings(model, kind)
+    with torch.random.fork_rng([]), torch.device("meta"):
+        again = from_config(settings)
+    for path, now, then in differences(structure(model, ""), structure(again, "")):
+        if then != STORED:  # a start that is not kept: the weights are what became of it
+            return f"a {kind} whose {path.lstrip('.')} is {now} instead of {then}"
+    return ""
+
+
+def _without_settings(model: Module, kind: str) -> str:
+    """Describes a network that has no configuration, or whose class no configuration may name."""
+    config = getattr(model, "config", None)
+    if config is None and type(model).__name__ in MODEL.table:
         parts = ", ".join(f"{name}={type(part).__name__}" for name, part in model.named_children())
         return f"a {kind} that was given modules as arguments and has the parts {parts}"
-    with torch.random.fork_rng([]), torch.device("meta"):
-        again = from_config(config)
-    for path, now, then in differences(structure(model, ""), structure(again, "")):
-        return f"a {kind} whose {path.lstrip('.')} is {now} instead of {then}"
-    return ""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in (config or {}).items())
+    return f"a {kind}({arguments or '...'})"
 
 
 def check_rebuilds(checkpoint: Mapping[str, Any], path: str | Path) -> None:

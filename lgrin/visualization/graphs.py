@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lgrin.extras import optional
-from lgrin.nn import LearnableAdjacency
+from lgrin.nn import Adjacency
 from lgrin.options import check_whole
 from lgrin.visualization.figure import BLUE, ORANGE, axes, to_tensor
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-AdjacencyLike: TypeAlias = Tensor | ArrayLike | LearnableAdjacency  # [M, M]
+AdjacencyLike: TypeAlias = Tensor | ArrayLike | Adjacency  # [M, M]
 
 
 def plot_adjacency(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "Axes":
     """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
 
     Args:
-        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.LearnableAdjacency`; entries below 0 are no
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`; entries below 0 are no
             edges and count as 0.
         ax: Matplotlib axes; ``None`` makes new ones.
 
@@ -103,7 +103,7 @@ def plot_edge_distance(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "A
     .. math:: d \mapsto \{ A_{ij} : |i - j| = d \}
 
     Args:
-        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.LearnableAdjacency`; entries below 0 are no
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`; entries below 0 are no
             edges and count as 0.
         ax: Matplotlib axes; ``None`` makes new ones.
 
@@ -138,7 +138,7 @@ def plot_timeline(adjacency: AdjacencyLike, ax: "Axes | None" = None, num_edges:
     frame's dot is the weight of its edge to itself.
 
     Args:
-        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.LearnableAdjacency`; entries below 0 are no
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`; entries below 0 are no
             edges and count as 0.
         ax: Matplotlib axes; ``None`` makes new ones.
         num_edges: Edges at the most.
@@ -193,7 +193,7 @@ def _arc(source: int, target: int) -> Tensor:
 
 
 def _matrix(adjacency: AdjacencyLike, name: str = "adjacency") -> Tensor:
-    values = adjacency() if isinstance(adjacency, LearnableAdjacency) else adjacency
+    values = adjacency() if isinstance(adjacency, Adjacency) else adjacency
     matrix = to_tensor(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
     if matrix.dim() != 2 or matrix.size(0) != matrix.size(1) or not len(matrix):
         raise ValueError(f"{name} is {list(matrix.shape)}; it has to be a square matrix [M, M]")

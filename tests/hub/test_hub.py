@@ -15,6 +15,7 @@ pytest.importorskip("safetensors")
 from lgrin import LGrIN, MultimodalLGrIN
 from lgrin.features import Speech
 from lgrin.hub import PretrainedClassifier
+from lgrin.nn import GraphReadout
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training import SequenceClassifier, fit
 from lgrin.transforms import Resample
@@ -190,8 +191,14 @@ def test_the_classifier_of_an_estimator_can_be_published(tmp_path):
     assert torch.equal(again.model.adjacency(), torch.from_numpy(fitted.adjacency_))
 
 
+class OwnReadout(GraphReadout):
+    pass
+
+
 @pytest.mark.parametrize(
-    "options", [{"encoder": torch.nn.Linear(3, 34)}, {"adjacency": {"init": torch.eye(5)}}], ids=["module", "tensor"]
+    "options",
+    [{"encoder": torch.nn.Linear(3, 34)}, {"readout": OwnReadout(5, parts=("mean",))}],
+    ids=["module", "class of one's own"],
 )
 def test_what_json_cannot_say_is_refused_before_anything_is_written(tmp_path, options):
     classifier = SequenceClassifier(network(**options), 12)

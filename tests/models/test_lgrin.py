@@ -5,8 +5,9 @@ import torch
 from torch_geometric.utils import to_dense_adj
 
 from lgrin import LGrIN
+from lgrin.baselines import SortReadout
 from lgrin.nn import GraphReadout, LearnableAdjacency, LGrINLoss
-from lgrin.nn.pool import Sequences
+from lgrin.nodes import Nodes
 
 RML, IEMOCAP, MPI = (136, 90, 6), (35, 120, 4), (72, 120, 11)
 
@@ -132,12 +133,12 @@ def test_a_neighbour_maximum_counts_for_all_who_hold_it():
     nodes = torch.tensor(
         [[[0.0, 7, 7], [1, 7, 7], [2, 7, 7], [7, 7, 7], [0, 0, 0]]]
     )  # two channels of neighbour maxima
-    assert Sequences.read(nodes).salient().tolist() == [3]
+    assert Nodes.read(nodes).stacked().salient().tolist() == [3]
     mask = torch.tensor([[True, True, True, False, True]])
-    assert Sequences.read(nodes, mask=mask).salient().tolist() == [2]
-    assert Sequences.read(nodes, mask=~mask & mask).salient().tolist() == [-1]
+    assert Nodes.read(nodes, mask=mask).salient().tolist() == [2]
+    assert Nodes.read(nodes, mask=~mask & mask).salient().tolist() == [-1]
     flat = {"frame": torch.tensor([4, 3, 2, 1, 0]), "batch": torch.zeros(5, dtype=torch.long)}
-    assert Sequences.read(nodes[0], **flat).salient().tolist() == [1]
+    assert Nodes.read(nodes[0], **flat).salient().tolist() == [1]
 
 
 def test_salient_frames_of_flat_sequences_are_frames_and_not_rows():
@@ -186,7 +187,21 @@ def test_config_rebuilds_the_model():
     again = LGrIN(**model.config)
     assert repr(again) == repr(model)
     again.load_state_dict(model.state_dict())
-    assert LGrIN(3, 5, 2, readout=GraphReadout(5)).config is None
+
+
+def test_a_registered_module_stores_its_settings_and_others_none():
+    given = LGrIN(3, 5, 2, adjacency=LearnableAdjacency.from_dense(torch.rand(5, 5)), readout=SortReadout(5, k=2))
+    assert given.config["adjacency"] == {"name": "LearnableAdjacency", **given.adjacency.config}
+    assert given.config["readout"] == {"name": "SortReadout", "k": 2}
+    again = LGrIN(**given.config)
+    again.load_state_dict(given.state_dict())
+    x = torch.randn(2, 5, 3)
+    assert torch.equal(again.eval()(x), given.eval()(x))
+
+    class Own(GraphReadout):
+        pass
+
+    assert LGrIN(3, 5, 2, readout=Own(5)).config is None
 
 
 def test_reset_parameters_draws_every_weight_again():

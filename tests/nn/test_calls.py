@@ -11,9 +11,10 @@ from torch.nn.utils import parametrizations, prune
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
 from lgrin import LGrIN
-from lgrin.graph import DenseGraph, EdgeList, hide
+from lgrin.graph import DenseGraph, EdgeList
 from lgrin.models import MultimodalLGrIN
 from lgrin.nn import GraphInception, GraphReadout, GStarConv, LearnableAdjacency, LearnablePool, LGrINLoss
+from lgrin.nodes import zero_absent
 
 BANDED = {"adjacency": {"init": "uniform", "bandwidth": 2, "normalize": "present"}}
 PARTS = {
@@ -231,7 +232,7 @@ def test_replaced_and_wrapped_branches_are_called(flat):
     layer.branches[1] = twice
     torch.testing.assert_close(layer(x, graph)[:, 4:6], 2 * expected[:, 4:6])
     layer.branches[0] = Own()
-    own = hide(layer.branches[0].lin(graph.aggregate(x)), mask)
+    own = zero_absent(layer.branches[0].lin(graph.aggregate(x)), mask)
     torch.testing.assert_close(layer(x, graph)[:, :4], own)
     assert "Own" in repr(layer)
     layer.reset_parameters()

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from lgrin import LGrIN
 from lgrin.models import fold
 from lgrin.nn import GraphInception, MaskedBatchNorm
-from lgrin.nn.norm import normalize
+from lgrin.nn.norm import normalize_side_by_side
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -77,7 +77,7 @@ def test_norms_side_by_side_are_each_their_own():
                 [norm.train(training) for norm in norms]
             x, mask = torch.randn(6, 9).double(), (torch.rand(6) > 0.3 if masked else None)
             expected = torch.cat([n(p, mask) for n, p in zip(alone, x.split(sizes, -1), strict=True)], -1)
-            assert torch.allclose(normalize(together, x, mask), expected, atol=1e-12)
+            assert torch.allclose(normalize_side_by_side(together, x, mask), expected, atol=1e-12)
             for first, second in zip(together, alone, strict=True):
                 for name, value in first.state_dict().items():
                     assert torch.allclose(value, second.state_dict()[name]), name
@@ -86,7 +86,7 @@ def test_norms_side_by_side_are_each_their_own():
 def test_a_frozen_norm_stays_frozen_beside_others():
     norms = [MaskedBatchNorm(2), MaskedBatchNorm(2).eval()]
     x = torch.randn(5, 4) + 3
-    out = normalize(norms, x)
+    out = normalize_side_by_side(norms, x)
     assert torch.allclose(out[:, 2:], x[:, 2:], atol=1e-4)
     assert norms[1].running_mean.tolist() == [0, 0]
     assert norms[0].num_batches_tracked == 1
@@ -117,7 +117,7 @@ def test_without_momentum_every_batch_with_a_present_node_weighs_the_same(togeth
     for count in (5, 0, 2, 0, 9):
         x, mask = torch.randn(9, 5).double(), torch.arange(9) < count
         if together:
-            normalize(norms, x, mask)
+            normalize_side_by_side(norms, x, mask)
         else:
             [norm(part, mask) for norm, part in zip(norms, x.split((2, 3), -1), strict=True)]
         if count:
@@ -134,7 +134,7 @@ def test_norms_that_have_seen_unequally_many_batches_average_each_their_own():
     ahead = torch.randn(4, 2) + 9
     together[0](ahead), alone[0](ahead)
     x = torch.randn(6, 4)
-    normalize(together, x), [norm(part) for norm, part in zip(alone, x.split(2, -1), strict=True)]
+    normalize_side_by_side(together, x), [norm(part) for norm, part in zip(alone, x.split(2, -1), strict=True)]
     for found, expected in zip(together, alone, strict=True):
         assert torch.equal(found.running_mean, expected.running_mean)
 

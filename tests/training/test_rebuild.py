@@ -6,6 +6,7 @@ from torch_geometric.data import Data
 
 from lgrin import LGrIN, MultimodalLGrIN
 from lgrin.baselines import BASELINES, BLSTM, SortReadout
+from lgrin.models import from_config
 from lgrin.nn import GraphReadout, LearnableAdjacency
 from lgrin.training import SequenceClassifier, fit
 from lgrin.training.rebuild import difference_from_config
@@ -27,11 +28,19 @@ def replaced(name, part):
     return model
 
 
+class OwnBLSTM(BLSTM):
+    pass
+
+
+class OwnReadout(SortReadout):
+    pass
+
+
 CUSTOM = {
-    "a competitor": (lambda: BLSTM(*SIZE), r"lgrin\.baselines\.blstm\.BLSTM\(in_channels=2, num_nodes=6"),
+    "a competitor of one's own": (lambda: OwnBLSTM(*SIZE), r"OwnBLSTM\(in_channels=2, num_nodes=6"),
     "a subclass": (lambda: Other(*SIZE), r"Other\(in_channels=2"),
     "an adjacency": (lambda: LGrIN(*SIZE, adjacency=Learned(6)), "given modules .* adjacency=Learned"),
-    "a readout": (lambda: LGrIN(*SIZE, readout=SortReadout(6)), "given modules .* readout=SortReadout"),
+    "a readout": (lambda: LGrIN(*SIZE, readout=OwnReadout(6)), "given modules .* readout=OwnReadout"),
     "an encoder": (lambda: LGrIN(*SIZE, encoder=torch.nn.Identity()), "given modules .* encoder=Identity"),
     "a readout put in later": (
         lambda: replaced("readout", GraphReadout(6, ("mean", "learned", "max"))),
@@ -64,7 +73,7 @@ def test_a_network_that_keywords_do_not_build_is_named_with_the_way_out(name, tm
     assert all(torch.equal(value, kept[key]) for key, value in again.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["a competitor", "a readout", "an encoder"])
+@pytest.mark.parametrize("name", ["a competitor of one's own", "a readout", "an encoder"])
 def test_checkpoints_of_before_are_told_by_their_weights(name, tmp_path):
     best = checkpoint(CUSTOM[name][0](), tmp_path)
     content = torch.load(best, weights_only=True)
@@ -82,6 +91,7 @@ def test_checkpoints_of_before_are_told_by_their_weights(name, tmp_path):
         lambda: LGrIN.released(*SIZE),
         lambda: LGrIN(*SIZE, adjacency={"init": torch.ones(6, 6), "symmetric": True}, input_norm="both", norm=None),
         lambda: LGrIN(*SIZE, adjacency={"init": "temporal", "bandwidth": 2}, readout={"parts": ["sum"]}),
+        lambda: LGrIN(*SIZE, adjacency=LearnableAdjacency.from_dense(torch.rand(6, 6)), readout=SortReadout(6, k=2)),
         lambda: LGrIN(*SIZE).double(),
         lambda: LGrIN(*SIZE).requires_grad_(False),
         lambda: MultimodalLGrIN({"a": LGrIN(*SIZE), "b": {"in_channels": 3, "num_nodes": 4}}, 2),
@@ -95,16 +105,47 @@ def test_what_keywords_build_is_built_again(make):
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_no_competitor_passes_for_a_network_of_ours(name):
+def test_a_competitor_is_built_again_by_its_name(name, tmp_path):
     if name == "SENet":
         pytest.importorskip("timm")
-    assert difference_from_config(BASELINES[name](3, 8, 2)).startswith(f"a {BASELINES[name].__module__}.{name}(")
+    torch.manual_seed(0)
+    model = BASELINES[name](*SIZE)
+    assert difference_from_config(model) == ""
+    again = SequenceClassifier.load_from_checkpoint(checkpoint(model, tmp_path)).model
+    assert type(again) is BASELINES[name]
+    x = torch.randn(3, 6, 2)
+    assert torch.equal(again.eval()(x), model.eval()(x))
+
+
+def test_an_unknown_name_is_one_clear_error():
+    for role, keywords in (("adjacency", {"adjacency": {"name": "Nobody"}}), ("readout", {"readout": {"name": 3}})):
+        with pytest.raises(ValueError, match=rf"^{role} has the name .*; it may be .*"):
+            LGrIN(*SIZE, **keywords)
+    with pytest.raises(ValueError, match="^model has the name 'os.system'; it may be LGrIN, MultimodalLGrIN, BLSTM"):
+        from_config({"name": "os.system", "in_channels": 2, "num_nodes": 6, "num_classes": 2})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BLSTM(*SIZE),
+        lambda: LGrIN(*SIZE, adjacency=LearnableAdjacency.from_dense(torch.rand(6, 6)), readout=SortReadout(6, k=2)),
+        lambda: LGrIN(*SIZE, adjacency={"init": torch.rand(6, 6), "bandwidth": 5}),
+    ],
+)
+def test_registered_modules_come_back_from_a_folder_for_the_hub(make, tmp_path):
+    from lgrin.hub import PretrainedClassifier
+
+    model, x = make(), torch.randn(3, 6, 2)
+    PretrainedClassifier.of(SequenceClassifier(model, 8)).save_pretrained(tmp_path)
+    again = PretrainedClassifier.from_pretrained(tmp_path).model
+    assert torch.equal(again.eval()(x), model.eval()(x))
 
 
 def test_a_folder_for_the_hub_holds_no_network_that_it_cannot_build(tmp_path):
     from lgrin.hub import PretrainedClassifier
 
-    with pytest.raises(ValueError, match=r"the model is a lgrin\.baselines\.blstm\.BLSTM.* keep its checkpoint"):
-        PretrainedClassifier.of(SequenceClassifier(BLSTM(*SIZE), 8))
+    with pytest.raises(ValueError, match=r"the model .* keep its checkpoint"):
+        PretrainedClassifier.of(SequenceClassifier(OwnBLSTM(*SIZE), 8))
     with pytest.raises(ValueError, match=r"whose head is"):
         PretrainedClassifier(replaced("head", torch.nn.Linear(582, 2)), 8).save_pretrained(tmp_path)

@@ -1,0 +1,37 @@
+"""The layouts a graph can come in: dense, banded, ragged and edge list.
+
+Each layout is a NamedTuple of tensors with the methods of :class:`Graph`: ``aggregate(x)``, which is A @ x,
+``neighbor_max(x)``, the maximum over each node's closed neighbourhood, and ``line_max(x)``. ``A[i, j]`` is the weight
+of the edge from node j to node i. Entries <= 0 are no neighbours. ``mask`` says which nodes are present: an absent node
+sends nothing, whatever its features hold, and its own row of every result is 0.
+
+A further layout is a file of its own and a line in :data:`LAYOUTS`.
+"""
+
+from lgrin.graph.average import averaging
+from lgrin.graph.banded import BandedGraph
+from lgrin.graph.base import Graph, line_max
+from lgrin.graph.convert import as_graph
+from lgrin.graph.dense import DenseGraph
+from lgrin.graph.edge_list import EdgeList, parallel_sum
+from lgrin.graph.listing import list_edges
+from lgrin.graph.ragged import RaggedGraph
+
+LAYOUTS = {"dense": DenseGraph, "banded": BandedGraph, "ragged": RaggedGraph, "edges": EdgeList}
+
+for _layout in LAYOUTS.values():
+    _layout.__module__ = __name__  # where pickled graphs and exported programs look for them
+
+__all__ = [
+    "LAYOUTS",
+    "BandedGraph",
+    "DenseGraph",
+    "EdgeList",
+    "Graph",
+    "RaggedGraph",
+    "as_graph",
+    "averaging",
+    "line_max",
+    "list_edges",
+    "parallel_sum",
+]

@@ -1,0 +1,279 @@
+"""The seam of an adjacency: what a module that learns a graph is asked for."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from lgrin.arguments import check_index
+from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, list_edges
+from lgrin.nn.fused import needs_call
+from lgrin.nn.structure import structure_loss
+from lgrin.nodes import Nodes
+from lgrin.options import check_number, check_whole
+
+
+class Adjacency(Module):
+    r"""A module that learns a graph over the M frames of a sequence; subclasses write :meth:`weigh`.
+
+    .. math:: A = \mathrm{weigh}(H), \qquad A_{ij} \ge 0
+
+    Models, losses, exports and pictures ask for three things: :meth:`graph`, :meth:`edges` and :meth:`penalty`. All
+    three go through the call of the module wherever somebody watches it, so that hooks, pruning and sharding are seen.
+    A graph that all sequences share is called without arguments then, and gives ``[M, M]``; one that reads features is
+    called with the nodes, and gives their graph.
+
+    Args:
+        num_nodes: Frames per sequence, M.
+
+    Attributes:
+        reads_features: Whether the graph depends on the features of the nodes, and so differs by sequence.
+        config: The arguments apart from M, from which the class builds the module again; ``None`` if there are none.
+
+    Shapes:
+        - **x:** ``[*, L, F]``, or flat ``[N, F]`` beside ``batch``; **frame, batch, mask, batch_size:** as for
+          :class:`lgrin.nn.LearnablePool`
+        - **output:** ``[M, M]``, ``A[target, source]``, without arguments; otherwise the graph of these nodes
+
+    Raises:
+        ValueError: If sizes do not fit, or features are needed and none were given.
+        IndexError: If the frame of a present node or the sequence of a node is out of range.
+
+    Source:
+        "Learnable adjacency" in Sec. III-A of Shirian, Tripathi and Guha, 2021, names one such module.
+
+    Example:
+        >>> class Alike(Adjacency):
+        ...     reads_features = True
+        ...     def weigh(self, nodes):
+        ...         x, present = nodes.lay_out(self.num_nodes)
+        ...         return DenseGraph((x @ x.mT).relu())
+        >>> edge_index, edge_weight = Alike(3).edges(x=torch.eye(3))
+        >>> edge_index.tolist()
+        [[0, 1, 2], [0, 1, 2]]
+    """
+
+    reads_features = False
+    config: dict[str, Any] | None = None
+
+    def __init__(self, num_nodes: int) -> None:
+        super().__init__()
+        self.num_nodes = check_whole("num_nodes", num_nodes)
+
+    def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
+        """Computes the graph over all M frames, ``[M, M]``, or ``[B, M, M]`` where it reads features.
+
+        Args:
+            nodes: The nodes; ``None``, and without channels, where nobody gave features.
+
+        Returns:
+            The graph, without a mask.
+        """
+        raise NotImplementedError
+
+    def rescaled(self, graph: Any) -> Any:
+        """Adapts the graph to the nodes that are present, of which its mask tells; by default it stays as it is."""
+        return graph
+
+    def frozen(self) -> "Adjacency":
+        """Returns what serves in a model that is not trained further; by default this module."""
+        return self
+
+    def forward(
+        self,
+        x: Tensor | None = None,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Any:
+        """Builds the matrix ``[M, M]``, or with arguments the graph of these nodes; see the class."""
+        if x is None and frame is None and batch is None and mask is None:
+            return self.weigh(None).matrix()
+        nodes = self._read(x, frame, batch, mask, batch_size)
+        return self._place(self.weigh(nodes), nodes)
+
+    def graph(
+        self,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+        *,
+        x: Tensor | None = None,
+    ) -> Any:
+        """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
+
+        Args:
+            frame: Int64 ``[N]``, each node's frame, beside flat features; ``[*, L]`` beside dense ones. ``None`` means
+                0..M-1 without ``batch``, and with it the position in the sequence, all of M nodes.
+            batch: Int64 ``[N]``, each node's sequence, sorted, as in a PyG batch.
+            mask: Bool, shaped like the nodes, those that are present.
+            batch_size: The number of sequences; ``None`` reads it from ``batch``, which ``torch.compile`` and
+                ``torch.export`` cannot.
+            x: Node features, for a graph that depends on them.
+
+        Returns:
+            The graph.
+
+        Raises:
+            ValueError: If sizes do not fit.
+            IndexError: If the frame of a present node or the sequence of a node is out of range.
+
+        Example:
+            >>> from lgrin.nn import LearnableAdjacency
+            >>> graph = LearnableAdjacency(4).graph(torch.tensor([0, 2, 3]), torch.tensor([0, 0, 1]))
+            >>> graph.aggregate(torch.rand(3, 2)).shape
+            torch.Size([3, 2])
+        """
+        if x is None and frame is None and batch is None and mask is None:
+            return self._whole(None)
+        return self.graph_of(self._read(x, frame, batch, mask, batch_size))
+
+    def graph_of(self, nodes: Nodes) -> Any:
+        """Makes the graph of nodes that were read already; see :meth:`graph`."""
+        if self.reads_features and self._is_watched():
+            return self(*nodes)
+        graph = self._whole(nodes)
+        if nodes.frame is None and nodes.batch is None and nodes.mask is None:
+            return graph
+        return self._place(graph, nodes)
+
+    def edges(
+        self,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        threshold: float = 0.0,
+        mask: Tensor | None = None,
+        *,
+        x: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Lists the edges for other people's layers; their weights carry gradients to the adjacency.
+
+        Args:
+            frame: Int64 ``[N]``, each node's frame; ``None`` as in :meth:`graph`.
+            batch: Int64 ``[N]``, each node's sequence; ``None`` means a single one.
+            threshold: Edges have a weight above this, which is not negative.
+            mask: Bool, shaped like the nodes; absent ones get no edge. Needs ``frame`` or ``batch``.
+            x: Node features, for a graph that depends on them.
+
+        Returns:
+            ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``.
+
+        Raises:
+            ValueError: If sizes do not fit, the threshold is negative, or there is a mask and no node to put it on.
+            IndexError: If the frame of a present node or the sequence of a node is out of range.
+
+        Example:
+            >>> from lgrin.nn import LearnableAdjacency
+            >>> adjacency = LearnableAdjacency(3, init=torch.tensor([[0.0, 2, 0], [0, 0, 0], [0, 0, 1]]))
+            >>> edge_index, edge_weight = adjacency.edges()
+            >>> edge_index.tolist(), edge_weight.tolist()
+            ([[1, 2], [0, 2]], [2.0, 1.0])
+        """
+        threshold = check_number("threshold", threshold)  # an entry of 0 is no edge
+        if x is None and frame is None and batch is None:
+            if mask is not None:
+                raise ValueError("mask was given without frame and batch; say which frame each node is")
+            return list_edges(self.graph(), threshold)
+        nodes = self._read(x, frame, batch, mask, None).placed(self.num_nodes)
+        return list_edges(self.graph_of(nodes), threshold)
+
+    def penalty(
+        self,
+        graph: Any = None,
+        lambda_distance: float = 0.1,
+        lambda_frobenius: float = 0.1,
+        reduction: str = "mean",
+    ) -> Tensor:
+        """Prices the graph by :func:`lgrin.nn.structure_loss`.
+
+        Args:
+            graph: The graph of a batch, from ``model(..., return_graph=True)``; needed, and read, only where the graph
+                depends on features.
+            lambda_distance: Price of distance, the paper's lambda_1.
+            lambda_frobenius: Price of weight, the paper's lambda_2.
+            reduction: ``"sum"`` (the paper) or ``"mean"`` (the released code).
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ValueError: If the graph is needed and missing, or an option is out of range.
+
+        Example:
+            >>> from lgrin.nn import LearnableAdjacency
+            >>> LearnableAdjacency(3, init=torch.zeros(3, 3)).penalty().item()
+            0.0
+        """
+        if not self.reads_features:
+            graph = self.graph()
+        elif isinstance(graph, RaggedGraph):
+            graph = graph.padded
+        elif graph is None:
+            raise ValueError(
+                f"graph is None, but the graph of a {type(self).__name__} differs by sequence; take it from "
+                f"logits, graph = model(..., return_graph=True) and pass it on"
+            )
+        return structure_loss(graph, lambda_distance, lambda_frobenius, reduction)
+
+    def _whole(self, nodes: Nodes | None) -> Any:
+        """The graph over all M frames, through the call where somebody watches it."""
+        if not self.reads_features and self._is_watched():
+            return DenseGraph(self())
+        return self.weigh(nodes)
+
+    def _is_watched(self) -> bool:
+        """Whether :meth:`weigh` alone would miss what a call of this module does."""
+        return needs_call(self) or type(self).forward is not Adjacency.forward
+
+    def _place(self, graph: DenseGraph | BandedGraph, nodes: Nodes) -> Any:
+        """Puts nodes on the graph over all frames."""
+        if nodes.frame is None and nodes.batch is None:
+            return self.rescaled(graph._replace(mask=nodes.mask))
+        _, frame, batch, mask, batch_size = nodes.placed(self.num_nodes)
+        assert frame is not None
+        assert batch is not None
+        placed = RaggedGraph.place_checked(graph, frame, batch, batch_size, mask)
+        return placed if placed.padded.mask is None else placed._replace(padded=self.rescaled(placed.padded))
+
+    def _read(
+        self,
+        x: Tensor | None,
+        frame: Tensor | None,
+        batch: Tensor | None,
+        mask: Tensor | None,
+        batch_size: int | None,
+    ) -> Nodes:
+        """Reads the arguments of a call; nodes without features get none, ``[*, 0]``."""
+        if x is not None:
+            return Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
+        check_index("frame", frame)
+        check_index("batch", batch)
+        given = [one for one in (frame, batch, mask) if one is not None]
+        if any(one.shape != given[0].shape for one in given):
+            shown = [None if one is None else list(one.shape) for one in (frame, batch, mask)]
+            raise ValueError(f"frame, batch and mask have shapes {shown}; they have one entry a node, all alike")
+        x = torch.empty(*given[0].shape, 0, device=given[0].device)
+        return Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
+
+
+def graph_for(adjacency: Any, nodes: Nodes) -> Any:
+    """Asks any module that has a method ``graph`` for the graph of nodes that were read already.
+
+    Args:
+        adjacency: An :class:`Adjacency`, or another module with ``graph(frame, batch, mask, batch_size)``.
+        nodes: The nodes.
+
+    Returns:
+        The graph.
+
+    Example:
+        >>> from lgrin.nn import LearnableAdjacency
+        >>> graph_for(LearnableAdjacency(3), Nodes.read(torch.rand(3, 2))).num_nodes
+        3
+    """
+    if isinstance(adjacency, Adjacency):
+        return adjacency.graph_of(nodes)
+    return adjacency.graph(nodes.frame, nodes.batch, nodes.mask, None if nodes.batch is None else nodes.batch_size)

@@ -1,0 +1,183 @@
+"""The learnable adjacency, Sec. III-A and III-B."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.utils.parametrize import type_before_parametrizations
+
+from lgrin.graph import BandedGraph, DenseGraph
+from lgrin.nn.adjacency.base import Adjacency
+from lgrin.nn.adjacency.rows import NORMALIZATIONS
+from lgrin.nn.adjacency.starts import STARTS, STORED, missing
+from lgrin.nn.adjacency.storage import Full, storage_for
+from lgrin.nodes import Nodes
+from lgrin.options import check_option, check_whole
+
+NONNEGATIVITIES = {"relu": torch.relu}
+
+
+class LearnableAdjacency(Adjacency):
+    r"""A graph over frames whose edge weights are parameters, one graph for all sequences.
+
+    .. math:: A = \mathrm{ReLU}(W)
+
+    An entry of W that is negative is no edge and gets no gradient; half of the entries start so under ``"normal"``.
+
+    Args:
+        num_nodes: Frames per sequence, M.
+        init: ``"normal"`` N(0, 1) (the paper), ``"uniform"`` U[0, 1) (the released code), ``"temporal"``
+            :math:`\exp(-(i - j)^2 / 18)`, ``"lazy"`` a half for itself and a half for the frames around it,
+            :math:`\frac12 \delta_{ij} + \frac{1}{6 \sqrt{2 \pi}} \exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor.
+            No entry of ``"temporal"`` and ``"lazy"`` is below 1e-36, so that every pair of frames gets a gradient.
+            ``"stored"`` leaves the weights missing (NaN) until a ``state_dict`` is loaded.
+        nonnegativity: ``"relu"``, or a function that maps weights to non-negative ones of the same shape.
+        normalize: ``None`` (the paper), ``"row"``: each row of A is divided by its sum; empty rows stay empty, or
+            ``"present"``: likewise, and in a sequence that lacks frames by the sum of its entries for the others, so
+            that a frame gets an average over the present ones.
+        symmetric: Whether the two directions of an edge share one parameter. Rows are normalised after that.
+        bandwidth: Store the entries with :math:`|i - j| \le w` only, M(2w + 1) parameters; ``None`` stores all. A call
+            builds the matrix up to M = 8,192; :meth:`graph` needs none unless the module has hooks, is pruned or
+            sharded.
+
+    Shapes:
+        - **output:** ``[M, M]``, non-negative, ``A[target, source]``; with the arguments of :class:`Adjacency` a graph
+
+    Raises:
+        ValueError: If an option is unknown, or a tensor for ``init`` has the wrong shape, edges outside the band, or
+            no symmetry where ``symmetric`` asks for one.
+
+    Source:
+        Sec. III-A, Eq. (4) and "Learnable adjacency" of Shirian, Tripathi and Guha, 2021.
+
+    Example:
+        >>> adjacency = LearnableAdjacency(5, init="uniform")
+        >>> adjacency().shape
+        torch.Size([5, 5])
+        >>> edge_index, edge_weight = adjacency.edges(threshold=0.5)
+        >>> edge_index.shape[0], bool((edge_weight > 0.5).all())
+        (2, True)
+    """
+
+    def __init__(
+        self,
+        num_nodes: int,
+        *,
+        init: str | Tensor = "normal",
+        nonnegativity: Any = "relu",
+        normalize: str | None = None,
+        symmetric: bool = False,
+        bandwidth: int | None = None,
+    ) -> None:
+        super().__init__(num_nodes)
+        if not isinstance(init, Tensor):
+            if not isinstance(init, str):
+                raise TypeError(f"init is a {type(init).__name__}; it may be {', '.join(STARTS)} or a tensor [M, M]")
+            check_option("init", init, (*STARTS, STORED))
+        if not callable(nonnegativity):
+            check_option("nonnegativity", nonnegativity, tuple(NONNEGATIVITIES))
+        check_option("normalize", normalize, tuple(NORMALIZATIONS))
+        self.normalize, self.nonnegativity, self.symmetric = normalize, nonnegativity, symmetric
+        self.bandwidth = None if bandwidth is None else check_whole("bandwidth", bandwidth, minimum=0)
+        self.init = init.detach().clone() if isinstance(init, Tensor) else init
+        if isinstance(init, Tensor):
+            self._check_matrix(init)
+        self.weight = Parameter(torch.empty(self._storage.shape))
+        self.reset_parameters()
+
+    @classmethod
+    def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs: Any) -> "LearnableAdjacency":
+        """Starts from a matrix and keeps its dtype, and the band of it that is asked for.
+
+        Args:
+            tensor: Floating ``[M, M]``, ``tensor[target, source]``.
+            bandwidth: The band to keep; ``None`` keeps all.
+            **kwargs: Further arguments of the class.
+
+        Returns:
+            The adjacency.
+
+        Raises:
+            ValueError: If an edge (an entry above 0) lies outside the band.
+
+        Example:
+            >>> LearnableAdjacency.from_dense(torch.eye(5), bandwidth=1).weight.shape
+            torch.Size([5, 3])
+        """
+        adjacency = cls(tensor.size(0), init=tensor, bandwidth=bandwidth, **kwargs).to(tensor.dtype)
+        adjacency.reset_parameters()
+        return adjacency
+
+    @property
+    def config(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """The arguments apart from M; a matrix as start is ``"stored"``, since the weights hold what became of it."""
+        if callable(self.nonnegativity):
+            return None
+        return {
+            "init": STORED if isinstance(self.init, Tensor) else self.init,
+            "nonnegativity": self.nonnegativity,
+            "normalize": self.normalize,
+            "symmetric": self.symmetric,
+            "bandwidth": self.bandwidth,
+        }
+
+    def reset_parameters(self) -> None:
+        """Draws or copies the start again."""
+        target, source = self._storage.positions(self.weight.device)
+        if not isinstance(self.init, Tensor):
+            STARTS.get(self.init, missing)(self.weight, source - target)
+            return
+        inside = (source >= 0) & (source < self.num_nodes)
+        start = self.init.to(self.weight.device)[target, source.clamp(0, self.num_nodes - 1)]
+        self.weight.data.copy_(start.masked_fill(~inside, 0))
+
+    def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
+        """Computes the non-negative, normalised weights; see the class."""
+        function = self.nonnegativity if callable(self.nonnegativity) else NONNEGATIVITIES[self.nonnegativity]
+        storage = self._storage
+        entries = storage.inside(function(storage.entries(self.weight)))
+        return storage.layout(NORMALIZATIONS[self.normalize].rows(entries))
+
+    def rescaled(self, graph: DenseGraph | BandedGraph) -> DenseGraph | BandedGraph:
+        """Averages over the present frames where ``normalize="present"``."""
+        return NORMALIZATIONS[self.normalize].present(graph, self.num_nodes)
+
+    def frozen(self) -> Adjacency:
+        """Stores the same graph normalised; one of another class, or watched, may compute more and stays as it is.
+
+        A symmetric one loses its symmetry by normalisation and is stored whole.
+        """
+        plain = type_before_parametrizations(self) is LearnableAdjacency and not self._is_watched()
+        if self.normalize is None or not plain:
+            return self
+        entries, frozen = self.weigh(None).weights, NORMALIZATIONS[self.normalize].frozen
+        stored = LearnableAdjacency(self.num_nodes, init=STORED, bandwidth=self.bandwidth, normalize=frozen)
+        stored = stored.to(entries)
+        stored.weight.data.copy_(entries)
+        return stored.requires_grad_(False)
+
+    @property
+    def _storage(self) -> Full:
+        return storage_for(self.num_nodes, self.bandwidth, self.symmetric)
+
+    def _check_matrix(self, matrix: Tensor) -> None:
+        shape = (self.num_nodes, self.num_nodes)
+        if matrix.shape != shape or not matrix.is_floating_point():
+            raise ValueError(f"init is {matrix.dtype} {list(matrix.shape)}; a start has to be floating {list(shape)}")
+        if self.symmetric and not torch.equal(matrix, matrix.T):
+            raise ValueError("init is not symmetric, but symmetric=True; pass (init + init.T) / 2 or symmetric=False")
+        if self.bandwidth is not None:
+            target, source = (matrix > 0).nonzero(as_tuple=True)
+            reach = int((target - source).abs().max()) if target.numel() else 0
+            if reach > self.bandwidth:
+                raise ValueError(
+                    f"init has edges between frames {reach} apart, but bandwidth={self.bandwidth}; "
+                    f"widen the band to {reach}, or set those entries to 0"
+                )
+
+    def __repr__(self) -> str:
+        init = "tensor" if isinstance(self.init, Tensor) else self.init
+        options = {"init": init, "normalize": self.normalize, "bandwidth": self.bandwidth}
+        shown = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
+        return f"{type(self).__name__}({self.num_nodes}{shown}{', symmetric=True' if self.symmetric else ''})"

@@ -1,0 +1,444 @@
+"""Nodes of sequences: read and checked once, laid out once, reduced once.
+
+A public ``forward`` turns its arguments ``x, frame, batch, mask, batch_size`` into one :class:`Nodes` and hands that
+on. Between modules travel a tensor and a graph.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lgrin.arguments import check_nodes, check_range
+from lgrin.ops.functional import is_mapped
+
+
+def is_readable(x: Tensor) -> bool:
+    """Says whether reading values costs nothing: on a CPU, outside compiled programs and ``torch.func.vmap``.
+
+    Args:
+        x: Any tensor.
+
+    Returns:
+        Whether it costs nothing.
+
+    Example:
+        >>> is_readable(torch.zeros(1))
+        True
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not is_mapped(x)
+
+
+def present_indices(mask: Tensor) -> Tensor:
+    """Lists the indices of the true entries of a flattened mask, int64 ``[K]``.
+
+    Args:
+        mask: Bool ``[*]``.
+
+    Returns:
+        The indices, ascending.
+
+    Example:
+        >>> present_indices(torch.tensor([[True, False], [True, True]])).tolist()
+        [0, 2, 3]
+    """
+    return mask.reshape(-1).nonzero().squeeze(-1)
+
+
+def zero_absent(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Sets the rows of absent nodes to 0, so that neither their values nor their gradients reach anything.
+
+    Args:
+        x: Node features ``[*, F]``.
+        mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
+
+    Returns:
+        The features ``[*, F]``.
+
+    Example:
+        >>> zero_absent(torch.tensor([[1.0], [float("nan")]]), torch.tensor([True, False])).flatten().tolist()
+        [1.0, 0.0]
+    """
+    if mask is None:
+        return x
+    if not is_readable(mask):
+        return x.masked_fill(~mask.unsqueeze(-1), 0)
+    rows = x.reshape(mask.numel(), x.size(-1))
+    return rows.index_fill(0, present_indices(~mask), 0).view(x.shape)  # five times as fast as masked_fill
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Converts 16-bit floats to float32, in which sums of many terms stay accurate.
+
+    Args:
+        x: Any floating tensor.
+
+    Returns:
+        The tensor, float32 or float64.
+
+    Example:
+        >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def count_sequences(batch: Tensor, batch_size: int | None = None) -> int:
+    """Counts the sequences of a batch vector.
+
+    Args:
+        batch: Int64 ``[N]``, each node's sequence.
+        batch_size: The number, where it is known; reading it from ``batch`` waits for a GPU and stops compilation.
+
+    Returns:
+        The number of sequences B.
+
+    Example:
+        >>> count_sequences(torch.tensor([0, 0, 1]))
+        2
+    """
+    if batch_size is not None:
+        return batch_size
+    return int(batch.max()) + 1 if batch.numel() else 0
+
+
+def lay_out(x: Tensor, frame: Tensor, batch: Tensor, mask: Tensor | None, batch_size: int, length: int) -> Tensor:
+    """Lays nodes out by sequence and frame, with zeros where there is no node.
+
+    Args:
+        x: Node features ``[*, F]``.
+        frame: Int64 ``[*]``, each node's frame in ``[0, length)``; the frame of an absent node does not matter.
+        batch: Int64 ``[*]``, each node's sequence in ``[0, B)``.
+        mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
+        batch_size: The number of sequences B.
+        length: Frames of each sequence in the result.
+
+    Returns:
+        ``[B, length, F]``.
+
+    Example:
+        >>> lay_out(torch.ones(2, 1), torch.tensor([2, 0]), torch.tensor([0, 1]), None, 2, 3).squeeze(-1).tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    if mask is None:
+        return x.new_zeros(batch_size, length, x.size(-1)).index_put((batch, frame), x)
+    frame = frame.masked_fill(~mask, length)  # absent nodes share a place that is cut off
+    wider = x.new_zeros(batch_size, length + 1, x.size(-1))
+    return wider.index_put((batch, frame), zero_absent(x, mask))[:, :length]
+
+
+def read_back(padded: Tensor, frame: Tensor, batch: Tensor, mask: Tensor | None) -> Tensor:
+    """Reads nodes from where :func:`lay_out` put them.
+
+    Args:
+        padded: ``[B, length, F]``.
+        frame: Int64 ``[*]``, each node's frame.
+        batch: Int64 ``[*]``, each node's sequence.
+        mask: Bool ``[*]``, the nodes that are present; ``None`` means all.
+
+    Returns:
+        ``[*, F]``; rows of absent nodes are 0.
+
+    Example:
+        >>> read_back(torch.tensor([[[1.0], [2.0]]]), torch.tensor([1]), torch.tensor([0]), None).tolist()
+        [[2.0]]
+    """
+    if mask is None:
+        return padded[batch, frame]
+    return zero_absent(padded[batch, frame.masked_fill(~mask, 0)], mask)
+
+
+class Nodes(NamedTuple):
+    """Node features, and which frame of which sequence each node is.
+
+    Attributes:
+        x: Features ``[*, L, F]``, or ``[N, F]`` beside ``batch``; rows of absent nodes are 0.
+        frame: Int64, each node's frame, shaped like the nodes; ``None`` means in order.
+        batch: Int64, each node's sequence; ``None`` where x is dense.
+        mask: Bool, shaped like the nodes; ``None`` means that all are present.
+        batch_size: The number of sequences B.
+    """
+
+    x: Tensor
+    frame: Tensor | None
+    batch: Tensor | None
+    mask: Tensor | None
+    batch_size: int
+
+    @classmethod
+    def read(
+        cls,
+        x: Tensor,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+        num_nodes: int | None = None,
+    ) -> "Nodes":
+        """Reads and checks the arguments of a public ``forward``.
+
+        Args:
+            x: Features ``[*, L, F]``, or ``[N, F]`` beside ``batch``.
+            frame: Int64, each node's frame.
+            batch: Int64 ``[N]``, each node's sequence, sorted.
+            mask: Bool, the nodes that are present.
+            batch_size: The number of sequences.
+            num_nodes: What frames are below, M, where it is known.
+
+        Raises:
+            TypeError: If a dtype has no meaning.
+            ValueError: If ranks or sizes do not fit.
+            IndexError: If the frame of a present node or the sequence of a node is out of range.
+
+        Example:
+            >>> Nodes.read(torch.ones(3, 2), batch=torch.tensor([0, 0, 1])).batch_size
+            2
+        """
+        check_nodes(x, frame, batch, mask, batch_size)
+        if frame is not None:
+            frame = frame.long().expand(x.shape[:-1])
+            if mask is not None:
+                frame = frame.masked_fill(~mask, 0)  # the frame of an absent node does not matter
+            if num_nodes is not None:
+                check_range("frame", frame, num_nodes)
+        x = x if mask is None else zero_absent(x, mask)
+        if batch is None:
+            return cls(x, frame, None, mask, prod(x.shape[:-2]))
+        batch_size = count_sequences(batch) if batch_size is None else batch_size
+        check_range("batch", batch, batch_size)
+        return cls(x, frame, batch.long(), mask, batch_size)
+
+    @classmethod
+    def read_whole(
+        cls,
+        x: Tensor,
+        frame: Tensor | None,
+        batch: Tensor | None,
+        mask: Tensor | None,
+        batch_size: int | None,
+        num_nodes: int,
+    ) -> "Nodes":
+        """Reads nodes of which each has a frame: named, or in order in sequences of M nodes; see :meth:`read`."""
+        if frame is not None or batch is None:
+            nodes = cls.read(x, frame, batch, mask, batch_size, num_nodes)
+            return nodes if frame is not None or x.size(-2) == num_nodes else nodes.framed(num_nodes)
+        check_nodes(x, frame, batch, mask, batch_size)
+        frame = frames_in_order(batch, num_nodes, batch_size)
+        return cls(zero_absent(x, mask), frame, batch.long(), mask, batch.numel() // num_nodes)
+
+    def framed(self, num_nodes: int, owner: str = "model") -> "Nodes":
+        """Names the frame of every node, unless dense sequences have all M in order.
+
+        Args:
+            num_nodes: Frames of a whole sequence, M.
+            owner: What an error calls the module that asks.
+
+        Raises:
+            ValueError: If nodes do not say which frame they are and sequences do not have M nodes.
+            IndexError: If flat nodes do not say it and do not stand in sequences of M.
+        """
+        if self.frame is not None:
+            return self
+        if self.batch is not None:
+            return self._replace(frame=frames_in_order(self.batch, num_nodes, self.batch_size))
+        if self.x.size(-2) != num_nodes:
+            raise ValueError(
+                f"x has {self.x.size(-2)} frames, but this {owner} was built for num_nodes={num_nodes}; pad with "
+                f"lgrin.transforms.CyclicPad({num_nodes}), or say with frame= which frames x holds"
+            )
+        return self
+
+    def placed(self, num_nodes: int, owner: str = "model") -> "Nodes":
+        """Names the frame and the sequence of every node; arguments and errors as for :meth:`framed`."""
+        _, frame, batch, _, _ = self.framed(num_nodes, owner)
+        if frame is None:
+            frame = torch.arange(num_nodes, device=self.x.device).expand(self.x.shape[:-1])
+        if batch is None:
+            batch = torch.arange(self.batch_size, device=self.x.device)
+            batch = batch.view(*self.x.shape[:-2], 1).expand(self.x.shape[:-1])
+        return self._replace(frame=frame, batch=batch)
+
+    def lay_out(self, num_nodes: int) -> tuple[Tensor, Tensor]:
+        """Lays the nodes out by sequence and frame.
+
+        Args:
+            num_nodes: Frames of a whole sequence, M.
+
+        Returns:
+            Features ``[B, M, F]``, 0 at missing frames, and bool ``[B, M]``, the frames that exist.
+
+        Example:
+            >>> nodes = Nodes.read(torch.ones(3, 1), torch.tensor([0, 1, 2]), torch.tensor([0, 0, 1]))
+            >>> nodes.lay_out(num_nodes=3)[1].tolist()
+            [[True, True, False], [False, False, True]]
+        """
+        x, frame, batch, mask, batch_size = self.placed(num_nodes)
+        assert frame is not None
+        assert batch is not None
+        there = torch.ones_like(frame, dtype=torch.bool).unsqueeze(-1)
+        padded, present = (lay_out(one, frame, batch, mask, batch_size, num_nodes) for one in (x, there))
+        return padded, present.squeeze(-1)
+
+    def stacked(self) -> "Nodes":
+        """Joins the leading axes of dense nodes, ``[B, L, F]``; flat nodes stay ``[N, F]``."""
+        if self.batch is not None or self.x.dim() == 3:
+            return self
+        x = self.x.reshape(self.batch_size, *self.x.shape[-2:])
+        frame, mask = (None if one is None else one.reshape(x.shape[:2]) for one in (self.frame, self.mask))
+        return self._replace(x=x, frame=frame, mask=mask)
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Adds up ``x`` over each sequence; 16-bit floats in float32, which the result keeps."""
+        x = at_least_float32(x)
+        if self.batch is None:
+            return x.sum(1)
+        return x.new_zeros(self.batch_size, *x.shape[1:]).index_add(0, self.batch, x)
+
+    def mean(self) -> Tensor:
+        """Averages the present nodes of each sequence, ``[B, F]``; 0 for an empty one."""
+        if self._is_full():
+            return self.x.mean(1)
+        total = self.sum(self.x)
+        return (total / self.num_present().clamp(min=1).to(total.dtype)).to(self.x.dtype)
+
+    def to_nodes(self, values: Tensor) -> Tensor:
+        """Gives every node the value of its sequence: ``[B, F]`` becomes ``[B, 1, F]`` or ``[N, F]``."""
+        return values.unsqueeze(1) if self.batch is None else values[self.batch]
+
+    def num_present(self) -> Tensor:
+        """Counts the present nodes of each sequence, int64 ``[B, 1]``."""
+        present = torch.ones(self.x.shape[:-1], dtype=torch.int64, device=self.x.device)
+        return self.sum(present if self.mask is None else self.mask.long()).unsqueeze(-1)
+
+    def largest(self) -> Tensor:
+        """Finds the largest present feature of each sequence, ``[B, F]``."""
+        if self._is_full() and not torch.is_grad_enabled():
+            return self.x.amax(1)  # only a gradient needs the frame
+        return self.max()[0]
+
+    def max(self) -> tuple[Tensor, Tensor]:
+        """Finds the largest present feature of each sequence; at a tie the lowest frame, then the lowest node.
+
+        Returns:
+            The maxima ``[B, F]`` and the frames that they come from ``[B, F]``; 0 and -1 for an empty sequence.
+        """
+        nodes = self._sorted_by_frame()
+        x = nodes.x if nodes.mask is None else nodes.x.masked_fill(~nodes.mask.unsqueeze(-1), -torch.inf)
+        if nodes.batch is None:
+            values, source = x.max(1)  # documented to return the first of equal maxima
+            frame = source if nodes.frame is None else nodes.frame.gather(1, source)
+            if self._is_full():
+                return values, frame
+        else:
+            values, source = _first_max(x, nodes.batch, self.batch_size)
+            frame = frames_from_start(nodes.batch, self.batch_size) if nodes.frame is None else nodes.frame
+            frame = frame[source] if frame.numel() else source
+        empty = nodes.num_present() == 0
+        return values.masked_fill(empty, 0), frame.masked_fill(empty, -1)
+
+    def salient(self) -> Tensor:
+        """Finds the frame of each sequence that holds most of its maxima, int64 ``[B]``; those that tie share one.
+
+        Returns:
+            The lowest frame where several hold equally many; -1 for an empty sequence.
+        """
+        largest = self.max()[0]
+        holds = self.x == self.to_nodes(largest)
+        if self.mask is not None:
+            holds = holds & self.mask.unsqueeze(-1)
+        shared = self.to_nodes(self.sum(holds.double()).clamp(min=1))
+        return self._replace(x=(holds / shared).sum(-1, keepdim=True)).max()[1].squeeze(-1)
+
+    def _is_full(self) -> bool:
+        """Whether no sequence can be empty and every node counts."""
+        return self.batch is None and self.mask is None and self.x.size(1) > 0
+
+    def _sorted_by_frame(self) -> "Nodes":
+        if self.frame is None:
+            return self
+        frame, order = self.frame.sort(dim=-1, stable=True)
+        if self.batch is not None:
+            mask = None if self.mask is None else self.mask[order]
+            return self._replace(x=self.x[order], frame=frame, batch=self.batch[order], mask=mask)
+        mask = None if self.mask is None else self.mask.gather(1, order)
+        return self._replace(x=self.x.gather(1, order.unsqueeze(-1).expand_as(self.x)), frame=frame, mask=mask)
+
+
+def frames_in_order(batch: Tensor, num_nodes: int, batch_size: int | None = None) -> Tensor:
+    """Numbers the nodes of each sequence, all of which have ``num_nodes`` nodes.
+
+    Args:
+        batch: Int64 ``[N]``, each node's sequence, sorted.
+        num_nodes: Nodes of every sequence, M.
+        batch_size: The number of sequences, where it is known.
+
+    Returns:
+        The frames ``[N]``.
+
+    Raises:
+        ValueError: If N is not M times the number of sequences.
+        IndexError: If a sequence has more or less than M nodes, or they do not stand next to each other.
+
+    Example:
+        >>> frames_in_order(torch.tensor([0, 0, 1, 1]), num_nodes=2).tolist()
+        [0, 1, 0, 1]
+    """
+    num_sequences, rest = divmod(batch.numel(), num_nodes)
+    if rest or batch_size not in (None, num_sequences):
+        count = "" if batch_size is None else f" of {batch_size} sequences"
+        raise ValueError(
+            f"frame is None, but batch has {batch.numel()} nodes{count}, not num_nodes={num_nodes} for each; pass "
+            f"frame= to say which frame each node is, or pad with lgrin.transforms.CyclicPad({num_nodes})"
+        )
+    expected = torch.arange(num_sequences, device=batch.device).repeat_interleave(num_nodes)
+    _refuse_other_order(batch, expected, num_nodes)
+    return torch.arange(num_nodes, device=batch.device).repeat(num_sequences)
+
+
+def _refuse_other_order(batch: Tensor, expected: Tensor, num_nodes: int) -> None:
+    """Raises, or asserts on the device, unless sequences of num_nodes nodes follow each other."""
+    if torch.compiler.is_exporting():
+        return
+    if torch.compiler.is_compiling() or batch.is_cuda:
+        torch._assert_async((batch == expected).all(), "batch does not give every sequence num_nodes nodes in a row")
+    elif is_readable(batch) and not torch.equal(batch, expected):
+        node = int((batch != expected).nonzero()[0])
+        raise IndexError(
+            f"frame is None and batch[{node}] is {int(batch[node])}, not {int(expected[node])}: without frame= each "
+            f"sequence has num_nodes={num_nodes} nodes in a row; pass frame= to say which frame each node is"
+        )
+
+
+def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
+    """Numbers the nodes of each sequence from 0.
+
+    Args:
+        batch: Int64 ``[N]``, each node's sequence, sorted.
+        batch_size: The number of sequences.
+
+    Returns:
+        The positions ``[N]``.
+
+    Example:
+        >>> frames_from_start(torch.tensor([0, 0, 1]), batch_size=2).tolist()
+        [0, 1, 0]
+    """
+    first = torch.searchsorted(batch, torch.arange(batch_size, device=batch.device))
+    return torch.arange(batch.numel(), device=batch.device) - first[batch]
+
+
+def _first_max(x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
+    """The maximum of each sequence of ``[N, F]`` and the first row that holds it."""
+    index = batch.unsqueeze(-1).expand_as(x)
+    if x.size(0) == 0:
+        return x.new_zeros(batch_size, x.size(1)), index.new_zeros(batch_size, x.size(1))
+    start = x.new_full((batch_size, x.size(1)), -torch.inf)
+    best = start.scatter_reduce(0, index, x.detach(), "amax")
+    wins = (x == best[batch]) | x.isnan()
+    last = x.size(0) - 1
+    row = torch.arange(x.size(0), device=x.device).unsqueeze(-1)
+    source = index.new_full((batch_size, x.size(1)), last).scatter_reduce(
+        0, index, torch.where(wins, row, last), "amin"
+    )
+    return x.gather(0, source), source
