@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import KINDS, sequences
 
+import lgrin
 from lgrin import LGrIN
 from lgrin.graph import BandedGraph, DenseGraph, EdgeList, RaggedGraph, as_graph, parallel_sum
 from lgrin.nn import LearnableAdjacency, LGrINLoss
@@ -104,3 +105,26 @@ def test_a_hundred_thousand_frames_never_become_a_matrix():
     loss = model(x).sum() + LGrINLoss(1).penalty(model)  # a matrix would take 40 GB
     loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("old", ["hide", "places", "wide", "is_readable", "count_sequences", "frames_from_start"])
+def test_names_that_moved_to_nodes_warn_for_a_release(old):
+    with pytest.warns(DeprecationWarning, match=rf"lgrin\.graph\.{old} is lgrin\.nodes\."):
+        found = getattr(lgrin.graph, old)
+    assert found is getattr(lgrin.nodes, lgrin.graph._MOVED[old])
+    with pytest.raises(AttributeError, match="has no attribute 'nowhere'"):
+        lgrin.graph.nowhere
+
+
+def test_layouts_are_named_tuples_of_the_package_with_their_fields_in_order():
+    fields = {
+        DenseGraph: ("adj", "mask", "scale"),
+        BandedGraph: ("band", "mask", "scale"),
+        RaggedGraph: ("padded", "frame", "batch", "mask"),
+        EdgeList: ("edge_index", "edge_weight", "mask", "frame"),
+    }
+    assert list(fields) == list(lgrin.graph.LAYOUTS.values())
+    for layout, names in fields.items():
+        assert layout._fields == names
+        assert layout.__module__ == "lgrin.graph"
+        assert set(layout._field_defaults.values()) == {None}

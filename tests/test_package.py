@@ -66,7 +66,7 @@ def test_the_main_job_leaves_what_it_promises(tmp_path):
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {"accuracy", "uar", "parameters", "seconds", "versions", "seed"} <= set(metrics)
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
-    model = lgrin.LGrIN(**checkpoint["hyper_parameters"]["model"])
+    model = lgrin.models.from_config(checkpoint["hyper_parameters"]["model"])
     assert metrics["parameters"] == sum(p.numel() for p in model.parameters())
     for picture in ("adjacency.png", "confusion.png"):
         assert (tmp_path / "run" / picture).read_bytes().startswith(b"\x89PNG")

@@ -8,6 +8,9 @@ sends nothing, whatever its features hold, and its own row of every result is 0.
 A further layout is a file of its own and a line in :data:`LAYOUTS`.
 """
 
+import warnings
+
+from lgrin import nodes
 from lgrin.graph.average import averaging
 from lgrin.graph.banded import BandedGraph
 from lgrin.graph.base import Graph, line_max
@@ -21,6 +24,24 @@ LAYOUTS = {"dense": DenseGraph, "banded": BandedGraph, "ragged": RaggedGraph, "e
 
 for _layout in LAYOUTS.values():
     _layout.__module__ = __name__  # where pickled graphs and exported programs look for them
+
+_MOVED = {
+    "hide": "zero_absent",
+    "places": "present_indices",
+    "wide": "at_least_float32",
+    "is_readable": "is_readable",
+    "count_sequences": "count_sequences",
+    "frames_from_start": "frames_from_start",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = f"lgrin.graph.{name} is lgrin.nodes.{_MOVED[name]} since 0.2.0; the old name goes in 0.3.0"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return getattr(nodes, _MOVED[name])
+
 
 __all__ = [
     "LAYOUTS",

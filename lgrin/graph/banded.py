@@ -23,6 +23,7 @@ class BandedGraph(NamedTuple):
         scale: What the sum of each node is multiplied by, shaped like the mask; ``None`` means 1.
 
     Example:
+        >>> import torch
         >>> graph = BandedGraph(torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 0.0]]))
         >>> graph.aggregate(torch.tensor([[1.0], [3.0]])).flatten().tolist()
         [6.0, 0.0]

@@ -16,6 +16,11 @@ class Graph(Protocol):
     rows of every result are 0.
 
     A layout is a NamedTuple of tensors, so that it compiles and exports as an input.
+
+    Example:
+        >>> from lgrin.graph import LAYOUTS
+        >>> all(hasattr(layout, "aggregate") for layout in LAYOUTS.values())
+        True
     """
 
     @property

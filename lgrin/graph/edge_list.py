@@ -21,6 +21,7 @@ class EdgeList(NamedTuple):
         frame: Int64 ``[N]``, each node's frame; at a tie of a maximum the lowest one wins. ``None`` means in order.
 
     Example:
+        >>> import torch
         >>> graph = EdgeList(torch.tensor([[1], [0]]), torch.tensor([2.0]))
         >>> graph.aggregate(torch.tensor([[1.0], [3.0]])).flatten().tolist()
         [6.0, 0.0]

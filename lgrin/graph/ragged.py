@@ -30,6 +30,7 @@ class RaggedGraph(NamedTuple):
             does not matter.
 
     Example:
+        >>> import torch
         >>> frame, batch = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1])
         >>> graph = RaggedGraph.place(DenseGraph(torch.ones(2, 2)), frame, batch, batch_size=2)
         >>> graph.aggregate(torch.tensor([[1.0], [2.0], [5.0]])).flatten().tolist()

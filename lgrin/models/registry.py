@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import Module
 
@@ -128,6 +127,7 @@ def without_tensors(settings: Mapping[str, Any]) -> dict[str, Any]:
         The same with plain values.
 
     Example:
+        >>> import torch
         >>> without_tensors({"init": torch.eye(3), "normalize": "row"})
         {'init': 'stored', 'normalize': 'row'}
     """

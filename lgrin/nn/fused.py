@@ -74,7 +74,7 @@ def is_plain(modules: Sequence[Module | None], kind: type[Module]) -> bool:
     """
     if not _ENABLED:
         return False
-    for module in modules:  # no generator: a frame for each would cost more than the check
+    for module in modules:  # noqa: SIM110 - a generator costs more than the check
         if type(module) is not kind or needs_call(module):
             return False
     return True

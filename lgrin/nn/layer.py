@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
+from lgrin.graph import Graph, as_graph
 from lgrin.options import check_whole
 
 
@@ -20,6 +22,28 @@ class GraphLayer(MessagePassing):
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.in_channels = check_whole("in_channels", in_channels)
+
+    def read_graph(
+        self, x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None, mask: Tensor | None
+    ) -> Graph:
+        """Reads the arguments of ``forward`` into a graph, its edges weighted by an explanation's mask if there is one.
+
+        Args:
+            x: Node features.
+            edge_index: The adjacency, as in :func:`lgrin.graph.as_graph`.
+            edge_weight: Weights ``[E]`` beside an edge list.
+            mask: The nodes that are present.
+
+        Returns:
+            The graph.
+
+        Raises:
+            TypeError: If a dtype or kind has no meaning here.
+            ValueError: If sizes do not fit, or an explanation runs on anything but an edge list.
+            NotImplementedError: If an explainer asks for messages and not for an edge mask.
+        """
+        graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
+        return self.explained(graph) if self.explain else graph
 
     def explained(self, graph: Any) -> Any:
         """Weights the edges of a graph by the mask that an explainer has set on this layer.

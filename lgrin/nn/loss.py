@@ -42,6 +42,7 @@ class LGrINLoss(Module):
         Eq. (7)-(9) of Shirian, Tripathi and Guha, 2021.
 
     Example:
+        >>> import torch
         >>> from lgrin import LGrIN
         >>> model = LGrIN(in_channels=4, num_nodes=5, num_classes=2)
         >>> loss = LGrINLoss(num_sequences=100)(model(torch.rand(3, 5, 4)), torch.tensor([0, 1, 1]), model)
