@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -62,6 +63,6 @@ def test_a_name_that_no_table_holds_is_one_clear_error(role, name):
 
 def test_a_class_that_shares_a_name_is_not_taken_for_another():
     class SortReadout(torch.nn.Module):
-        config = {}
+        config: ClassVar = {}
 
     assert settings_of(READOUT, SortReadout()) is None

@@ -121,7 +121,7 @@ def test_an_unknown_name_is_one_clear_error():
     for role, keywords in (("adjacency", {"adjacency": {"name": "Nobody"}}), ("readout", {"readout": {"name": 3}})):
         with pytest.raises(ValueError, match=rf"^{role} has the name .*; it may be .*"):
             LGrIN(*SIZE, **keywords)
-    with pytest.raises(ValueError, match="^model has the name 'os.system'; it may be LGrIN, MultimodalLGrIN, BLSTM"):
+    with pytest.raises(ValueError, match=r"^model has the name 'os\.system'; it may be LGrIN, MultimodalLGrIN, BLSTM"):
         from_config({"name": "os.system", "in_channels": 2, "num_nodes": 6, "num_classes": 2})
 
 
