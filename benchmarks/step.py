@@ -6,7 +6,8 @@ import torch
 
 from benchmarks.composed import ComposedLGrIN, broadcast_max, loop_max, tuned_loop_max, wide
 from benchmarks.measure import in_process, row, times
-from lgrin.nn import LGrINLoss
+from lgrin import LGrIN
+from lgrin.nn import LGrINLoss, fused
 
 SIZES = {"RML": (136, 90, 6), "IEMOCAP": (35, 120, 4), "MPI": (72, 120, 11)}  # features, frames, classes
 LOOPS = {"loop": loop_max, "tuned loop": tuned_loop_max}
@@ -19,6 +20,7 @@ def measure() -> list[dict]:
         rows += _against_composed(name, size)
     for name, size in SIZES.items():
         rows += _memory(name, size)
+    rows.append(_against_one_by_one())
     torch.set_num_threads(2)
     rows += _against_products()
     return rows
@@ -52,6 +54,21 @@ def _against_composed(name: str, size: tuple[int, int, int]) -> list[dict]:
     rows.append(_faster(f"{title}: PyG parts, loop over nodes", taken["ours"], taken["loop"], 6))
     rows.append(_faster(f"{title}: PyG parts, tuned loop", taken["ours"], taken["tuned loop"]))
     return rows
+
+
+def _against_one_by_one() -> dict:
+    """The default at EmoDB's size, against every module called by itself."""
+    size = (34, 120, 7)
+    torch.manual_seed(0)
+    together, alone = step(LGrIN(*size), 32, size), step(LGrIN(*size), 32, size)
+
+    def one_by_one() -> None:
+        with fused.disabled():
+            alone()
+
+    taken = times({"together": together, "one by one": one_by_one}, repeats=15)
+    title = "training step, default, 120 x 34, B=32, one thread: modules called one by one (lgrin.nn.fused.disabled)"
+    return _faster(title, taken["together"], taken["one by one"])
 
 
 def _faster(what: str, ours: float, theirs: float, goal: float | None = None) -> dict:

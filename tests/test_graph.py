@@ -113,7 +113,7 @@ def test_names_that_moved_to_nodes_warn_for_a_release(old):
         found = getattr(lgrin.graph, old)
     assert found is getattr(lgrin.nodes, lgrin.graph._MOVED[old])
     with pytest.raises(AttributeError, match="has no attribute 'nowhere'"):
-        lgrin.graph.nowhere
+        _ = lgrin.graph.nowhere
 
 
 def test_layouts_are_named_tuples_of_the_package_with_their_fields_in_order():

@@ -1,5 +1,7 @@
 """PATCHY-SAN."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import Conv1d, Dropout, Linear
@@ -8,7 +10,13 @@ from lgrin.baselines.graph_baseline import GraphBaseline
 from lgrin.baselines.receptive_fields import betweenness, gather_fields, rank_nodes, receptive_fields
 from lgrin.options import check_option, check_whole
 
-LABELLINGS = ("frame", "betweenness")
+
+def by_frame(adj: Tensor) -> Tensor:
+    """Labels nodes by their order in time, ``[B, M]``; the first frame comes first."""
+    return -torch.arange(adj.size(-1), dtype=adj.dtype, device=adj.device).expand(adj.shape[:-1])
+
+
+LABELLINGS: dict[str, Callable[[Tensor], Tensor]] = {"frame": by_frame, "betweenness": betweenness}
 
 
 def label_nodes(labelling: str, adj: Tensor) -> Tensor:
@@ -25,9 +33,7 @@ def label_nodes(labelling: str, adj: Tensor) -> Tensor:
         >>> label_nodes("frame", torch.zeros(1, 3, 3)).tolist()
         [[-0.0, -1.0, -2.0]]
     """
-    if labelling == "betweenness":
-        return betweenness(adj)
-    return -torch.arange(adj.size(-1), dtype=adj.dtype, device=adj.device).expand(adj.shape[:-1])
+    return LABELLINGS[labelling](adj)
 
 
 class PatchySAN(GraphBaseline):
@@ -80,7 +86,7 @@ class PatchySAN(GraphBaseline):
     ) -> None:
         field_size = check_whole("field_size", field_size)
         hidden_channels = check_whole("hidden_channels", hidden_channels)
-        check_option("labelling", labelling, LABELLINGS)
+        check_option("labelling", labelling, tuple(LABELLINGS))
         keywords = {"hidden_channels": hidden_channels, "labelling": labelling, "dropout": dropout}
         super().__init__(in_channels, num_nodes, num_classes, field_size=field_size, **keywords)
         self.field_size, self.labelling = field_size, labelling

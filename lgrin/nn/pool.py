@@ -11,7 +11,16 @@ from lgrin.nn.fused import is_plain, needs_call
 from lgrin.nodes import Nodes, at_least_float32
 from lgrin.options import check_option, check_whole
 
-INITS = ("mean", "ones", "xavier")
+
+def _mean(weight: Tensor) -> None:
+    torch.nn.init.constant_(weight, 1 / weight.numel())
+
+
+def _xavier(weight: Tensor) -> None:
+    torch.nn.init.xavier_uniform_(weight.data.unsqueeze(-1))
+
+
+INITS: dict[str, Callable[[Tensor], Any]] = {"mean": _mean, "ones": torch.nn.init.ones_, "xavier": _xavier}
 
 
 class LearnablePool(Module):
@@ -47,17 +56,14 @@ class LearnablePool(Module):
     def __init__(self, num_nodes: int, init: str = "mean") -> None:
         super().__init__()
         check_whole("num_nodes", num_nodes)
-        check_option("init", init, INITS)
+        check_option("init", init, tuple(INITS))
         self.num_nodes, self.init = num_nodes, init
         self.weight = Parameter(torch.empty(num_nodes))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draws or sets the start again."""
-        if self.init == "xavier":
-            torch.nn.init.xavier_uniform_(self.weight.data.unsqueeze(-1))
-        else:
-            torch.nn.init.constant_(self.weight, 1.0 if self.init == "ones" else 1 / self.num_nodes)
+        INITS[self.init](self.weight)
 
     def forward(
         self,

@@ -1,6 +1,9 @@
 """Sequences of one fixed length, Sec. IV-A."""
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
@@ -8,7 +11,19 @@ from lgrin.options import check_option, check_whole
 from lgrin.transforms.nodes import check_sequence
 from lgrin.transforms.resample import evenly_spread, take_checked_frames
 
-LONGER = ("error", "crop", "resample")
+
+def _refuse(length: int, num_nodes: int) -> Tensor:
+    raise ValueError(
+        f"data.x has {length} frames, more than num_nodes={num_nodes}; pass longer='crop' or longer='resample', or a "
+        f"larger num_nodes"
+    )
+
+
+def _first(length: int, num_nodes: int) -> Tensor:
+    return torch.arange(num_nodes)
+
+
+LONGER: dict[str, Callable[[int, int], Tensor]] = {"error": _refuse, "crop": _first, "resample": evenly_spread}
 
 
 class CyclicPad(BaseTransform):
@@ -40,20 +55,15 @@ class CyclicPad(BaseTransform):
 
     def __init__(self, num_nodes: int, longer: str = "error") -> None:
         check_whole("num_nodes", num_nodes)
-        check_option("longer", longer, LONGER)
+        check_option("longer", longer, tuple(LONGER))
         self.num_nodes, self.longer = num_nodes, longer
 
     def forward(self, data: Data) -> Data:
         """Pads or shortens one sequence; see the class."""
         length = check_sequence(data)
-        if length <= self.num_nodes or self.longer == "crop":
+        if length <= self.num_nodes:
             return take_checked_frames(data, torch.arange(self.num_nodes) % max(length, 1))
-        if self.longer == "resample":
-            return take_checked_frames(data, evenly_spread(length, self.num_nodes))
-        raise ValueError(
-            f"data.x has {length} frames, more than num_nodes={self.num_nodes}; pass longer='crop' or "
-            f"longer='resample', or a larger num_nodes"
-        )
+        return take_checked_frames(data, LONGER[self.longer](length, self.num_nodes))
 
     @property
     def settings(self) -> dict[str, str | int]:
