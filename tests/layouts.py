@@ -24,7 +24,7 @@ KINDS = tuple(kinds())
 
 
 @dataclass
-class Sequences:
+class PaddedBatch:
     """B sequences of at most M frames; ``x`` is NaN where a frame is absent."""
 
     x: Tensor
@@ -82,4 +82,4 @@ def sequences(draw, dtype=torch.float64, min_present=1, ties=True):
     bandwidth = draw(st.integers(0, num_nodes))
     index = torch.arange(num_nodes)
     weight[(index - index[:, None]).abs() > bandwidth] = 0
-    return Sequences(x.masked_fill(~mask.unsqueeze(-1), torch.nan), mask, weight, bandwidth)
+    return PaddedBatch(x.masked_fill(~mask.unsqueeze(-1), torch.nan), mask, weight, bandwidth)

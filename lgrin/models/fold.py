@@ -16,7 +16,7 @@ from lgrin.nn.norm import check_takes_mask
 
 Model = TypeVar("Model", bound=Module)
 REPARAMETRISATIONS = (WeightNorm, SpectralNorm, BasePruningMethod)  # hooks that compute weights and do nothing else
-STEPS = ("forward", "normalize")
+STEPS = ("forward", "apply_norm")
 
 
 @torch.no_grad()

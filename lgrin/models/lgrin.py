@@ -281,7 +281,7 @@ class LGrIN(Module):
         if self.encoder is not None:
             leading = nodes.x.dim() - 1
             nodes = nodes._replace(x=encode(self.encoder, x, nodes.mask, leading, self.in_channels))
-        h = self._normalize(nodes)
+        h = self._scale_input(nodes)
         if graph is None:
             graph = graph_for(self.adjacency, nodes._replace(x=h))
         if isinstance(graph, RaggedGraph):
@@ -344,7 +344,7 @@ class LGrIN(Module):
             self.readout.check_nodes(nodes)
         return graph
 
-    def _normalize(self, nodes: Nodes) -> Tensor:
+    def _scale_input(self, nodes: Nodes) -> Tensor:
         """Scales the features as the first inception layer sees them."""
         x, mask = nodes.x, nodes.mask
         if self.input_norm is not None:

@@ -144,7 +144,7 @@ def convolve(convs: Sequence[Any], x: Tensor, graph: Graph) -> list[Tensor]:
             if layer:
                 part = lin(part)
             if not plain:
-                part = conv.normalize(layer, part, mask)
+                part = conv.apply_norm(layer, part, mask)
             elif layer:
                 part = conv.norms[layer](part, mask)
             part = conv.dropout(conv.act(part))

@@ -79,6 +79,13 @@ class GStarConv(GraphLayer):
         self.dropout = torch.nn.Dropout(check_number("dropout", dropout, maximum=1))
         self.reset_parameters()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuses methods that nothing calls any more, in place of ignoring them."""
+        super().__init_subclass__(**options)
+        for name, now in (("normalize", "is apply_norm"), ("finish", "is part of forward")):
+            if name in vars(cls):
+                raise TypeError(f"{cls.__name__} defines {name}, which {now} since lgrin 0.2.0; rename or move it")
+
     def reset_parameters(self) -> None:
         """Draws Xavier-uniform weights (the paper's initialisation) and resets biases and norms."""
         lin: Any
@@ -106,10 +113,10 @@ class GStarConv(GraphLayer):
             return fused.convolve([self], x, graph)[0]
         x = graph.aggregate(x)
         for layer, lin in enumerate(self.lins):
-            x = self.dropout(self.act(self.normalize(layer, lin(x), graph.mask)))
+            x = self.dropout(self.act(self.apply_norm(layer, lin(x), graph.mask)))
         return zero_absent(x, graph.mask)
 
-    def normalize(self, layer: int, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def apply_norm(self, layer: int, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Applies the norm of a layer, if there is one.
 
         Args:

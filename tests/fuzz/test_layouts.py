@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from layouts import KINDS, Sequences
+from layouts import KINDS, PaddedBatch
 
 from lgrin import LGrIN
 from lgrin.nn import GraphInception, GraphReadout, GStarConv, LearnableAdjacency, LearnablePool
@@ -39,7 +39,7 @@ class Case:
         mask[random.random(size) < random.choice([0.0, 0.3])] = False
         hidden = torch.tensor(mask)
         x = torch.tensor(x).to(self.dtype).masked_fill(~hidden.unsqueeze(-1), random.choice([np.nan, np.inf, 0.0]))
-        self.data = Sequences(x, hidden, torch.tensor(weight).to(self.dtype), bandwidth)
+        self.data = PaddedBatch(x, hidden, torch.tensor(weight).to(self.dtype), bandwidth)
 
     def __repr__(self):
         return f"Case({self.seed}): {self.kind}, {self.dtype}, normalize={self.normalize}"

@@ -175,8 +175,8 @@ class Twice(Linear):
 
 
 class NormLast(GStarConv):
-    def normalize(self, layer, x, mask=None):
-        return 2 * super().normalize(layer, x, mask)
+    def apply_norm(self, layer, x, mask=None):
+        return 2 * super().apply_norm(layer, x, mask)
 
 
 class OwnNorm(MaskedBatchNorm):

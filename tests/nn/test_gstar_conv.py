@@ -5,7 +5,7 @@ from torch.nn.utils import prune
 
 from lgrin import LGrIN
 from lgrin.models import fold
-from lgrin.nn import GraphInception, MaskedBatchNorm
+from lgrin.nn import GraphInception, GStarConv, MaskedBatchNorm
 
 
 def test_hooks_on_first_layers_and_norms_are_called():
@@ -73,3 +73,9 @@ def test_a_head_may_lack_a_bias():
     model.head[-1].bias = None
     model.reset_parameters()
     assert model(torch.randn(2, 5, 3)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["normalize", "finish"])
+def test_a_subclass_that_defines_a_method_of_before_is_refused(name):
+    with pytest.raises(TypeError, match=rf"Own defines {name}, which is .* since lgrin 0\.2\.0"):
+        type("Own", (GStarConv,), {name: lambda self, *args: None})
