@@ -20,7 +20,7 @@ from lgrin.text import one_line
 from lgrin.training.augment import Augment
 from lgrin.training.checkpoints import SETTINGS, WholeCheckpoints
 from lgrin.training.rebuild import check_rebuilds, difference_from_config
-from lgrin.training.schedule import HALVE_EVERY, Schedule, make_schedule, name_schedule, schedule_settings
+from lgrin.training.schedule import NOT_GIVEN, Schedule, make_schedule, name_schedule, schedule_settings
 from lgrin.transforms import Standardize
 from lgrin.transforms.standardize import Fitting
 
@@ -45,7 +45,8 @@ class SequenceClassifier(LightningModule):
             ``{"reduction": "mean"}`` the released code's.
         lr: Learning rate of Adam.
         weight_decay: Decoupled weight decay; 0 makes it plain Adam.
-        halve_every: Epochs after each of which the learning rate is halved, where ``schedule`` is ``None``.
+        halve_every: Epochs after each of which the learning rate is halved, where ``schedule`` is ``None``; 50 if it is
+            not given.
         augment: Keywords of :class:`Augment`, which changes training sequences after they were standardised.
         classes: Names of the classes.
         features: The settings of the extractor that made the features, see :class:`lgrin.features.Extractor`.
@@ -82,7 +83,7 @@ class SequenceClassifier(LightningModule):
         loss: Mapping[str, Any] | None = None,
         lr: float = 0.01,
         weight_decay: float = 0.0,
-        halve_every: int = HALVE_EVERY,
+        halve_every: int | str | None = NOT_GIVEN,
         augment: Mapping[str, Any] | None = None,
         classes: Sequence[str] | None = None,
         features: Mapping[str, Any] | None = None,
@@ -110,7 +111,7 @@ class SequenceClassifier(LightningModule):
                 "loss": dict(loss or {}),
                 "lr": check_number("lr", lr),
                 "weight_decay": check_number("weight_decay", weight_decay),
-                "halve_every": rate.get("halve_every", HALVE_EVERY),
+                "halve_every": rate.get("halve_every"),
                 "augment": {name: getattr(changes, name) for name in augment or {}},
                 "classes": classes,
                 "features": None if features is None else dict(features),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import LRSchedulerConfigType
 
 HALVE_EVERY = 50  # epochs, as in the paper
+NOT_GIVEN = "not given"
 COSINE = {"name": "cosine"}  # what halve_every=None means
 
 
@@ -133,12 +134,14 @@ def make_schedule(settings: str | Mapping[str, Any]) -> Schedule:
     return SCHEDULES[name](**given)
 
 
-def schedule_settings(schedule: str | Mapping[str, Any] | None, halve_every: int | None) -> dict[str, Any]:
+def schedule_settings(
+    schedule: str | Mapping[str, Any] | None, halve_every: int | str | None = NOT_GIVEN
+) -> dict[str, Any]:
     """Says by name and settings which schedule the arguments of a classifier ask for.
 
     Args:
         schedule: A name, or a dictionary of a name and settings; ``None`` means ``"step"`` with ``halve_every``.
-        halve_every: The setting of ``"step"``. ``None`` is deprecated and means ``"cosine"``.
+        halve_every: The setting of ``"step"``, 50 if it is not given. ``None`` is deprecated and means ``"cosine"``.
 
     Returns:
         The name and all settings as plain values.
@@ -147,7 +150,7 @@ def schedule_settings(schedule: str | Mapping[str, Any] | None, halve_every: int
         ValueError: If ``halve_every`` is given beside another schedule, or as :func:`make_schedule`.
 
     Example:
-        >>> schedule_settings("cosine", 50), schedule_settings(None, 90)
+        >>> schedule_settings("cosine"), schedule_settings(None, 90)
         ({'name': 'cosine'}, {'name': 'step', 'halve_every': 90})
     """
     if schedule is None:
@@ -161,7 +164,7 @@ def schedule_settings(schedule: str | Mapping[str, Any] | None, halve_every: int
     made: Any = make_schedule(schedule)
     name = schedule if isinstance(schedule, str) else schedule["name"]
     settings = {"name": name, **asdict(made)}
-    if halve_every not in (None, HALVE_EVERY, settings.get("halve_every")):
+    if halve_every not in (None, NOT_GIVEN, settings.get("halve_every")):
         raise ValueError(
             f"halve_every is {halve_every!r}, but schedule is {schedule!r}; leave one of them out, or pass "
             f"schedule={{'name': 'step', 'halve_every': {halve_every!r}}}"
@@ -169,8 +172,10 @@ def schedule_settings(schedule: str | Mapping[str, Any] | None, halve_every: int
     return settings
 
 
-def _by_halve_every(halve_every: int | None) -> dict[str, Any]:
-    return COSINE if halve_every is None else {"name": "step", "halve_every": halve_every}
+def _by_halve_every(halve_every: int | str | None) -> dict[str, Any]:
+    if halve_every is None:
+        return COSINE
+    return {"name": "step", "halve_every": HALVE_EVERY if halve_every == NOT_GIVEN else halve_every}
 
 
 def name_schedule(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,9 +189,9 @@ def name_schedule(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Example:
         >>> name_schedule({"lr": 0.01, "halve_every": None})
-        {'lr': 0.01, 'halve_every': 50, 'schedule': {'name': 'cosine'}}
+        {'lr': 0.01, 'halve_every': None, 'schedule': {'name': 'cosine'}}
     """
     if "schedule" in settings or "halve_every" not in settings:
         return dict(settings)
     schedule = _by_halve_every(settings["halve_every"])
-    return {**settings, "halve_every": schedule.get("halve_every", HALVE_EVERY), "schedule": schedule}
+    return {**settings, "halve_every": schedule.get("halve_every"), "schedule": schedule}
