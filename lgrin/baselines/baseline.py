@@ -42,6 +42,7 @@ class Baseline(Module):
         The competitors of Tables I-III of Shirian, Tripathi and Guha, 2021.
 
     Example:
+        >>> import torch
         >>> class Mean(Baseline):
         ...     def classify(self, x, mask):
         ...         return x.sum(1) / mask.sum(1, keepdim=True)
