@@ -34,7 +34,8 @@ def _list_ragged(graph: RaggedGraph, threshold: float) -> tuple[Tensor, Tensor]:
     weights = padded.weights
     source_of = padded.sources().expand(weights.shape[-2:])
     if weights.dim() == 2:  # the same edges in every sequence
-        target, column = (weights > threshold).nonzero(as_tuple=True)
+        inside = (source_of >= 0) & (source_of < padded.num_nodes)  # a band among the first frames reaches further
+        target, column = ((weights > threshold) & inside).nonzero(as_tuple=True)
         weight = weights[target, column].expand(node.size(0), -1)
         edge_index = torch.stack([node[:, source_of[target, column]], node[:, target]])
         scale = None if padded.scale is None else padded.scale[:, target]

@@ -214,3 +214,13 @@ def test_long_bands_need_no_matrix():
     adjacency = LearnableAdjacency(100_000, init="temporal", bandwidth=2)
     out = adjacency.graph().aggregate(torch.ones(100_000, 1))
     assert float(out[50_000]) == pytest.approx(float(adjacency.weight[0].sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_edges_of_a_band_end_with_the_sequences(symmetric):
+    adjacency = LearnableAdjacency(9, init="uniform", bandwidth=2, symmetric=symmetric)
+    frame, batch = torch.tensor([0, 1, 2, 0, 1]), torch.tensor([0, 0, 0, 1, 1])
+    edge_index, edge_weight = adjacency.edges(frame, batch)
+    found = torch.zeros(5, 5).index_put((edge_index[1], edge_index[0]), edge_weight)
+    expected = torch.block_diag(adjacency()[:3, :3], adjacency()[:2, :2])
+    assert torch.equal(found, expected)
