@@ -23,6 +23,19 @@ def kinds():
 KINDS = tuple(kinds())
 
 
+def is_made_from_matrix(kind):
+    """Whether the tests make this layout by its ``from_dense``, as CONTRIBUTING.md asks of a new one."""
+    return kind in LAYOUTS and kind not in VARIANTS and kind not in ("dense", "banded")
+
+
+def can_hold(kind, normalize=None):
+    """Whether a layout can hold such an adjacency.
+
+    ``"present"`` scales the rows of each sequence by the frames that it has, which one matrix for all cannot hold.
+    """
+    return normalize != "present" or not is_made_from_matrix(kind)
+
+
 @dataclass
 class PaddedBatch:
     """B sequences of at most M frames; ``x`` is NaN where a frame is absent."""
@@ -44,7 +57,8 @@ class PaddedBatch:
         """The features, the adjacency arguments of a layer and the placement arguments of a readout."""
         if kind in ("dense", "banded"):
             return self.x, (adjacency.graph(mask=self.mask),), {"mask": self.mask}
-        if kind not in VARIANTS and kind in LAYOUTS:  # made from a matrix, as CONTRIBUTING.md asks of a new layout
+        if is_made_from_matrix(kind):
+            assert can_hold(kind, adjacency.normalize)
             return self.x, (LAYOUTS[kind].from_dense(adjacency(), self.mask),), {"mask": self.mask}
         batch, frame = self.mask.nonzero(as_tuple=True)
         x, mask, size = self.x[self.mask], None, self.x.size(0)
@@ -58,6 +72,13 @@ class PaddedBatch:
             told = mask if adjacency.normalize == "present" else None  # else layers leave them out
             return x, (*adjacency.edges(frame, batch, mask=told), mask), place
         return x, (adjacency.graph(**place),), place
+
+    def run(self, model, kind, adjacency):
+        """What a model gives for these sequences on this adjacency."""
+        x, graph, place = self.inputs(kind, adjacency)
+        if is_made_from_matrix(kind):
+            return model(x, *graph)
+        return model(x, *graph[:2], **place) if "edges" in kind else model(x, **place)
 
     def present(self, kind, nodes):
         """The rows of the nodes that are present, in one order for every layout."""

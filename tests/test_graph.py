@@ -122,7 +122,7 @@ def test_layouts_are_named_tuples_of_the_package_with_their_fields_in_order():
         BandedGraph: ("band", "mask", "scale"),
         RaggedGraph: ("padded", "frame", "batch", "mask"),
         EdgeList: ("edge_index", "edge_weight", "mask", "frame"),
-    }
+    }  # a new layout gets a line here
     assert list(fields) == list(lgrin.graph.LAYOUTS.values())
     for layout, names in fields.items():
         assert layout._fields == names

@@ -4,21 +4,23 @@ from typing import NamedTuple
 
 import layouts
 import pytest
+import test_agreement
+import test_graph
 import torch
-from hypothesis import given, settings
-from layouts import sequences
+from layouts import PaddedBatch
 from torch import Tensor
 from torch.nn import Linear, Module
+from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GraphConv
 
 from lgrin import LGrIN
 from lgrin.graph import LAYOUTS, DenseGraph, RaggedGraph
 from lgrin.models import fold
-from lgrin.nn import Adjacency, GraphInception, GraphReadout, GStarConv, LGrINLoss, structure_loss
+from lgrin.nn import Adjacency, GraphReadout, GStarConv, LGrINLoss, structure_loss
 from lgrin.nn.adjacency import ADJACENCIES
 from lgrin.nn.pool import PARTS
 from lgrin.nodes import at_least_float32, zero_absent
-from lgrin.training import SequenceClassifier
+from lgrin.training import SequenceClassifier, fit
 
 
 class SimilarFrames(Adjacency):
@@ -125,9 +127,42 @@ def test_it_is_stored_by_name_folds_and_comes_back(tmp_path):
     torch.testing.assert_close(fold(network)(x), network(x))
 
 
-def test_without_features_it_says_so():
-    with pytest.raises((RuntimeError, AttributeError)):
-        SimilarFrames(6, 3)()
+def test_a_sequence_classifier_trains_it_with_its_price_and_its_checkpoint_brings_it_back(tmp_path):
+    x, mask, _ = batch()
+    sequences = [Data(x=x[i].float(), mask=mask[i], y=torch.tensor([i % 2])) for i in range(5)]
+    network = model().float()
+    classifier = SequenceClassifier(network, 5, loss={"lambda_distance": 3.0})
+    one, start = Batch.from_data_list(sequences), network.adjacency.lin.weight.detach().clone()
+    inputs = {"x": one.x, "batch": one.batch, "mask": one.mask, "batch_size": 5}
+    logits, graph = network(**inputs, return_graph=True)
+    expected = LGrINLoss(5, 3.0)(logits, one.y, network, graph)
+    torch.testing.assert_close(classifier.loss_of(one.y, {**inputs, "frame": None}), expected)
+
+    best = fit(classifier, sequences, sequences, tmp_path, epochs=2, progress=False, device="cpu")
+    assert not torch.equal(network.adjacency.lin.weight, start)
+    again = SequenceClassifier.load_from_checkpoint(best)
+    assert again.model.adjacency.config == network.adjacency.config
+    classifier.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+    assert torch.equal(again.eval()(one), classifier.eval()(one))
+
+
+@pytest.mark.parametrize("ask", ["forward", "graph", "edges"])
+def test_without_features_it_says_so(ask):
+    frames = {"frame": torch.arange(6), "batch": torch.zeros(6, dtype=torch.long)}
+    for place in ({}, frames):
+        with pytest.raises(ValueError, match="x is None, but the graph of SimilarFrames depends on the features; pass"):
+            getattr(SimilarFrames(6, 3), ask)(**place)
+
+
+def test_an_adjacency_that_returns_no_graph_or_cannot_weigh_says_so():
+    class Matrix(Adjacency):
+        def weigh(self, nodes):
+            return torch.eye(6)
+
+    with pytest.raises(TypeError, match=r"Matrix\.weigh returned a Tensor; it may return a DenseGraph or"):
+        Matrix(6).graph()
+    with pytest.raises(NotImplementedError, match=r"Adjacency has no method weigh\(nodes\)"):
+        Adjacency(6).graph()
 
 
 class ListedGraph(NamedTuple):
@@ -158,17 +193,28 @@ class ListedGraph(NamedTuple):
         return DenseGraph(adj, self.mask)
 
 
-@settings(deadline=None, max_examples=30)
-@given(data=sequences())
-def test_a_new_layout_is_found_by_the_tests_and_agrees_in_every_layer(data):
+def test_a_new_layout_passes_the_property_tests_that_contributing_names(monkeypatch):
     assert "listed" in layouts.kinds()
-    for layer in (GStarConv(3, 4), GraphInception(3, (4, 2)), GraphInception(3, (4,), neighborhood="line")):
-        layer.double().eval()
-        adjacency = data.adjacency("dense")
-        (x, dense, _), (_, listed, _) = (data.inputs(kind, adjacency) for kind in ("dense", "listed"))
-        torch.testing.assert_close(layer(x, *listed), layer(x, *dense), rtol=1e-10, atol=1e-10)
-    model = LGrIN(3, data.num_nodes, 2, branch_channels=(4,), adjacency=adjacency).double().eval()
-    torch.testing.assert_close(model(data.x, *listed), model(data.x, mask=data.mask), rtol=1e-10, atol=1e-10)
+    for module in (test_agreement, test_graph):
+        monkeypatch.setattr(module, "KINDS", ("dense", "listed"))
+    test_graph.test_every_layout_aggregates_and_compares_like_its_definition_and_clears_absent_rows()
+    test_agreement.test_node_layers_agree_in_every_layout()
+    test_agreement.test_the_model_agrees_in_every_layout()
+    test_agreement.test_weights_trained_dense_give_the_same_logits_in_the_other_layouts("listed")
+
+
+@pytest.mark.parametrize("broken", ["aggregate", "neighbor_max", "line_max"])
+def test_the_property_tests_see_a_new_layout_that_is_wrong(monkeypatch, broken):
+    wrong = type("Wrong", (ListedGraph,), {broken: lambda graph, x: 2 * getattr(ListedGraph, broken)(graph, x)})
+    monkeypatch.setitem(LAYOUTS, "listed", wrong)
+    monkeypatch.setattr(test_agreement, "KINDS", ("dense", "listed"))
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(*shape, generator=generator).double() for shape in ((2, 5, 3), (5, 5)))
+    data = PaddedBatch(x, torch.ones(2, 5, dtype=torch.bool), weight, 5)
+    check = test_agreement.test_node_layers_agree_in_every_layout.hypothesis.inner_test
+    monkeypatch.setattr(test_agreement, "note", lambda text: None)  # it belongs to what hypothesis runs
+    with pytest.raises(AssertionError):
+        check(data=data, training=False, norm="batch_norm", options={})
 
 
 def test_a_new_layout_is_refused_a_second_mask():

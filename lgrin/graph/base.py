@@ -28,10 +28,10 @@ class Graph(Protocol):
         """Bool, shaped like the nodes, those that are present; ``None`` means all."""
 
     def aggregate(self, x: Tensor) -> Tensor:
-        """Computes A @ x."""
+        """Computes A @ x, shaped like x."""
 
     def neighbor_max(self, x: Tensor) -> Tensor:
-        """Takes the maximum over each node and its neighbours."""
+        """Takes the maximum over each node and its neighbours; at a tie the gradient goes to the lowest node alone."""
 
     def line_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""

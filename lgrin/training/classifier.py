@@ -14,7 +14,7 @@ from lgrin import validate
 from lgrin.bounds import check_build, check_counts
 from lgrin.extras import optional
 from lgrin.models.registry import MODEL, from_config, settings_of
-from lgrin.nn import LGrINLoss, MaskedBatchNorm
+from lgrin.nn import Adjacency, LGrINLoss, MaskedBatchNorm
 from lgrin.options import check_number, check_path, check_whole
 from lgrin.text import one_line
 from lgrin.training.augment import Augment
@@ -206,11 +206,15 @@ class SequenceClassifier(LightningModule):
 
     def loss_of(self, target: Tensor, inputs: dict[str, Any]) -> Tensor:
         """Computes the loss of a training step from tensors, which is what :func:`lgrin.training.fit` can compile."""
+        adjacency = getattr(self.model, "adjacency", None)
+        if isinstance(adjacency, Adjacency) and adjacency.reads_features:
+            logits, graph = self._logits(inputs, return_graph=True)
+            return self.loss(logits, target, self.model, graph)
         return self.loss(self._logits(inputs), target, self.model)
 
-    def _logits(self, inputs: dict[str, Any]) -> Tensor:
+    def _logits(self, inputs: dict[str, Any], **options: Any) -> Any:
         if not isinstance(self.normalize, ModuleDict):
-            return self.model(**self._prepared(self.normalize, inputs))
+            return self.model(**self._prepared(self.normalize, inputs), **options)
         return self.model({name: self._prepared(self.normalize[name], one) for name, one in inputs.items()})
 
     def _prepared(self, scaling: Module, inputs: dict[str, Any]) -> dict[str, Any]:

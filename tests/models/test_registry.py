@@ -61,6 +61,12 @@ def test_a_name_that_no_table_holds_is_one_clear_error(role, name):
         class_named(role, name)
 
 
+@pytest.mark.parametrize("role", [ADJACENCY, READOUT, MODEL])
+def test_every_class_stands_in_its_table_under_its_own_name(role):
+    names = {name: class_named(role, name).__name__ for name in role.table}
+    assert names == {name: name for name in names}  # else a module of this class could not be stored
+
+
 def test_a_class_that_shares_a_name_is_not_taken_for_another():
     class SortReadout(torch.nn.Module):
         config: ClassVar = {}

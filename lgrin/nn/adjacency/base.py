@@ -37,6 +37,7 @@ class Adjacency(Module):
         - **output:** ``[M, M]``, ``A[target, source]``, without arguments; otherwise the graph of these nodes
 
     Raises:
+        TypeError: If :meth:`weigh` returns no graph.
         ValueError: If sizes do not fit, or features are needed and none were given.
         IndexError: If the frame of a present node or the sequence of a node is out of range.
 
@@ -70,7 +71,7 @@ class Adjacency(Module):
         Returns:
             The graph, without a mask.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no method weigh(nodes); write it to return a DenseGraph")
 
     def rescaled(self, graph: Any) -> Any:
         """Adapts the graph to the nodes that are present, of which its mask tells; by default it stays as it is."""
@@ -90,9 +91,9 @@ class Adjacency(Module):
     ) -> Any:
         """Builds the matrix ``[M, M]``, or with arguments the graph of these nodes; see the class."""
         if x is None and frame is None and batch is None and mask is None:
-            return self.weigh(None).matrix()
+            return self._weigh(None).matrix()
         nodes = self._read(x, frame, batch, mask, batch_size)
-        return self._place(self.weigh(nodes), nodes)
+        return self._place(self._weigh(nodes), nodes)
 
     def graph(
         self,
@@ -222,7 +223,19 @@ class Adjacency(Module):
         """The graph over all M frames, through the call where somebody watches it."""
         if not self.reads_features and self._is_watched():
             return DenseGraph(self())
-        return self.weigh(nodes)
+        return self._weigh(nodes)
+
+    def _weigh(self, nodes: Nodes | None) -> Any:
+        """What :meth:`weigh` returns, with its argument and its result checked."""
+        if self.reads_features and (nodes is None or nodes.x.size(-1) == 0):
+            raise ValueError(f"x is None, but the graph of {type(self).__name__} depends on the features; pass x=")
+        graph = self.weigh(nodes)
+        if not isinstance(graph, DenseGraph | BandedGraph):
+            raise TypeError(
+                f"{type(self).__name__}.weigh returned a {type(graph).__name__}; it may return a DenseGraph or a "
+                f"BandedGraph of lgrin.graph: for a matrix, return DenseGraph(matrix)"
+            )
+        return graph
 
     def _is_watched(self) -> bool:
         """Whether :meth:`weigh` alone would miss what a call of this module does."""
