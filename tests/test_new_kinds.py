@@ -83,6 +83,26 @@ def test_an_adjacency_that_reads_features_agrees_in_every_layout(training):
     torch.testing.assert_close(network(junk.flatten(0, 1), **flat), expected, rtol=1e-10, atol=1e-10)
 
 
+def test_a_graph_for_each_sequence_takes_one_sequence_and_further_leading_axes():
+    network, (x, mask, _) = model().eval(), batch()
+    torch.testing.assert_close(network(x[0], mask=mask[0]), network(x, mask=mask)[:1])
+    torch.testing.assert_close(network(x[0]), network(x)[:1])
+    conv, adjacency = GStarConv(3, 4).double().eval(), network.adjacency
+    deep, expected = x.expand(2, 5, 6, 3), conv(x, adjacency.graph(x=x, mask=mask))
+    for watched in (False, True):
+        if watched:
+            adjacency.register_forward_hook(lambda *call: None)
+        graph = adjacency.graph(x=deep, mask=mask.expand(2, 5, 6))
+        torch.testing.assert_close(conv(deep, graph), expected.expand(2, 5, 6, 4))
+
+
+def test_its_edges_are_the_same_where_hooks_watch_it():
+    adjacency, (x, mask, _) = SimilarFrames(6, 3).double(), batch()
+    expected = adjacency.edges(x=x, mask=mask)
+    adjacency.register_forward_hook(lambda *call: None)
+    torch.testing.assert_close(adjacency.edges(x=x, mask=mask), expected)
+
+
 def test_its_edges_serve_other_layers_and_carry_gradients():
     adjacency, (x, mask, place) = SimilarFrames(6, 3).double(), batch()
     edge_index, edge_weight = adjacency.edges(place["frame"], place["batch"], x=x[mask])

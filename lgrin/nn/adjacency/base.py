@@ -106,6 +106,9 @@ class Adjacency(Module):
     ) -> Any:
         """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
 
+        A graph that depends on features has a matrix for each sequence. It is ragged, too, where x is ``[M, F]`` or
+        has several leading axes.
+
         Args:
             frame: Int64 ``[N]``, each node's frame, beside flat features; ``[*, L]`` beside dense ones. ``None`` means
                 0..M-1 without ``batch``, and with it the position in the sequence, all of M nodes.
@@ -135,11 +138,11 @@ class Adjacency(Module):
     def graph_of(self, nodes: Nodes) -> Any:
         """Makes the graph of nodes that were read already; see :meth:`graph`."""
         if self.reads_features and self._is_watched():
-            return self(*nodes)
-        graph = self._whole(nodes)
-        if nodes.frame is None and nodes.batch is None and nodes.mask is None:
-            return graph
-        return self._place(graph, nodes)
+            batch = nodes.batch if nodes.x.dim() == 2 else None  # a call takes none beside dense x
+            return self(nodes.x, nodes.frame, batch, nodes.mask, nodes.batch_size)
+        if nodes.mask is None and self._is_in_place(nodes):
+            return self._whole(nodes)
+        return self._place(self._whole(nodes), nodes)
 
     def edges(
         self,
@@ -241,9 +244,13 @@ class Adjacency(Module):
         """Whether :meth:`weigh` alone would miss what a call of this module does."""
         return needs_call(self) or type(self).forward is not Adjacency.forward
 
+    def _is_in_place(self, nodes: Nodes) -> bool:
+        """Whether nodes are all M frames in order, with one leading axis where each sequence has its own matrix."""
+        return nodes.frame is None and nodes.batch is None and (nodes.x.dim() == 3 or not self.reads_features)
+
     def _place(self, graph: DenseGraph | BandedGraph, nodes: Nodes) -> Any:
         """Puts nodes on the graph over all frames."""
-        if nodes.frame is None and nodes.batch is None:
+        if self._is_in_place(nodes):
             return self.rescaled(graph._replace(mask=nodes.mask))
         _, frame, batch, mask, batch_size = nodes.placed(self.num_nodes)
         assert frame is not None
