@@ -128,6 +128,30 @@ def test_its_penalty_is_the_mean_over_sequences_and_asks_for_the_graph():
     assert float(network.adjacency.lin.weight.grad.abs().sum()) > 0
 
 
+class EveryPair(Adjacency):
+    """Connects all pairs of frames, absent ones too."""
+
+    reads_features = True
+
+    def weigh(self, nodes):
+        x, _ = nodes.lay_out(self.num_nodes)
+        return DenseGraph(torch.sigmoid(x @ x.mT))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_its_penalty_is_that_of_the_present_frames_in_every_layout(reduction):
+    adjacency, (x, mask, _) = EveryPair(6), batch()
+    mask[:, 4:] = False  # flat nodes are padded to 4 frames, dense ones to 6
+    sequence, frame = mask.nonzero(as_tuple=True)
+    dense, ragged = adjacency.graph(x=x, mask=mask), adjacency.graph(frame, sequence, x=x[mask], batch_size=5)
+    assert (dense.num_nodes, ragged.padded.num_nodes) == (6, 4)
+    index = torch.arange(6.0).double()
+    each = (0.3 * (index - index[:, None]).square() + 0.2 * dense.adj) * dense.adj * mask[:, None] * mask[..., None]
+    expected = each.sum() / 5 / (36 if reduction == "mean" else 1)
+    for graph in (dense, ragged):
+        torch.testing.assert_close(adjacency.penalty(graph, 0.3, 0.2, reduction), expected)
+
+
 def test_hooks_on_it_see_its_nodes_and_its_graph():
     network, (x, mask, _) = model(), batch()
     expected, seen = network(x, mask=mask), []

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from lgrin.nn.fused import is_plain, needs_call
+from lgrin.nn.structure import REDUCTIONS
 from lgrin.nodes import Nodes, at_least_float32
 from lgrin.options import check_option, check_whole
 
@@ -98,10 +99,14 @@ class LearnablePool(Module):
         Returns:
             A scalar.
 
+        Raises:
+            ValueError: If the reduction is unknown.
+
         Example:
             >>> LearnablePool(4).penalty(1.0).item()
             0.0625
         """
+        check_option("reduction", reduction, REDUCTIONS)
         squares = at_least_float32(self.weights()).square()
         return lambda_pool * (squares.mean() if reduction == "mean" else squares.sum())
 

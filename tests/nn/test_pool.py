@@ -36,3 +36,8 @@ def test_an_empty_sequence_reads_out_as_zeros():
     flat = readout(x[0], frame=torch.arange(3), batch=torch.zeros(3).long(), batch_size=2)
     assert flat[1].tolist() == [0, 0, 0, 0]
     assert flat[0].tolist() == readout(x, mask=mask)[0].tolist()
+
+
+def test_a_penalty_refuses_an_unknown_reduction():
+    with pytest.raises(ValueError, match=r"reduction is 'median'; it may be 'sum', 'mean'"):
+        LearnablePool(4).penalty(reduction="median")

@@ -9,9 +9,9 @@ from torch.nn import Module
 from lgrin.arguments import check_index
 from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, list_edges
 from lgrin.nn.fused import needs_call
-from lgrin.nn.structure import structure_loss
+from lgrin.nn.structure import REDUCTIONS, structure_loss
 from lgrin.nodes import Nodes
-from lgrin.options import check_number, check_whole
+from lgrin.options import check_number, check_option, check_whole
 
 
 class Adjacency(Module):
@@ -193,6 +193,9 @@ class Adjacency(Module):
     ) -> Tensor:
         """Prices the graph by :func:`lgrin.nn.structure_loss`.
 
+        Edges of absent frames cost nothing where the graph depends on features, and the mean is over all M * M
+        entries, so that the price is the same in every layout.
+
         Args:
             graph: The graph of a batch, from ``model(..., return_graph=True)``; needed, and read, only where the graph
                 depends on features.
@@ -220,7 +223,9 @@ class Adjacency(Module):
                 f"graph is None, but the graph of a {type(self).__name__} differs by sequence; take it from "
                 f"logits, graph = model(..., return_graph=True) and pass it on"
             )
-        return structure_loss(graph, lambda_distance, lambda_frobenius, reduction)
+        check_option("reduction", reduction, REDUCTIONS)
+        total = structure_loss(_without_absent(graph), lambda_distance, lambda_frobenius, "sum")
+        return total / self.num_nodes**2 if reduction == "mean" else total
 
     def _whole(self, nodes: Nodes | None) -> Any:
         """The graph over all M frames, through the call where somebody watches it."""
@@ -277,6 +282,14 @@ class Adjacency(Module):
             raise ValueError(f"frame, batch and mask have shapes {shown}; they have one entry a node, all alike")
         x = torch.empty(*given[0].shape, 0, device=given[0].device)
         return Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
+
+
+def _without_absent(graph: Any) -> Any:
+    """Sets the weights of edges from and to absent frames to 0."""
+    if getattr(graph, "mask", None) is None or not hasattr(graph, "matrix"):
+        return graph
+    both = graph.mask.unsqueeze(-1) & graph.mask.unsqueeze(-2)
+    return DenseGraph(graph.matrix().masked_fill(~both, 0))
 
 
 def graph_for(adjacency: Any, nodes: Nodes) -> Any:
