@@ -10,7 +10,7 @@ from layouts import KINDS, sequences
 
 import lgrin
 from lgrin import LGrIN
-from lgrin.graph import BandedGraph, DenseGraph, EdgeList, RaggedGraph, as_graph, parallel_sum
+from lgrin.graph import BandedGraph, DenseGraph, EdgeList, RaggedGraph, as_graph, list_edges, parallel_sum
 from lgrin.nn import LearnableAdjacency, LGrINLoss
 
 
@@ -97,6 +97,38 @@ def test_ragged_padding_ends_with_the_longest_sequence():
         absent = torch.tensor([True, False, True, True])
         assert RaggedGraph.place(graph, frame, batch, 2, absent).present.shape == (2, 2)
         assert RaggedGraph.place(graph, frame[:0], batch[:0], 1).present.shape == (1, 1)
+
+
+@pytest.mark.parametrize("bandwidth", [None, 2])
+def test_a_ragged_graph_takes_no_scale_from_the_mask_that_it_replaces(bandwidth):
+    adjacency = LearnableAdjacency(4, init="lazy", normalize="present", bandwidth=bandwidth)
+    frame, batch, x = torch.tensor([0, 2, 1, 0]), torch.tensor([0, 0, 1, 1]), torch.rand(4, 2)
+    masked = adjacency.graph(mask=torch.tensor([[True, False, True, False], [False, True, True, True]]))
+    found, expected = (RaggedGraph.place(graph, frame, batch, 2) for graph in (masked, adjacency.graph()))
+    assert torch.equal(found.aggregate(x), expected.aggregate(x))
+
+
+@pytest.mark.parametrize("weights", [DenseGraph(torch.rand(4, 4)), BandedGraph(torch.rand(4, 3))])
+def test_a_scale_of_whole_sequences_is_cut_with_their_padding(weights):
+    scale, x = torch.rand(2, 4), torch.rand(2, 4, 3)
+    mask = torch.tensor([[True, False, True, False], [True, True, False, False]])
+    batch, frame = mask.nonzero(as_tuple=True)
+    ragged = RaggedGraph.place(weights._replace(scale=scale), frame, batch, 2)
+    assert ragged.padded.num_nodes == 3
+    expected = weights._replace(mask=mask, scale=scale).aggregate(x)[mask]
+    torch.testing.assert_close(ragged.aggregate(x[mask]), expected)
+
+
+def test_a_batch_without_sequences_has_no_result_in_any_layout():
+    model, none = LGrIN(3, 6, 2).eval(), torch.zeros(0, dtype=torch.long)
+    assert model(torch.rand(0, 6, 3)).shape == (0, 2)
+    for mask in (None, none.bool()):
+        assert model(torch.rand(0, 3), frame=none, batch=none, mask=mask, batch_size=0).shape == (0, 2)
+
+
+def test_edges_of_a_stack_of_matrices_are_refused():
+    with pytest.raises(ValueError, match=r"graph holds 3 matrices"):
+        list_edges(DenseGraph(torch.rand(3, 2, 2)))
 
 
 def test_a_hundred_thousand_frames_never_become_a_matrix():

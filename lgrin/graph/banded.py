@@ -72,7 +72,8 @@ class BandedGraph(NamedTuple):
     def first(self, length: int) -> "BandedGraph":
         """Keeps the edges among the first frames."""
         reach, kept = self.bandwidth, min(self.bandwidth, length - 1)
-        return self._replace(band=self.band[:length, reach - kept : reach + kept + 1])
+        mask, scale = (None if one is None else one[..., :length] for one in (self.mask, self.scale))
+        return BandedGraph(self.band[:length, reach - kept : reach + kept + 1], mask, scale)
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[*, M, F]``."""

@@ -50,7 +50,8 @@ class DenseGraph(NamedTuple):
 
     def first(self, length: int) -> "DenseGraph":
         """Keeps the edges among the first frames."""
-        return self._replace(adj=self.adj[..., :length, :length])
+        mask, scale = (None if one is None else one[..., :length] for one in (self.mask, self.scale))
+        return DenseGraph(self.adj[..., :length, :length], mask, scale)
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[*, M, F]``."""

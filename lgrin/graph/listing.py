@@ -12,11 +12,15 @@ def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float =
     """Lists the edges of a graph as PyG has them; their weights carry gradients to the graph.
 
     Args:
-        graph: A graph over the frames of one sequence, or a ragged one, whose nodes are numbered as they stand.
+        graph: A graph over the frames of one sequence, all of which count whatever its mask says, or a ragged one,
+            whose nodes are numbered as they stand.
         threshold: Edges have a weight above this, which is not negative.
 
     Returns:
         ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``.
+
+    Raises:
+        ValueError: If the graph holds a matrix for each sequence and is not ragged.
 
     Example:
         >>> list_edges(DenseGraph(torch.tensor([[0.0, 2.0], [0.0, 0.0]])))[0].tolist()
@@ -24,6 +28,11 @@ def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float =
     """
     if isinstance(graph, RaggedGraph):
         return _list_ragged(graph, threshold)
+    if graph.weights.dim() == 3:
+        raise ValueError(
+            f"graph holds {graph.weights.size(0)} matrices, and does not say how the nodes of all sequences are "
+            f"numbered; list the edges of one, or take adjacency.edges(x=x)"
+        )
     target, column = (graph.weights > threshold).nonzero(as_tuple=True)
     source = graph.sources().expand(graph.weights.shape)[target, column]
     return torch.stack([source, target]), graph.weights[target, column]

@@ -54,7 +54,7 @@ class RaggedGraph(NamedTuple):
         """Places nodes on a graph over frames.
 
         Args:
-            graph: The graph over M frames; its own mask is replaced.
+            graph: The graph over M frames; its own mask is replaced, and a scale beside it left out.
             frame: Int64 ``[N]``, each node's frame in ``[0, M)``, no frame twice in a sequence.
             batch: Int64 ``[N]``, each node's sequence in ``[0, B)``.
             batch_size: The number of sequences B.
@@ -71,6 +71,8 @@ class RaggedGraph(NamedTuple):
         check_index("batch", batch)
         check_range("frame", frame, graph.num_nodes, mask)
         check_range("batch", batch, batch_size)
+        if graph.mask is not None:  # the scale counts the frames of that mask
+            graph = graph._replace(mask=None, scale=None)
         return cls.place_checked(graph, frame, batch, batch_size, mask)
 
     @classmethod
@@ -145,7 +147,8 @@ class RaggedGraph(NamedTuple):
         if mask is None or count != mask.numel() or not _is_in_order(self.frame, self.batch, mask.size(1)):
             return self.read_back(layers(self.lay_out(x), self.padded))
         padded = zero_absent(x, self.mask).reshape(*mask.shape, x.size(-1))  # the padding is the nodes as they stand
-        return layers(padded, self.padded).reshape(*self.frame.shape, -1)
+        out = layers(padded, self.padded)
+        return out.reshape(*self.frame.shape, out.size(-1))
 
 
 def _is_in_order(frame: Tensor, batch: Tensor, num_nodes: int) -> bool:
