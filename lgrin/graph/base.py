@@ -37,31 +37,6 @@ class Graph(Protocol):
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
 
 
-class MatrixGraph(Graph, Protocol):
-    """A graph over the M frames of a sequence whose weights stand in one tensor."""
-
-    @property
-    def weights(self) -> Tensor:
-        """The weights, ``[M, K]``, or ``[B, M, K]`` with a matrix for each sequence."""
-
-    @property
-    def scale(self) -> Tensor | None:
-        """What the sum of each node is multiplied by; ``None`` means 1."""
-
-    @property
-    def num_nodes(self) -> int:
-        """Frames of a sequence, M."""
-
-    def sources(self) -> Tensor:
-        """Says which node each weight comes from, int64 ``[K]`` or ``[M, K]``; outside 0..M-1 there is none."""
-
-    def matrix(self) -> Tensor:
-        """Builds the matrix, ``[M, M]`` or ``[B, M, M]``."""
-
-    def first(self, length: int) -> "MatrixGraph":
-        """Keeps the edges among the first frames."""
-
-
 def line_max(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """Takes the maximum over the frames before and after each frame, and not the frame itself.
 
