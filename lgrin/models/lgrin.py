@@ -12,7 +12,7 @@ from lgrin.arguments import check_one_batch, stand_in
 from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
-from lgrin.models.registry import ADJACENCY, READOUT, Role, build, settings_of, without_tensors
+from lgrin.models.registry import ADJACENCY, READOUT, Role, build, plain_settings, settings_of
 from lgrin.nn import Adjacency, GraphInception, GraphReadout, MaskedBatchNorm, MaskedInstanceNorm
 from lgrin.nn.adjacency import graph_for
 from lgrin.nn.fused import is_plain
@@ -71,7 +71,7 @@ class LGrIN(Module):
 
     Attributes:
         config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a
-            module that :mod:`lgrin.models.registry` cannot name.
+            module that :mod:`lgrin.models.registry` cannot name, or another object than numbers, texts and tensors.
         embed_channels: What the head sees of a sequence, F.
 
     Shapes:
@@ -362,7 +362,7 @@ class LGrIN(Module):
 
 
 def _settings(arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments as plain values, modules by their own configuration; ``None`` if one has none."""
+    """The arguments as plain values, modules by their own configuration; ``None`` if one cannot be told so."""
     roles = {"adjacency": ADJACENCY, "readout": READOUT}
     settings = dict(arguments)
     for name, value in arguments.items():
@@ -370,9 +370,7 @@ def _settings(arguments: dict[str, Any]) -> dict[str, Any] | None:
             settings[name] = settings_of(roles[name], value) if name in roles else None
             if settings[name] is None:
                 return None
-        elif isinstance(value, Mapping):
-            settings[name] = without_tensors(value)
-    return settings
+    return plain_settings(settings)
 
 
 def _part(role: Role, num_nodes: int, value: Module | Mapping[str, Any]) -> Any:

@@ -4,7 +4,7 @@ A configuration is a dictionary of plain values: ``name``, the class, and its ar
 stands in one of the tables, so a file can ask for nothing else to be run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
@@ -117,21 +117,41 @@ def settings_of(role: Role, module: Any) -> dict[str, Any] | None:
     return {"name": kind.__name__, **config}
 
 
-def without_tensors(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Replaces matrices to start from by ``"stored"``, since the weights hold what became of them.
+def plain_settings(arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Turns arguments into what every file holds: Python's own numbers, texts, lists, tuples and dictionaries.
+
+    Matrices to start from become ``"stored"``, since the weights hold what became of them.
 
     Args:
-        settings: A configuration.
+        arguments: The arguments by name.
 
     Returns:
-        The same with plain values.
+        The same as plain values; ``None`` if one is anything else, such as a function.
 
     Example:
         >>> import torch
-        >>> without_tensors({"init": torch.eye(3), "normalize": "row"})
+        >>> plain_settings({"init": torch.eye(3), "normalize": "row"})
         {'init': 'stored', 'normalize': 'row'}
+        >>> print(plain_settings({"nonnegativity": torch.exp}))
+        None
     """
-    return {name: STORED if isinstance(value, Tensor) else value for name, value in settings.items()}
+    try:
+        return {name: _plain(value) for name, value in arguments.items()}
+    except TypeError:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return STORED
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str) and not hasattr(value, "_fields"):
+        return [_plain(one) for one in value] if isinstance(value, list) else tuple(_plain(one) for one in value)
+    value = value.item() if hasattr(value, "item") else value  # a number of NumPy
+    if value is not None and type(value) not in (bool, int, float, str):
+        raise TypeError(f"a {type(value).__name__} is no plain value")
+    return value
 
 
 def from_config(config: Mapping[str, Any]) -> Any:

@@ -47,7 +47,7 @@ def _without_settings(model: Module, kind: str) -> str:
     config = getattr(model, "config", None)
     if config is None and type(model).__name__ in MODEL.table:
         parts = ", ".join(f"{name}={type(part).__name__}" for name, part in model.named_children())
-        return f"a {kind} that was given modules as arguments and has the parts {parts}"
+        return f"a {kind} that was given modules or functions as arguments and has the parts {parts}"
     arguments = ", ".join(f"{name}={value!r}" for name, value in (config or {}).items())
     return f"a {kind}({arguments or '...'})"
 

@@ -7,6 +7,7 @@ from torch_geometric.utils import to_dense_adj
 from lgrin import LGrIN
 from lgrin.baselines import SortReadout
 from lgrin.nn import GraphReadout, LearnableAdjacency, LGrINLoss
+from lgrin.nn.inception import Neighborhood
 from lgrin.nodes import Nodes
 
 RML, IEMOCAP, MPI = (136, 90, 6), (35, 120, 4), (72, 120, 11)
@@ -163,6 +164,16 @@ def test_salient_frames_change_no_statistic_and_no_mode():
 def test_numpy_sizes_become_plain_ones_in_the_config():
     model = LGrIN(np.int64(3), np.int64(5), np.int64(2), head_channels=np.int64(4))
     assert all(type(model.config[name]) is int for name in ("in_channels", "num_nodes", "num_classes", "head_channels"))
+    model = LGrIN(3, 5, 2, branch_channels=[np.int64(4)], dropout=np.float64(0.1), adjacency={"bandwidth": np.int64(1)})
+    width, dropout = model.config["branch_channels"][0], model.config["dropout"]
+    assert [type(one) for one in (width, dropout, model.config["adjacency"]["bandwidth"])] == [int, float, int]
+
+
+@pytest.mark.parametrize(
+    "options", [{"adjacency": {"nonnegativity": torch.exp}}, {"neighborhood": Neighborhood("line_max", True)}]
+)
+def test_arguments_that_no_file_holds_leave_no_config(options):
+    assert LGrIN(3, 5, 2, **options).config is None
 
 
 def test_no_sequences_give_no_logits():

@@ -39,9 +39,13 @@ class OwnReadout(SortReadout):
 CUSTOM = {
     "a competitor of one's own": (lambda: OwnBLSTM(*SIZE), r"OwnBLSTM\(in_channels=2, num_nodes=6"),
     "a subclass": (lambda: Other(*SIZE), r"Other\(in_channels=2"),
-    "an adjacency": (lambda: LGrIN(*SIZE, adjacency=Learned(6)), "given modules .* adjacency=Learned"),
-    "a readout": (lambda: LGrIN(*SIZE, readout=OwnReadout(6)), "given modules .* readout=OwnReadout"),
-    "an encoder": (lambda: LGrIN(*SIZE, encoder=torch.nn.Identity()), "given modules .* encoder=Identity"),
+    "an adjacency": (lambda: LGrIN(*SIZE, adjacency=Learned(6)), "given modules or functions .* adjacency=Learned"),
+    "a readout": (lambda: LGrIN(*SIZE, readout=OwnReadout(6)), "given modules or functions .* readout=OwnReadout"),
+    "an encoder": (lambda: LGrIN(*SIZE, encoder=torch.nn.Identity()), "given modules or functions .* encoder=Identity"),
+    "a function": (
+        lambda: LGrIN(*SIZE, adjacency={"nonnegativity": torch.exp}),
+        "given modules or functions .* adjacency=LearnableAdjacency",
+    ),
     "a readout put in later": (
         lambda: replaced("readout", GraphReadout(6, ("mean", "learned", "max"))),
         r"LGrIN whose readout\.parts is \['mean', 'learned', 'max'\] instead of \['max', 'learned', 'mean'\]",
