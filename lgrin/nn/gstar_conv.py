@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module, ModuleList
+from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import activation_resolver
 
-from lgrin.graph import Graph, as_graph
+from lgrin.graph import Graph
 from lgrin.nn import fused
 from lgrin.nn.layer import GraphLayer
 from lgrin.nn.norm import MaskedBatchNorm, check_takes_mask
@@ -83,7 +84,7 @@ class GStarConv(GraphLayer):
         """Refuses methods that nothing calls any more, in place of ignoring them."""
         super().__init_subclass__(**options)
         for name, now in (("normalize", "is apply_norm"), ("finish", "is part of forward")):
-            if name in vars(cls):
+            if callable(vars(cls).get(name)):
                 raise TypeError(f"{cls.__name__} defines {name}, which {now} since lgrin 0.2.0; rename or move it")
 
     def reset_parameters(self) -> None:
@@ -93,11 +94,8 @@ class GStarConv(GraphLayer):
             torch.nn.init.xavier_uniform_(lin.weight)
             if lin.bias is not None:
                 torch.nn.init.zeros_(lin.bias)
-        norm: Any
-        for norm in self.norms or ():
-            norm.reset_parameters()
-        if hasattr(self.act, "reset_parameters"):
-            self.act.reset_parameters()
+        reset(self.norms)
+        reset(self.act)
 
     def forward(
         self,
@@ -107,8 +105,7 @@ class GStarConv(GraphLayer):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Convolves node features; see the class."""
-        graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
-        graph = self.explained(graph) if self.explain else graph
+        graph = self.read_graph(x, edge_index, edge_weight, mask)
         if type(self) is GStarConv and fused.is_enabled():
             return fused.convolve([self], x, graph)[0]
         x = graph.aggregate(x)

@@ -75,6 +75,11 @@ def test_a_head_may_lack_a_bias():
     assert model(torch.randn(2, 5, 3)).shape == (2, 2)
 
 
+def test_a_setting_of_a_subclass_may_have_the_name_of_an_old_method():
+    kind = type("Conv", (GStarConv,), {"normalize": True})
+    assert kind(3, 4).normalize
+
+
 @pytest.mark.parametrize("name", ["normalize", "finish"])
 def test_a_subclass_that_defines_a_method_of_before_is_refused(name):
     with pytest.raises(TypeError, match=rf"Own defines {name}, which is .* since lgrin 0\.2\.0"):
