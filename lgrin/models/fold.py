@@ -58,7 +58,7 @@ def fold(model: Model) -> Model:
         for name, child in module.named_children():
             if isinstance(child, Adjacency):
                 setattr(module, name, child.frozen())
-    if hasattr(folded, "config"):
+    if "config" in vars(folded):
         folded.config = None  # these keywords would build the norms again
     return folded
 

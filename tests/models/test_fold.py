@@ -8,7 +8,7 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from lgrin import LGrIN
 from lgrin.models import fold
-from lgrin.nn import GraphInception, GStarConv, LearnableAdjacency, MaskedBatchNorm
+from lgrin.nn import GraphInception, GraphReadout, GStarConv, LearnableAdjacency, MaskedBatchNorm
 
 
 @settings(deadline=None, max_examples=30)
@@ -142,6 +142,11 @@ def test_reparametrised_and_hooked_adjacencies_fold_to_what_they_compute(change,
     trained(model, x)
     mask = torch.rand(4, 6) > 0.3
     torch.testing.assert_close(fold(model)(x, mask=mask), model.eval()(x, mask=mask), rtol=1e-4, atol=1e-5)
+
+
+def test_a_readout_alone_folds_to_a_copy():
+    readout, x = GraphReadout(5), torch.rand(2, 5, 3)
+    assert torch.equal(fold(readout)(x), readout(x))
 
 
 def test_a_linear_layer_that_stands_in_two_places_is_folded_in_each():
