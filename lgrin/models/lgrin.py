@@ -1,6 +1,7 @@
 """The Learnable Graph Inception Network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -194,10 +195,8 @@ class LGrIN(Module):
 
     def reset_parameters(self) -> None:
         """Draws every weight again."""
-        reset(self.encoder)
-        for module in (self.adjacency, self.readout, self.input_norm, *self.layers):
-            if module is not None:
-                module.reset_parameters()
+        for module in (self.encoder, self.adjacency, self.readout, self.input_norm, *self.layers):
+            reset(module)
         reset_head(self.head)
 
     def forward(
@@ -257,13 +256,8 @@ class LGrIN(Module):
             >>> model.salient_frames(torch.rand(4, 8, 3)).shape
             torch.Size([4])
         """
-        modes = {module: module.training for module in self.modules()}
-        try:
-            self.eval()
+        with _evaluating(self):
             nodes, _ = self._run(x, edge_index, edge_weight, frame, batch, mask, batch_size)
-        finally:
-            for module, training in modes.items():
-                module.training = training
         return nodes.stacked().salient()
 
     def _run(
@@ -404,7 +398,21 @@ def _width(readout: Any, num_nodes: int, channels: int) -> int:
     """What a readout makes of so many channels: as it says itself, or as a call shows."""
     if hasattr(readout, "out_channels"):
         return int(readout.out_channels(channels))
-    return int(readout(torch.zeros(1, num_nodes, channels)).size(-1))
+    like = next((one for one in readout.parameters() if one.is_floating_point()), torch.empty(0))
+    with _evaluating(readout):
+        return int(readout(torch.zeros(1, num_nodes, channels, dtype=like.dtype, device=like.device)).size(-1))
+
+
+@contextmanager
+def _evaluating(model: Module) -> Iterator[None]:
+    """Puts a model into evaluation mode, and each of its modules back into its own mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def _refuse_place(frame: Tensor | None, batch: Tensor | None) -> None:

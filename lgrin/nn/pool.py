@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
+from torch_geometric.nn.inits import reset
 
 from lgrin.nn.fused import is_plain, needs_call
 from lgrin.nn.structure import REDUCTIONS
@@ -191,7 +192,7 @@ class GraphReadout(Module):
     def reset_parameters(self) -> None:
         """Resets the parts that learn."""
         for pool in self._pools().values():
-            pool.reset_parameters()
+            reset(pool)
 
     def forward(
         self,

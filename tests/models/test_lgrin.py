@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import reference
 import torch
+from torch.nn import Module
 from torch_geometric.utils import to_dense_adj
 
 from lgrin import LGrIN
 from lgrin.baselines import SortReadout
-from lgrin.nn import GraphReadout, LearnableAdjacency, LGrINLoss
+from lgrin.graph import DenseGraph
+from lgrin.nn import Adjacency, GraphReadout, LearnableAdjacency, LGrINLoss
 from lgrin.nn.inception import Neighborhood
 from lgrin.nodes import Nodes
 
@@ -223,6 +225,38 @@ def test_reset_parameters_draws_every_weight_again():
     model.reset_parameters()
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         assert not (tensor == 7).any(), name
+
+
+class NormedMean(Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(channels)
+
+    def forward(self, x, frame=None, batch=None, mask=None, batch_size=None):
+        return self.norm(x.mean(1))
+
+
+class Alike(Adjacency):
+    reads_features = True
+
+    def weigh(self, nodes):
+        x, _ = nodes.lay_out(self.num_nodes)
+        return DenseGraph((x @ x.mT).relu())
+
+
+def test_parts_that_have_nothing_to_draw_again_are_passed_over():
+    model = LGrIN(3, 5, 2, branch_channels=(4,), num_layers=1, adjacency=Alike(5), readout=NormedMean(7))
+    model.readout.norm.running_mean.fill_(7)
+    model.reset_parameters()
+    assert float(model.readout.norm.running_mean.abs().max()) == 0
+
+
+def test_a_readout_is_measured_as_it_is_and_keeps_its_statistics():
+    model = LGrIN(3, 5, 2, branch_channels=(4,), num_layers=1, readout=NormedMean(7).double())
+    assert model.embed_channels == 7
+    assert model.readout.norm.training
+    assert int(model.readout.norm.num_batches_tracked) == 0
+    assert LGrIN(3, 5, 2, readout=GraphReadout(5).double()).double()(torch.rand(1, 5, 3).double()).shape == (1, 2)
 
 
 def test_modules_of_the_wrong_size_or_kind_are_refused():
