@@ -29,7 +29,7 @@ class Neighborhood(NamedTuple):
     needs_frames: bool = False
 
 
-NEIGHBORHOODS: dict[Any, Any] = {
+NEIGHBORHOODS: dict[str, Neighborhood] = {
     "learned": Neighborhood("neighbor_max"),
     "line": Neighborhood("line_max", needs_frames=True),
 }
@@ -104,9 +104,10 @@ class GraphInception(GraphLayer):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Convolves and pools node features; see the class."""
+        neighborhood = self._neighbors()
         graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
         graph = self.explained(graph) if self.explain else graph
-        maxima = getattr(graph, NEIGHBORHOODS.get(self.neighborhood, self.neighborhood).method)(x)
+        maxima = getattr(graph, neighborhood.method)(x)
         branches: Any = list(self.branches)
         together, explained = fused.is_plain(branches, GStarConv), self.explain
         for branch in branches if together else ():
@@ -126,9 +127,12 @@ class GraphInception(GraphLayer):
         Raises:
             ValueError: If it asks for the frames before and after a node, and the graph is an edge list.
         """
-        neighborhood = NEIGHBORHOODS.get(self.neighborhood, self.neighborhood)
-        if neighborhood.needs_frames and isinstance(graph, EdgeList):
+        if self._neighbors().needs_frames and isinstance(graph, EdgeList):
             graph.line_max(graph.edge_index)  # raises
+
+    def _neighbors(self) -> Neighborhood:
+        """The neighbourhood that a name stands for."""
+        return self.neighborhood if isinstance(self.neighborhood, Neighborhood) else NEIGHBORHOODS[self.neighborhood]
 
     def __repr__(self) -> str:
         widths = tuple(getattr(branch, "out_channels", type(branch).__name__) for branch in self.branches)
