@@ -157,9 +157,7 @@ def _check_fit(x: Tensor, graph: Any) -> None:
 def _check_matrix(x: Tensor, graph: DenseGraph | BandedGraph) -> Tensor:
     matrix = graph[0]
     if isinstance(graph, DenseGraph) and (matrix.dim() not in (2, 3) or matrix.size(-1) != matrix.size(-2)):
-        raise ValueError(
-            f"a dense edge_index has shape {list(matrix.shape)}; it may be [M, M] or, dense only, [B, M, M]"
-        )
+        raise ValueError(f"a dense edge_index has shape {list(matrix.shape)}; it may be [M, M] or [B, M, M]")
     if matrix.size(-2) != x.size(-2):
         raise ValueError(
             f"x has {x.size(-2)} nodes, but the graph has {matrix.size(-2)}; pad x with "

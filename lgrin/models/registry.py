@@ -35,7 +35,7 @@ class Role(NamedTuple):
 
     Attributes:
         name: What errors call it.
-        table: Its classes by name; a text is the class's address, imported when it is needed.
+        table: Its classes, each by its ``__name__``; a text is the class's address, imported when it is needed.
         default: The class of a configuration that names none.
     """
 

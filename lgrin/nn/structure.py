@@ -51,7 +51,7 @@ def structure_loss(
         check_number("lambda_frobenius", lambda_frobenius)
     if isinstance(adj, Tensor):
         if adj.dim() != 2 or adj.size(0) != adj.size(1):
-            raise ValueError(f"adj has shape {list(adj.shape)}; it may be [M, M] or a BandedGraph")
+            raise ValueError(f"adj has shape {list(adj.shape)}; it may be [M, M], or a DenseGraph")
         adj = DenseGraph(adj)
     if not hasattr(adj, "sources"):
         raise TypeError(f"adj is a {type(adj).__name__}; it may be a tensor [M, M], a DenseGraph or a BandedGraph")
@@ -73,7 +73,7 @@ class StructureLoss(Module):
         reduction: ``"sum"`` (the paper) or ``"mean"`` (the released code).
 
     Shapes:
-        - **adj:** non-negative ``[M, M]``, or a :class:`lgrin.graph.BandedGraph`
+        - **adj:** non-negative ``[M, M]``, or a dense or banded graph of :mod:`lgrin.graph`
         - **output:** a scalar
 
     Raises:
