@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lgrin.arguments import check_mask
 from lgrin.nodes import at_least_float32, is_readable, present_indices, zero_absent
 from lgrin.options import check_number, check_whole
 
@@ -41,7 +42,7 @@ class MaskedBatchNorm(_BatchNorm):
         - **output:** ``[*, F]``; rows of absent nodes are finite and meaningless
 
     Raises:
-        ValueError: If x does not have F channels.
+        ValueError: If x does not have F channels, or the mask is not bool or not shaped like the nodes.
 
     Source:
         Ioffe and Szegedy, "Batch Normalization", ICML 2015. The paper's text has no norm; its released code does.
@@ -90,6 +91,8 @@ class MaskedBatchNorm(_BatchNorm):
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this norm was built for num_features={self.num_features}"
             )
+        if mask is not None:
+            check_mask(x, mask)
         return normalize_side_by_side([self], x, mask)
 
     def __repr__(self) -> str:

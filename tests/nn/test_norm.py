@@ -273,3 +273,12 @@ def test_two_processes_have_the_statistics_and_gradients_of_one(tmp_path, masked
     for part in parts:
         for name, value in norm.state_dict().items():
             assert torch.allclose(part["state"][name], value, atol=1e-12), name
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("mask", [torch.ones(4, 2).bool(), torch.ones(4, 3), torch.ones(3).bool()])
+def test_a_mask_that_does_not_fit_the_nodes_is_refused_and_counts_nothing(mask, training):
+    norm = MaskedBatchNorm(2).train(training)
+    with pytest.raises(ValueError, match=r"mask is .* for x \[4, 3, 2\] it has to be torch\.bool \[4, 3\]"):
+        norm(torch.rand(4, 3, 2), mask)
+    assert int(norm.num_batches_tracked) == 0
