@@ -91,9 +91,9 @@ class Adjacency(Module):
     ) -> Any:
         """Builds the matrix ``[M, M]``, or with arguments the graph of these nodes; see the class."""
         if x is None and frame is None and batch is None and mask is None:
-            return self._weigh(None).matrix()
+            return self._whole(None, called=True).matrix()
         nodes = self._read(x, frame, batch, mask, batch_size)
-        return self._place(self._weigh(nodes), nodes)
+        return self._place(self._whole(nodes, called=True), nodes)
 
     def graph(
         self,
@@ -227,14 +227,10 @@ class Adjacency(Module):
         total = structure_loss(_without_absent(graph), lambda_distance, lambda_frobenius, "sum")
         return total / self.num_nodes**2 if reduction == "mean" else total
 
-    def _whole(self, nodes: Nodes | None) -> Any:
-        """The graph over all M frames, through the call where somebody watches it."""
-        if not self.reads_features and self._is_watched():
+    def _whole(self, nodes: Nodes | None, called: bool = False) -> Any:
+        """The graph over all M frames, through the call where somebody watches it and this is not the call."""
+        if not called and not self.reads_features and self._is_watched():
             return DenseGraph(self())
-        return self._weigh(nodes)
-
-    def _weigh(self, nodes: Nodes | None) -> Any:
-        """What :meth:`weigh` returns, with its argument and its result checked."""
         if self.reads_features and (nodes is None or nodes.x.size(-1) == 0):
             raise ValueError(f"x is None, but the graph of {type(self).__name__} depends on the features; pass x=")
         graph = self.weigh(nodes)
