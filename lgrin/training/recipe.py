@@ -11,6 +11,8 @@ from torch_geometric.data import Data
 from lgrin.options import check_whole
 from lgrin.training.levels import mean_level
 
+LENGTHS = ("epochs", "batch_size", "averaging")
+
 
 class Survey(NamedTuple):
     """What a recipe decides by: a summary of the training sequences.
@@ -130,10 +132,17 @@ class Recipe:
 
         Returns:
             ``epochs``, ``batch_size`` and ``averaging`` as arguments of :func:`lgrin.training.fit`.
+
+        Raises:
+            TypeError: If a value has another name.
+            ValueError: If a number is out of range.
         """
+        for name in given:
+            if name not in LENGTHS:
+                raise TypeError(f"{name} was given, which a recipe does not know; it may be {', '.join(LENGTHS)}")
         given = {name: value for name, value in given.items() if value is not None}
         batch_size = check_whole("batch_size", given.get("batch_size", self.batch_size))
-        epochs = given["epochs"] if "epochs" in given else self.epochs(num_sequences, batch_size)
+        epochs = check_whole("epochs", given["epochs"]) if "epochs" in given else self.epochs(num_sequences, batch_size)
         return {"epochs": epochs, "batch_size": batch_size, "averaging": given.get("averaging", self.averaging)}
 
     def plan(
@@ -160,8 +169,10 @@ class Recipe:
             The plan.
 
         Raises:
+            TypeError: If there is another argument.
             ValueError: If there is no training sequence, or a number is out of range.
         """
+        num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
         survey = Survey.of(train)
         chosen = {**self.network(survey), **(network or {})}
         if num_nodes is None:

@@ -121,13 +121,15 @@ def make_schedule(settings: str | Mapping[str, Any]) -> Schedule:
         The schedule.
 
     Raises:
-        TypeError: If the schedule has no such setting.
+        TypeError: If it is neither, or the schedule has no such setting.
         ValueError: If there is no schedule of this name, or a setting is out of range.
 
     Example:
         >>> make_schedule({"name": "step", "halve_every": 90})
         StepSchedule(halve_every=90)
     """
+    if not isinstance(settings, str | Mapping):
+        raise TypeError(f"schedule is a {type(settings).__name__}; it may be a name, or a dictionary with one")
     given: dict[str, Any] = {"name": settings} if isinstance(settings, str) else dict(settings)
     name: Any = given.pop("name", None)
     check_option("schedule", name, SCHEDULES)

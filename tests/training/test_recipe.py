@@ -184,6 +184,16 @@ def test_what_the_caller_has_fixed_stays():
     assert recipe.plan(data, 2, network={"input_norm": False}).network == {"input_norm": False}
 
 
+@pytest.mark.parametrize("given", [{"epochs": 0}, {"num_nodes": 0}, {"batch_size": 0}])
+def test_numbers_that_the_caller_gives_are_checked(given):
+    (name,) = given
+    data = [Data(x=torch.randn(9, 2), y=torch.tensor([label])) for label in (0, 1)]
+    with pytest.raises(ValueError, match=f"{name} is 0; it has to be a whole number, 1 or larger"):
+        find_recipe("recommended").plan(data, 2, **given)
+    with pytest.raises(TypeError, match="epoch was given, which a recipe does not know; it may be epochs, batch_size"):
+        find_recipe("recommended").plan(data, 2, epoch=3)
+
+
 def test_what_is_tested_decides_nothing(tmp_path):
     def run(change, name):
         data = [change(index, one.clone()) for index, one in enumerate(from_arrays(**DATA["grouped"]))]

@@ -51,6 +51,8 @@ def test_what_is_no_schedule_is_named():
         classifier(schedule="linear")
     with pytest.raises(ValueError, match="halve_every is 0; it has to be a whole number"):
         classifier(schedule={"name": "step", "halve_every": 0})
+    with pytest.raises(TypeError, match="schedule is a list; it may be a name, or a dictionary with one"):
+        classifier(schedule=["step"])
     with pytest.raises(TypeError, match="halve_every"):
         classifier(schedule={"name": "cosine", "halve_every": 5})
     for given in (20, 50):
