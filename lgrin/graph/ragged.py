@@ -98,8 +98,8 @@ class RaggedGraph(NamedTuple):
 
     def aggregate(self, x: Tensor) -> Tensor:
         """Computes A @ x for ``[N, F]``."""
-        everybody = self.padded._replace(mask=None)  # who is absent was laid out as 0 and is not read back
-        return self.read_back(everybody.aggregate(self.lay_out(x)))
+        unmasked = self.padded._replace(mask=None)  # absent nodes are laid out as 0 and not read back
+        return self.read_back(unmasked.aggregate(self.lay_out(x)))
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[N, F]``."""
