@@ -152,6 +152,16 @@ def test_its_penalty_is_that_of_the_present_frames_in_every_layout(reduction):
         torch.testing.assert_close(adjacency.penalty(graph, 0.3, 0.2, reduction), expected)
 
 
+def test_two_graphs_that_depend_on_features_are_not_priced_by_one():
+    pair = torch.nn.ModuleList([EveryPair(6), EveryPair(6)])
+    graph = pair[0].graph(x=batch()[0])
+    with pytest.raises(
+        ValueError, match=r"model holds 2 adjacencies that depend on features, but graph is that of one"
+    ):
+        LGrINLoss(9).penalty(pair, graph)
+    assert float(LGrINLoss(9, lambda_distance=0.0, lambda_frobenius=0.0).penalty(pair)) == 0
+
+
 def test_hooks_on_it_see_its_nodes_and_its_graph():
     network, (x, mask, _) = model(), batch()
     expected, seen = network(x, mask=mask), []

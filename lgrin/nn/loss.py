@@ -77,13 +77,19 @@ class LGrINLoss(Module):
 
         Raises:
             TypeError: If an adjacency or a learned pool of another class would go without its price.
-            ValueError: If a graph is needed and missing.
+            ValueError: If a graph is needed and missing, or more than one is.
         """
         structure = self.structure
+        prices = structure.lambda_distance, structure.lambda_frobenius
+        readers = sum(isinstance(one, Adjacency) and one.reads_features for one in model.modules())
+        if readers > 1 and any(prices):
+            raise ValueError(
+                f"model holds {readers} adjacencies that depend on features, but graph is that of one; pass "
+                f"lambda_distance=0 and lambda_frobenius=0 here and add adjacency.penalty(graph) of each"
+            )
         total: Tensor | float = 0.0
         for module in model.modules():
             if isinstance(module, Adjacency):
-                prices = structure.lambda_distance, structure.lambda_frobenius
                 total = total + module.penalty(graph, *prices, structure.reduction)
             elif isinstance(module, LearnablePool):
                 total = total + module.penalty(self.lambda_pool, structure.reduction)

@@ -198,7 +198,7 @@ class Adjacency(Module):
 
         Args:
             graph: The graph of a batch, from ``model(..., return_graph=True)``; needed, and read, only where the graph
-                depends on features.
+                depends on features and has a price.
             lambda_distance: Price of distance, the paper's lambda_1.
             lambda_frobenius: Price of weight, the paper's lambda_2.
             reduction: ``"sum"`` (the paper) or ``"mean"`` (the released code).
@@ -218,6 +218,8 @@ class Adjacency(Module):
             graph = self.graph()
         elif isinstance(graph, RaggedGraph):
             graph = graph.padded
+        elif graph is None and not lambda_distance and not lambda_frobenius:
+            return torch.zeros(())
         elif graph is None:
             raise ValueError(
                 f"graph is None, but the graph of a {type(self).__name__} differs by sequence; take it from "
