@@ -28,8 +28,8 @@ def is_made_from_matrix(kind):
     return kind in LAYOUTS and kind not in VARIANTS and kind not in ("dense", "banded")
 
 
-def can_hold(kind, normalize=None):
-    """Whether a layout can hold such an adjacency.
+def can_hold(kind, normalize=None, **options):
+    """Whether a layout can hold an adjacency with these options.
 
     ``"present"`` scales the rows of each sequence by the frames that it has, which one matrix for all cannot hold.
     """

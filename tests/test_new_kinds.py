@@ -228,7 +228,7 @@ class ListedGraph(NamedTuple):
 
     @classmethod
     def from_dense(cls, adj, mask=None):
-        return cls((adj > 0).nonzero(), adj[adj > 0], mask)
+        return cls((adj != 0).nonzero(), adj[adj != 0], mask)
 
     def aggregate(self, x):
         target, source = self.index.T

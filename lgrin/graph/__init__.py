@@ -2,13 +2,14 @@
 
 Each layout is a NamedTuple of tensors with the methods of :class:`Graph`: ``aggregate(x)``, which is A @ x,
 ``neighbor_max(x)``, the maximum over each node's closed neighbourhood, and ``line_max(x)``. ``A[i, j]`` is the weight
-of the edge from node j to node i. Entries <= 0 are no neighbours. ``mask`` says which nodes are present: an absent node
-sends nothing, whatever its features hold, and its own row of every result is 0.
+of the edge from node j to node i. Entries that are 0 are no neighbours. ``mask`` says which nodes are present: an
+absent node sends nothing, whatever its features hold, and its own row of every result is 0.
 
 A further layout is a file of its own and a line in :data:`LAYOUTS`.
 """
 
 import warnings
+from typing import TypeAlias
 
 from lgrin import nodes
 from lgrin.graph.average import averaging
@@ -20,6 +21,7 @@ from lgrin.graph.edge_list import EdgeList, parallel_sum
 from lgrin.graph.listing import list_edges
 from lgrin.graph.ragged import RaggedGraph
 
+FrameGraph: TypeAlias = DenseGraph | BandedGraph  # a graph over the frames of a sequence, in one tensor of weights
 LAYOUTS = {"dense": DenseGraph, "banded": BandedGraph, "ragged": RaggedGraph, "edges": EdgeList}
 
 for _layout in LAYOUTS.values():
@@ -48,6 +50,7 @@ __all__ = [
     "BandedGraph",
     "DenseGraph",
     "EdgeList",
+    "FrameGraph",
     "Graph",
     "RaggedGraph",
     "as_graph",

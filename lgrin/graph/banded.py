@@ -18,9 +18,11 @@ class BandedGraph(NamedTuple):
     """A matrix that is zero further than w from its diagonal, stored as M rows of 2w + 1 entries.
 
     Attributes:
-        band: Weights ``[M, 2w + 1]``; ``band[i, k]`` is ``A[i, i + k - w]``, and 0 where that is outside A.
+        band: Weights ``[M, 2w + 1]``; ``band[i, k]`` is ``A[i, i + k - w]``, and 0 where that is outside A. Several
+            heads are ``[K, M, 2w + 1]``.
         mask: Bool ``[*, M]``, the nodes that are present; ``None`` means all.
-        scale: What the sum of each node is multiplied by, shaped like the mask; ``None`` means 1.
+        scale: What the sum of each node is multiplied by, shaped like the mask, ``[*, M, K]`` for several heads;
+            ``None`` means 1.
 
     Example:
         >>> import torch
@@ -36,16 +38,21 @@ class BandedGraph(NamedTuple):
     @property
     def num_nodes(self) -> int:
         """The number of nodes M of a sequence."""
-        return self.band.size(0)
+        return self.band.size(-2)
 
     @property
     def bandwidth(self) -> int:
         """The largest distance w between two nodes that the band can connect."""
-        return self.band.size(1) // 2
+        return self.band.size(-1) // 2
+
+    @property
+    def heads(self) -> int:
+        """The number of bands K over the same nodes."""
+        return self.band.size(0) if self.band.dim() == 3 else 1
 
     @property
     def weights(self) -> Tensor:
-        """The weights, ``[M, 2w + 1]``."""
+        """The weights, ``[M, 2w + 1]`` or ``[K, M, 2w + 1]``."""
         return self.band
 
     def sources(self) -> Tensor:
@@ -53,7 +60,7 @@ class BandedGraph(NamedTuple):
         return band_sources(self.num_nodes, self.bandwidth, self.band.device)
 
     def matrix(self) -> Tensor:
-        """Builds the matrix, ``[M, M]``.
+        """Builds the matrix, ``[M, M]`` or ``[K, M, M]``.
 
         Raises:
             ValueError: If M is above 8,192.
@@ -67,16 +74,20 @@ class BandedGraph(NamedTuple):
         target = torch.arange(self.num_nodes, device=source.device).unsqueeze(-1).expand_as(source)
         inside = (source >= 0) & (source < self.num_nodes)
         empty = self.band.new_zeros(self.num_nodes, self.num_nodes)
-        return empty.index_put((target[inside], source[inside]), self.band[inside])
+        bands = self.band if self.band.dim() == 3 else self.band.unsqueeze(0)
+        matrices = [empty.index_put((target[inside], source[inside]), band[inside]) for band in bands]
+        return torch.stack(matrices) if self.band.dim() == 3 else matrices[0]
 
     def first(self, length: int) -> "BandedGraph":
         """Keeps the edges among the first frames."""
         reach, kept = self.bandwidth, min(self.bandwidth, length - 1)
         mask, scale = (None if one is None else one[..., :length] for one in (self.mask, self.scale))
-        return BandedGraph(self.band[:length, reach - kept : reach + kept + 1], mask, scale)
+        return BandedGraph(self.band[..., :length, reach - kept : reach + kept + 1], mask, scale)
 
     def aggregate(self, x: Tensor) -> Tensor:
-        """Computes A @ x for ``[*, M, F]``."""
+        """Computes A @ x for ``[*, M, F]``; of several heads ``[A_1 x | ... | A_K x]``, ``[*, M, K F]``."""
+        if self.band.dim() == 3:
+            return torch.cat([head.aggregate(x) for head in self._by_head()], dim=-1)
         if x.dim() > 3:
             mask, scale = (None if one is None else one.flatten(0, -2) for one in (self.mask, self.scale))
             return self._replace(mask=mask, scale=scale).aggregate(x.flatten(0, -3)).view(x.shape)
@@ -85,9 +96,18 @@ class BandedGraph(NamedTuple):
             total = (at_least_float32(total) * self.scale.unsqueeze(-1)).to(total.dtype)
         return zero_absent(total, self.mask)
 
+    def combine(self, x: Tensor) -> Tensor:
+        """Adds up A_k @ x_k over the heads for ``[*, M, K F]``, ``[*, M, F]``."""
+        parts = x.chunk(self.heads, dim=-1)
+        return torch.stack([head.aggregate(part) for head, part in zip(self._by_head(), parts, strict=True)]).sum(0)
+
+    def _by_head(self) -> list["BandedGraph"]:
+        scales = [None] * self.heads if self.scale is None else self.scale.unbind(-1)
+        return [BandedGraph(band, self.mask, scale) for band, scale in zip(self.band, scales, strict=True)]
+
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[*, M, F]``."""
-        neighbors = self.band > 0
+        neighbors = (self.band != 0).any(0) if self.band.dim() == 3 else self.band != 0
         neighbors[:, self.bandwidth] = True
         rows, mask = stacked(x, self.mask)
         return neighbor_max_banded(rows, neighbors, mask)[0].view(x.shape)

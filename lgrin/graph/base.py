@@ -12,8 +12,8 @@ class Graph(Protocol):
     """A graph over the nodes of a batch, in one of several layouts.
 
     A layer calls these methods and never asks which layout it got. ``A[i, j]`` is the weight of the edge from node j
-    to node i; entries <= 0 are no neighbours. Absent nodes send nothing, whatever their features hold, and their own
-    rows of every result are 0.
+    to node i; entries that are 0 are no neighbours. Absent nodes send nothing, whatever their features hold, and their
+    own rows of every result are 0.
 
     A layout is a NamedTuple of tensors, so that it compiles and exports as an input.
 

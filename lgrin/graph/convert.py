@@ -110,6 +110,11 @@ def _read_dense(adj: Tensor, edge_weight: Tensor | None, mask: Tensor | None) ->
         raise TypeError(
             f"edge_index is {adj.dtype} {list(adj.shape)}; an edge list holds integers: pass edge_index.long()"
         )
+    if adj.dim() == 4:
+        raise ValueError(
+            f"a dense edge_index has shape {list(adj.shape)}; it may be [M, M] or, dense only, [B, M, M]. For several "
+            f"heads pass a graph: DenseGraph(adj) with adj [1, K, M, M] or [B, K, M, M]"
+        )
     return DenseGraph(adj, mask)
 
 
@@ -155,15 +160,16 @@ def _check_fit(x: Tensor, graph: Any) -> None:
 
 
 def _check_matrix(x: Tensor, graph: DenseGraph | BandedGraph) -> Tensor:
-    matrix = graph[0]
-    if isinstance(graph, DenseGraph) and (matrix.dim() not in (2, 3) or matrix.size(-1) != matrix.size(-2)):
+    matrix, is_dense = graph[0], isinstance(graph, DenseGraph)
+    if is_dense and (matrix.dim() not in (2, 3, 4) or matrix.size(-1) != matrix.size(-2)):
         raise ValueError(f"a dense edge_index has shape {list(matrix.shape)}; it may be [M, M] or [B, M, M]")
     if matrix.size(-2) != x.size(-2):
         raise ValueError(
             f"x has {x.size(-2)} nodes, but the graph has {matrix.size(-2)}; pad x with "
             f"lgrin.transforms.CyclicPad({matrix.size(-2)}), or say with frame= which nodes x holds"
         )
-    if matrix.dim() == 3 and matrix.shape[:1] != x.shape[:-2][:1]:
+    differs = is_dense and (matrix.dim() == 3 or (matrix.dim() == 4 and matrix.size(0) > 1))
+    if differs and matrix.shape[:1] != x.shape[:-2][:1]:
         raise ValueError(
             f"edge_index holds {matrix.size(0)} matrices, but x has shape {list(x.shape)}; a stack of matrices "
             f"[B, M, M] needs x [B, M, F] or [B, *, M, F] with the same B"
@@ -196,9 +202,10 @@ def _check_edges(x: Tensor, graph: EdgeList) -> Tensor | None:
     check_range("edge_index", graph.edge_index, x.size(0))
     num_edges = graph.edge_index.size(1)
     weight = graph.edge_weight
-    if weight is not None and weight.shape != (num_edges,):
+    if weight is not None and (weight.shape[:1] != (num_edges,) or weight.dim() > 2):
         raise ValueError(
-            f"edge_weight has shape {list(weight.shape)}; for {num_edges} edges it has to be [{num_edges}]"
+            f"edge_weight has shape {list(weight.shape)}; for {num_edges} edges it has to be [{num_edges}], or "
+            f"[{num_edges}, K] for K heads"
         )
     return weight
 

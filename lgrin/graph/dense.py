@@ -15,9 +15,11 @@ class DenseGraph(NamedTuple):
 
     Attributes:
         adj: Weights ``[M, M]`` or ``[B, M, M]``, ``adj[target, source]``. Of a stack, each matrix serves one entry of
-            the first axis of the features, whatever axes follow.
+            the first axis of the features, whatever axes follow. Several heads are ``[1, K, M, M]``, or
+            ``[B, K, M, M]``.
         mask: Bool ``[*, M]``, the nodes that are present; ``None`` means all.
-        scale: What the sum of each node is multiplied by, shaped like the mask; ``None`` means 1.
+        scale: What the sum of each node is multiplied by, shaped like the mask, ``[*, M, K]`` for several heads;
+            ``None`` means 1.
 
     Example:
         >>> import torch
@@ -36,8 +38,13 @@ class DenseGraph(NamedTuple):
         return self.adj.size(-1)
 
     @property
+    def heads(self) -> int:
+        """The number of matrices K over the same nodes."""
+        return self.adj.size(1) if self.adj.dim() == 4 else 1
+
+    @property
     def weights(self) -> Tensor:
-        """The weights, ``[M, M]`` or ``[B, M, M]``."""
+        """The weights, ``[M, M]``, ``[B, M, M]`` or ``[B, K, M, M]``."""
         return self.adj
 
     def sources(self) -> Tensor:
@@ -45,8 +52,8 @@ class DenseGraph(NamedTuple):
         return torch.arange(self.num_nodes, device=self.adj.device)
 
     def matrix(self) -> Tensor:
-        """Returns the matrix, ``[M, M]`` or ``[B, M, M]``."""
-        return self.adj
+        """Returns the matrix, ``[M, M]`` or ``[B, M, M]``, with heads ``[K, M, M]`` or ``[B, K, M, M]``."""
+        return self.adj.squeeze(0) if self.adj.dim() == 4 else self.adj
 
     def first(self, length: int) -> "DenseGraph":
         """Keeps the edges among the first frames."""
@@ -54,9 +61,12 @@ class DenseGraph(NamedTuple):
         return DenseGraph(self.adj[..., :length, :length], mask, scale)
 
     def aggregate(self, x: Tensor) -> Tensor:
-        """Computes A @ x for ``[*, M, F]``."""
+        """Computes A @ x for ``[*, M, F]``; of several heads ``[A_1 x | ... | A_K x]``, ``[*, M, K F]``."""
         if self.mask is not None:
             x = zero_absent(x, self.mask)
+        if self.adj.dim() == 4:
+            total = self._scaled_by_head(self._sum_by_head(x.unsqueeze(-3))).flatten(-2)
+            return zero_absent(total, self.mask)
         if x.dim() > self.adj.dim() == 2:  # a product of many small matrices, where matmul would transpose x twice
             rows = x.flatten(0, -3)
             total = torch.bmm(self.adj.expand(rows.size(0), -1, -1), rows).view(x.shape)
@@ -66,9 +76,37 @@ class DenseGraph(NamedTuple):
             total = (at_least_float32(total) * self.scale.unsqueeze(-1)).to(total.dtype)
         return total if self.mask is None else zero_absent(total, self.mask)
 
+    def combine(self, x: Tensor) -> Tensor:
+        """Adds up A_k @ x_k over the heads for ``[*, M, K F]``, ``[*, M, F]``."""
+        by_head = zero_absent(x, self.mask).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        if self.scale is None and self.adj.size(0) == 1 and x.dim() > 2:  # all heads in one product
+            side_by_side = self.adj[0].transpose(0, 1).flatten(1)
+            rows = by_head.flatten(-3, -2).flatten(0, -3)
+            total = torch.bmm(side_by_side.expand(rows.size(0), -1, -1), rows).view(*x.shape[:-1], -1)
+        else:
+            total = self._scaled_by_head(self._sum_by_head(by_head)).sum(-2)
+        return zero_absent(total, self.mask)
+
+    def _sum_by_head(self, x: Tensor) -> Tensor:
+        """Multiplies each head by ``[*, K, M, F]`` or ``[*, 1, M, F]``, ``[*, K, M, F]``."""
+        if self.adj.size(0) > 1 or x.size(-3) > 1 or x.dim() == 3:
+            return torch.matmul(self.adj.view(-1, *[1] * (x.dim() - 4), *self.adj.shape[1:]).squeeze(0), x)
+        rows = x.flatten(0, -3)
+        below = self.adj[0].flatten(0, 1)  # the heads, one below the other
+        total = torch.bmm(below.expand(rows.size(0), -1, -1), rows)
+        return total.view(*x.shape[:-3], *self.adj.shape[1:3], x.size(-1))
+
+    def _scaled_by_head(self, total: Tensor) -> Tensor:
+        """Puts the heads of ``[*, K, M, F]`` beside the channels, ``[*, M, K, F]``, each scaled."""
+        total = total.transpose(-3, -2)
+        if self.scale is None:
+            return total
+        return (at_least_float32(total) * self.scale.unsqueeze(-1)).to(total.dtype)
+
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[*, M, F]``."""
-        neighbors = (self.adj > 0) | torch.eye(self.adj.size(-1), dtype=torch.bool, device=self.adj.device)
+        adj = self.adj if self.adj.dim() < 4 else (self.adj != 0).any(1).squeeze(0)
+        neighbors = (adj != 0) | torch.eye(self.adj.size(-1), dtype=torch.bool, device=self.adj.device)
         if x.dim() == 3:
             return neighbor_max(x, neighbors, self.mask)[0]
         if x.dim() > 3 and neighbors.dim() == 3:

@@ -16,7 +16,7 @@ class EdgeList(NamedTuple):
 
     Attributes:
         edge_index: Int64 ``[2, E]``, source nodes first and target nodes second.
-        edge_weight: Weights ``[E]``; ``None`` means 1. Parallel edges add up.
+        edge_weight: Weights ``[E]``, or ``[E, K]`` of several heads; ``None`` means 1. Parallel edges add up.
         mask: Bool ``[N]``, the nodes that are present; ``None`` means all.
         frame: Int64 ``[N]``, each node's frame; at a tie of a maximum the lowest one wins. ``None`` means in order.
 
@@ -32,8 +32,22 @@ class EdgeList(NamedTuple):
     mask: Tensor | None = None
     frame: Tensor | None = None
 
+    @property
+    def heads(self) -> int:
+        """The number of weights K of each edge."""
+        return 1 if self.edge_weight is None or self.edge_weight.dim() == 1 else self.edge_weight.size(1)
+
+    def combine(self, x: Tensor) -> Tensor:
+        """Adds up A_k @ x_k over the heads for ``[N, K F]``, ``[N, F]``."""
+        assert self.edge_weight is not None
+        parts = zip(self.edge_weight.unbind(-1), x.chunk(self.heads, dim=-1), strict=True)
+        return torch.stack([self._replace(edge_weight=weight).aggregate(part) for weight, part in parts]).sum(0)
+
     def aggregate(self, x: Tensor) -> Tensor:
-        """Computes A @ x for ``[N, F]``."""
+        """Computes A @ x for ``[N, F]``; of several heads ``[A_1 x | ... | A_K x]``, ``[N, K F]``."""
+        if self.edge_weight is not None and self.edge_weight.dim() == 2:
+            weights = self.edge_weight.unbind(-1)
+            return torch.cat([self._replace(edge_weight=weight).aggregate(x) for weight in weights], dim=-1)
         check_range("edge_index", self.edge_index, x.size(0))
         source, target = self.edge_index
         messages = zero_absent(x, self.mask)[source]
@@ -50,7 +64,8 @@ class EdgeList(NamedTuple):
         source, target = self.edge_index
         if self.edge_weight is not None:
             weight = at_least_float32(self.edge_weight.detach())
-            connected = parallel_sum(self.edge_index, weight, x.size(0)) > 0
+            connected = parallel_sum(self.edge_index, weight, x.size(0)) != 0
+            connected = connected.any(-1) if weight.dim() == 2 else connected
             source = torch.where(connected, source, target)
         itself = torch.arange(x.size(0), device=x.device)
         closed = torch.stack([torch.cat([source, itself]), torch.cat([target, itself])])
@@ -70,7 +85,9 @@ class EdgeList(NamedTuple):
 
     def reweighted(self, factor: Tensor) -> "EdgeList":
         """Multiplies every edge's weight, as explanations with edge masks do."""
-        return self._replace(edge_weight=factor if self.edge_weight is None else self.edge_weight * factor)
+        if self.edge_weight is None:
+            return self._replace(edge_weight=factor)
+        return self._replace(edge_weight=self.edge_weight * (factor if self.heads == 1 else factor.unsqueeze(-1)))
 
 
 def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
@@ -78,11 +95,11 @@ def parallel_sum(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Ten
 
     Args:
         edge_index: Int64 ``[2, E]``.
-        edge_weight: Weights ``[E]``.
+        edge_weight: Weights ``[E]`` or ``[E, K]``.
         num_nodes: The number of nodes N.
 
     Returns:
-        The sums ``[E]``.
+        The sums, shaped like the weights.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 0], [1, 0, 1]])

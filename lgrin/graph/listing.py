@@ -14,10 +14,10 @@ def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float =
     Args:
         graph: A graph over the frames of one sequence, all of which count whatever its mask says, or a ragged one,
             whose nodes are numbered as they stand.
-        threshold: Edges have a weight above this, which is not negative.
+        threshold: Edges have an absolute weight above this, which is not negative; of several heads, in one of them.
 
     Returns:
-        ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``.
+        ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``, or ``[E, K]`` of several heads.
 
     Raises:
         ValueError: If the graph holds a matrix for each sequence and is not ragged.
@@ -28,33 +28,50 @@ def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float =
     """
     if isinstance(graph, RaggedGraph):
         return _list_ragged(graph, threshold)
-    if graph.weights.dim() == 3:
+    if _differs_by_sequence(graph):
         raise ValueError(
             f"graph holds {graph.weights.size(0)} matrices, and does not say how the nodes of all sequences are "
             f"numbered; list the edges of one, or take adjacency.edges(x=x)"
         )
-    target, column = (graph.weights > threshold).nonzero(as_tuple=True)
-    source = graph.sources().expand(graph.weights.shape)[target, column]
-    return torch.stack([source, target]), graph.weights[target, column]
+    target, source, weight = _list_shared(graph, threshold)
+    return torch.stack([source, target]), weight
+
+
+def _list_shared(graph: DenseGraph | BandedGraph, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Target, source and weight of the edges of a graph that all sequences share."""
+    weights = graph.weights.squeeze(0) if graph.weights.dim() == 4 else graph.weights
+    by_head = weights if graph.heads > 1 else weights.unsqueeze(0)
+    source_of = graph.sources().expand(weights.shape[-2:])
+    inside = (source_of >= 0) & (source_of < graph.num_nodes)  # a band among the first frames reaches further
+    target, column = ((by_head.abs() > threshold).any(0) & inside).nonzero(as_tuple=True)
+    source = source_of[target, column]
+    weight = by_head[:, target, column]
+    return target, source, weight.T if graph.heads > 1 else weight.squeeze(0)
 
 
 def _list_ragged(graph: RaggedGraph, threshold: float) -> tuple[Tensor, Tensor]:
     node, padded = _node_numbers(graph), graph.padded
-    weights = padded.weights
-    source_of = padded.sources().expand(weights.shape[-2:])
-    if weights.dim() == 2:  # the same edges in every sequence
-        inside = (source_of >= 0) & (source_of < padded.num_nodes)  # a band among the first frames reaches further
-        target, column = ((weights > threshold) & inside).nonzero(as_tuple=True)
-        weight = weights[target, column].expand(node.size(0), -1)
-        edge_index = torch.stack([node[:, source_of[target, column]], node[:, target]])
+    if not _differs_by_sequence(padded):
+        target, source, weight = _list_shared(padded, threshold)
+        edge_index = torch.stack([node[:, source], node[:, target]])
+        weight = weight.expand(node.size(0), *weight.shape)
         scale = None if padded.scale is None else padded.scale[:, target]
     else:
-        sequence, target, column = (weights > threshold).nonzero(as_tuple=True)
-        weight = weights[sequence, target, column]
-        edge_index = torch.stack([node[sequence, source_of[target, column]], node[sequence, target]])
+        by_head = padded.weights if padded.heads > 1 else padded.weights.unsqueeze(1)
+        sequence, target, column = (by_head.abs() > threshold).any(1).nonzero(as_tuple=True)
+        source = padded.sources().expand(padded.weights.shape[-2:])[target, column]
+        weight = by_head[sequence, :, target, column]
+        weight = weight if padded.heads > 1 else weight.squeeze(-1)
+        edge_index = torch.stack([node[sequence, source], node[sequence, target]])
         scale = None if padded.scale is None else padded.scale[sequence, target]
     exists = (edge_index >= 0).all(0)
     return edge_index[:, exists], (weight if scale is None else weight * scale)[exists]
+
+
+def _differs_by_sequence(graph: DenseGraph | BandedGraph) -> bool:
+    if isinstance(graph, BandedGraph):
+        return False
+    return graph.adj.dim() == 3 or (graph.adj.dim() == 4 and graph.adj.size(0) > 1)
 
 
 def _node_numbers(graph: RaggedGraph) -> Tensor:

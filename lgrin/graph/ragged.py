@@ -1,13 +1,14 @@
 """Sequences of unequal length on one graph over frames."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lgrin.arguments import check_index, check_range
 from lgrin.graph.banded import BandedGraph
+from lgrin.graph.base import Graph
 from lgrin.graph.dense import DenseGraph
 from lgrin.nodes import is_readable, lay_out, read_back, zero_absent
 
@@ -90,6 +91,11 @@ class RaggedGraph(NamedTuple):
         return cls(graph._replace(mask=present), frame, batch, mask)
 
     @property
+    def heads(self) -> int:
+        """The number of graphs K over the same nodes."""
+        return self.padded.heads
+
+    @property
     def present(self) -> Tensor:
         """Bool ``[B, M]``, the frames that exist in each sequence."""
         if self.padded.mask is not None:
@@ -100,6 +106,11 @@ class RaggedGraph(NamedTuple):
         """Computes A @ x for ``[N, F]``."""
         unmasked = self.padded._replace(mask=None)  # absent nodes are laid out as 0 and not read back
         return self.read_back(unmasked.aggregate(self.lay_out(x)))
+
+    def combine(self, x: Tensor) -> Tensor:
+        """Adds up A_k @ x_k over the heads for ``[N, K F]``, ``[N, F]``."""
+        everybody = self.padded._replace(mask=None)
+        return self.read_back(everybody.combine(self.lay_out(x)))
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[N, F]``."""
@@ -122,7 +133,7 @@ class RaggedGraph(NamedTuple):
             return padded.reshape(*self.frame.shape, padded.size(-1))
         return read_back(padded, self.frame, self.batch, self.mask)
 
-    def through(self, layers: Callable[[Tensor, Any], Tensor], x: Tensor) -> Tensor:
+    def through(self, layers: Callable[[Tensor, Graph], Tensor], x: Tensor) -> Tensor:
         """Runs several layers on nodes that are laid out once, where that is faster.
 
         It is where nodes fill three quarters of their padding; below, the linear layers would compute more padding than

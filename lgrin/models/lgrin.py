@@ -17,6 +17,7 @@ from lgrin.models.registry import ADJACENCY, READOUT, Role, build, plain_setting
 from lgrin.nn import Adjacency, GraphInception, GraphReadout, MaskedBatchNorm, MaskedInstanceNorm
 from lgrin.nn.adjacency import graph_for
 from lgrin.nn.fused import is_plain
+from lgrin.nn.inception import Neighborhood
 from lgrin.nn.norm import check_takes_mask
 from lgrin.nodes import Nodes, zero_absent
 from lgrin.options import check_option, check_whole
@@ -69,6 +70,7 @@ class LGrIN(Module):
             as :class:`lgrin.nn.MaskedBatchNorm` is, and keeps the number of channels.
         encoder: A module ``[K, ...] -> [K, P]`` that makes the features of each frame and is trained with the rest;
             it sees the frames that are present, all sequences' side by side. ``None`` takes frames as features.
+        self_features: Whether G* convolutions get a node's own features beside the sums over its neighbours.
 
     Attributes:
         config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a
@@ -116,13 +118,14 @@ class LGrIN(Module):
         num_layers: int = 2,
         hidden_channels: int | str | None = None,
         norm: str | None = "batch_norm",
-        neighborhood: str = "learned",
+        neighborhood: str | Neighborhood = "learned",
         adjacency: Adjacency | Mapping[str, Any] | None = None,
         readout: GraphReadout | Mapping[str, Any] | None = None,
         head_channels: int | None = None,
         dropout: float = 0.5,
         input_norm: bool | str | Module = True,
         encoder: Module | None = None,
+        self_features: bool = False,
     ) -> None:
         super().__init__()
         in_channels, num_nodes = check_whole("in_channels", in_channels), check_whole("num_nodes", num_nodes)
@@ -139,10 +142,19 @@ class LGrIN(Module):
         self.adjacency = _part(ADJACENCY, num_nodes, RECOMMENDED_ADJACENCY if adjacency is None else adjacency)
         self.readout = _part(READOUT, num_nodes, {} if readout is None else readout)
         self.input_norm, self.instance_norm = _input_norms(input_norm, in_channels)
+        if getattr(self.adjacency, "connects_all", False) and neighborhood == "learned":
+            raise ValueError(
+                f"neighborhood is 'learned', but a {type(self.adjacency).__name__} that connects all frames makes its "
+                f"maximum that of the whole sequence; store a band (adjacency={{'bandwidth': ...}}), or pass "
+                f"neighborhood='line'"
+            )
+        heads = getattr(self.adjacency, "heads", 1)
+        options: dict[str, Any] = {"hidden_channels": hidden_channels, "norm": norm}
+        options |= {"heads": heads, "self_features": self_features}
         self.layers = ModuleList()
         channels = in_channels if self.instance_norm is None else 2 * in_channels
         for _ in range(num_layers):
-            layer = GraphInception(channels, branch_channels, neighborhood, hidden_channels=hidden_channels, norm=norm)
+            layer = GraphInception(channels, branch_channels, neighborhood, **options)
             self.layers.append(layer)
             channels = layer.out_channels
         self.embed_channels = _width(self.readout, num_nodes, channels)
@@ -212,7 +224,7 @@ class LGrIN(Module):
         return_graph: bool = False,
     ) -> Any:
         """Computes logits ``[B, C]``, and with ``return_graph`` the graph that they came from; see the class."""
-        nodes, graph = self._run(x, edge_index, edge_weight, frame, batch, mask, batch_size)
+        nodes, graph = self._run(*self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size))
         logits = self.head(self._read_out(nodes))
         return (logits, graph) if return_graph else logits
 
@@ -228,7 +240,8 @@ class LGrIN(Module):
         batch_size: int | None = None,
     ) -> Tensor:
         """Computes what the head sees of each sequence, ``[B, F]``; arguments as for the class."""
-        return self._read_out(self._run(x, edge_index, edge_weight, frame, batch, mask, batch_size)[0])
+        nodes, _ = self._run(*self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size))
+        return self._read_out(nodes)
 
     @torch.no_grad()
     def salient_frames(
@@ -257,24 +270,14 @@ class LGrIN(Module):
             torch.Size([4])
         """
         with _evaluating(self):
-            nodes, _ = self._run(x, edge_index, edge_weight, frame, batch, mask, batch_size)
+            nodes, _ = self._run(*self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size))
         return nodes.stacked().salient()
 
-    def _run(
-        self,
-        x: Tensor,
-        edge_index: Any,
-        edge_weight: Tensor | None,
-        frame: Tensor | None,
-        batch: Tensor | None,
-        mask: Tensor | None,
-        batch_size: int | None,
-    ) -> tuple[Nodes, Any]:
+    def _run(self, nodes: Nodes, graph: Graph | None, frames: Tensor) -> tuple[Nodes, Graph]:
         """Runs encoder and inception layers; returns the nodes that the readout gets, and their graph."""
-        nodes, graph = self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size)
         if self.encoder is not None:
             leading = nodes.x.dim() - 1
-            nodes = nodes._replace(x=encode(self.encoder, x, nodes.mask, leading, self.in_channels))
+            nodes = nodes._replace(x=encode(self.encoder, frames, nodes.mask, leading, self.in_channels))
         h = self._scale_input(nodes)
         if graph is None:
             graph = graph_for(self.adjacency, nodes._replace(x=h))
@@ -282,7 +285,7 @@ class LGrIN(Module):
             return nodes._replace(x=graph.through(self._run_layers, h)), graph
         return nodes._replace(x=self._run_layers(h, graph)), graph
 
-    def _run_layers(self, x: Tensor, graph: Any) -> Tensor:
+    def _run_layers(self, x: Tensor, graph: Graph) -> Tensor:
         for layer in self.layers:
             x = layer(x, graph)
         return x
@@ -290,21 +293,26 @@ class LGrIN(Module):
     def _read(
         self,
         x: Tensor,
-        edge_index: Any,
+        edge_index: "Tensor | Graph | None",
         edge_weight: Tensor | None,
         frame: Tensor | None,
         batch: Tensor | None,
         mask: Tensor | None,
         batch_size: int | None,
-    ) -> tuple[Nodes, Any]:
-        """Reads and checks the arguments of a call, before anything is computed; no graph means the learned one."""
+    ) -> tuple[Nodes, Graph | None, Tensor]:
+        """Reads and checks the arguments of a call, before anything is computed.
+
+        Returns:
+            The nodes; their graph, ``None`` for the learned one; and the frames for an encoder.
+        """
+        frames = x
         if self.encoder is not None:
             leading = edge_index.frame.dim() if isinstance(edge_index, RaggedGraph) else 2 if batch is None else 1
             dtype = next((one.dtype for one in self.adjacency.parameters()), torch.get_default_dtype())
             x = stand_in(x, leading, self.in_channels, dtype)
         if isinstance(x, Tensor) and x.dim() > 3:
             check_one_batch(x, type(self).__name__)  # raises
-        graph = None
+        graph: Graph | None = None
         if edge_index is not None:
             graph = as_graph(x, edge_index, edge_weight, mask)
             mask = graph.mask
@@ -322,14 +330,14 @@ class LGrIN(Module):
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
             )
-        return nodes, graph
+        return nodes, graph, frames
 
-    def _check_foreign(self, graph: Any, nodes: Nodes) -> Any:
+    def _check_foreign(self, graph: Graph, nodes: Nodes) -> Graph:
         """Raises if layers or readout would refuse a graph that is not the learned one.
 
         An edge list is told which frame each node is.
         """
-        if isinstance(graph, EdgeList):
+        if isinstance(graph, EdgeList) and nodes.frame is not None:
             graph = graph._replace(frame=nodes.frame)
         for layer in self.layers:
             if isinstance(layer, GraphInception):

@@ -155,16 +155,58 @@ def convolve(convs: Sequence[Any], x: Tensor, graph: Graph) -> list[Tensor]:
 def _first_layers(convs: Sequence[Any], x: Tensor, graph: Graph) -> tuple[Tensor, list[int]]:
     """The first linear layers of the sums over neighbours, side by side, and their widths."""
     lins = [conv.lins[0] for conv in convs]
+    heads, self_features = convs[0].heads, convs[0].self_features
     if not is_plain(lins, Linear):  # quantised, pruned or watched: each is called as its owner expects
-        total = graph.aggregate(x)
+        total = neighborhood_sums(x, graph, heads, self_features)
         parts = [lin(total) for lin in lins]
         return torch.cat(parts, dim=-1), [part.size(-1) for part in parts]
     widths, weight = [lin.out_features for lin in lins], torch.cat([lin.weight for lin in lins])
     bias = None if all(lin.bias is None for lin in lins) else torch.cat([_bias(lin) for lin in lins])
+    if heads > 1 or self_features:
+        total = _weighted_sums(weight, x, graph, heads, self_features)
+        return total if bias is None else total + bias, widths
     if weight.size(0) >= weight.size(1):
         return linear(graph.aggregate(x), weight, bias), widths
     total = graph.aggregate(linear(x if graph.mask is None else zero_absent(x, graph.mask), weight))
     return total if bias is None else total + bias, widths
+
+
+def _weighted_sums(weight: Tensor, x: Tensor, graph: Any, heads: int, self_features: bool) -> Tensor:
+    """Computes W [H | A_1 H | ... | A_K H], the sums over neighbours where channels are fewer."""
+    channels, rows = x.size(-1), x if graph.mask is None else zero_absent(x, graph.mask)
+    own, of_heads = weight.split([channels * self_features, channels * heads], dim=-1)
+    by_head = of_heads.unflatten(-1, (heads, channels))
+    if heads > 1 and getattr(graph, "heads", 1) == 1:  # one graph serves every head
+        by_head, heads = by_head.sum(1, keepdim=True), 1
+    if weight.size(0) >= channels:
+        total = linear(graph.aggregate(rows), by_head.flatten(1))
+    else:
+        parts = linear(rows, by_head.transpose(0, 1).flatten(0, 1))
+        total = graph.aggregate(parts) if heads == 1 else graph.combine(parts)
+    return total + linear(rows, own) if self_features else total
+
+
+def neighborhood_sums(x: Tensor, graph: Any, heads: int, self_features: bool) -> Tensor:
+    """Puts the sums over neighbours of every head beside each other, behind a node's own features if wanted.
+
+    Args:
+        x: Node features ``[*, F]``.
+        graph: A graph with as many heads, or with one that serves all.
+        heads: The number of heads K.
+        self_features: Whether the features of the node come first.
+
+    Returns:
+        ``[*, K F]``, or ``[*, (K + 1) F]``.
+
+    Example:
+        >>> from lgrin.graph import DenseGraph
+        >>> neighborhood_sums(torch.rand(5, 4), DenseGraph(torch.rand(5, 5)), 1, True).shape
+        torch.Size([5, 8])
+    """
+    total = graph.aggregate(x)
+    parts = [total] * (heads if getattr(graph, "heads", 1) == 1 else 1)
+    parts = [zero_absent(x, graph.mask), *parts] if self_features else parts
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 def _bias(lin: Any) -> Tensor:

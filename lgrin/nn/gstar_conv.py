@@ -34,6 +34,9 @@ class GStarConv(GraphLayer):
         act: Activation, by PyG's name or as a module.
         norm: ``"batch_norm"`` over the present nodes of the batch, ``"layer_norm"`` per node, or ``None``.
         dropout: Probability of dropping a channel of a node after each layer.
+        heads: Graphs over the same nodes, K: the first linear layer gets :math:`[A_1 H | \ldots | A_K H]`. A graph with
+            one head serves all.
+        self_features: Whether the first linear layer gets H itself before them.
 
     Shapes:
         - **x:** ``[*, M, F]`` beside a matrix, ``[N, F]`` beside an edge list or a ragged graph
@@ -66,6 +69,8 @@ class GStarConv(GraphLayer):
         act: str | Module = "relu",
         norm: str | None = "batch_norm",
         dropout: float = 0.0,
+        heads: int = 1,
+        self_features: bool = False,
     ) -> None:
         super().__init__(in_channels)
         in_channels, out_channels = self.in_channels, check_whole("out_channels", out_channels)
@@ -73,7 +78,8 @@ class GStarConv(GraphLayer):
         check_option("norm", norm, (*NORMS, None))
         self.out_channels = out_channels
         hidden = check_whole("hidden_channels", _hidden_width(in_channels, out_channels, hidden_channels))
-        widths = [in_channels, *[hidden] * (num_layers - 1), out_channels]
+        self.heads, self.self_features = check_whole("heads", heads), self_features
+        widths = [(self.heads + self_features) * in_channels, *[hidden] * (num_layers - 1), out_channels]
         self.lins = ModuleList(Linear(before, after) for before, after in pairwise(widths))
         self.norms = ModuleList(NORMS[norm](width) for width in widths[1:]) if norm else None
         self.act = activation_resolver(act)
@@ -108,7 +114,7 @@ class GStarConv(GraphLayer):
         graph = self.read_graph(x, edge_index, edge_weight, mask)
         if type(self) is GStarConv and fused.is_enabled():
             return fused.convolve([self], x, graph)[0]
-        x = graph.aggregate(x)
+        x = fused.neighborhood_sums(x, graph, self.heads, self.self_features)
         for layer, lin in enumerate(self.lins):
             x = self.dropout(self.act(self.apply_norm(layer, lin(x), graph.mask)))
         return zero_absent(x, graph.mask)

@@ -88,6 +88,7 @@ class GraphInception(GraphLayer):
             raise TypeError(f"branch_channels is {branch_channels!r}; it is one width a branch, such as (128, 64)")
         widths = [check_whole(f"branch_channels[{index}]", width) for index, width in enumerate(branch_channels)]
         self.neighborhood = neighborhood
+        self.heads = check_whole("heads", conv_kwargs.get("heads", 1))
         self.branches = ModuleList(GStarConv(in_channels, channels, **conv_kwargs) for channels in widths)
         self.out_channels = sum(widths) + in_channels
 
@@ -107,6 +108,8 @@ class GraphInception(GraphLayer):
         neighborhood = self._neighbors()
         graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
         graph = self.explained(graph) if self.explain else graph
+        if getattr(graph, "heads", 1) not in (1, self.heads):
+            self.check_heads(graph)  # raises
         maxima = getattr(graph, neighborhood.method)(x)
         branches: Any = list(self.branches)
         together, explained = fused.is_plain(branches, GStarConv), self.explain

@@ -23,6 +23,24 @@ class GraphLayer(MessagePassing):
         super().__init__()
         self.in_channels = check_whole("in_channels", in_channels)
 
+    heads = 1
+
+    def check_heads(self, graph: Any) -> None:
+        """Raises unless a graph has as many heads as this layer, or one that serves all.
+
+        Args:
+            graph: The graph.
+
+        Raises:
+            ValueError: If it has another number of heads.
+        """
+        found = getattr(graph, "heads", 1)
+        if found not in (1, self.heads):
+            raise ValueError(
+                f"the graph has {found} heads, but this layer was built for heads={self.heads}; build both for the "
+                f"same number, or pass the edges of one head: adjacency.edges(head=0)"
+            )
+
     def read_graph(
         self, x: Tensor, edge_index: "Tensor | Graph", edge_weight: Tensor | None, mask: Tensor | None
     ) -> Graph:
@@ -43,6 +61,7 @@ class GraphLayer(MessagePassing):
             NotImplementedError: If an explainer asks for messages and not for an edge mask.
         """
         graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
+        self.check_heads(graph)
         return self.explained(graph) if self.explain else graph
 
     def explained(self, graph: Any) -> Any:

@@ -1,11 +1,10 @@
 """The loss of L-GrIN, Eq. (7)-(9)."""
 
-from typing import Any
-
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
+from lgrin.graph import Graph
 from lgrin.nn.adjacency import Adjacency
 from lgrin.nn.pool import LearnablePool
 from lgrin.nn.structure import StructureLoss, structure_loss
@@ -63,11 +62,11 @@ class LGrINLoss(Module):
         self.structure = StructureLoss(lambda_distance, lambda_frobenius, reduction)
         self.num_sequences, self.lambda_pool = num_sequences, check_number("lambda_pool", lambda_pool)
 
-    def forward(self, logits: Tensor, target: Tensor, model: Module, graph: Any = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, model: Module, graph: Graph | None = None) -> Tensor:
         """Adds the penalties of ``model`` to the cross-entropy of a batch; see the class."""
         return cross_entropy(logits, target) + self.penalty(model, graph)
 
-    def penalty(self, model: Module, graph: Any = None) -> Tensor | float:
+    def penalty(self, model: Module, graph: Graph | None = None) -> Tensor | float:
         """Adds up the penalties of every adjacency and learned pool in ``model``; 0.0 if it has none.
 
         Args:

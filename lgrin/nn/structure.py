@@ -21,12 +21,13 @@ def structure_loss(
 ) -> Tensor:
     r"""Charges edges for their length in time and for their weight.
 
-    .. math:: \lambda_1 \sum_{ij} (i - j)^2 A_{ij} + \lambda_2 \sum_{ij} A_{ij}^2
+    .. math:: \lambda_1 \sum_{ij} (i - j)^2 |A_{ij}| + \lambda_2 \sum_{ij} A_{ij}^2
 
-    Of a dense graph with a matrix for each sequence it is the mean over the sequences.
+    The paper has no negative weights, whose price would be unbounded without the absolute value. Of a dense graph
+    with a matrix for each sequence it is the mean over the sequences; of several heads, the sum.
 
     Args:
-        adj: Non-negative weights ``[M, M]``, or a dense or banded graph.
+        adj: Weights ``[M, M]``, or a dense or banded graph.
         lambda_distance: Price of distance, the paper's lambda_1.
         lambda_frobenius: Price of weight, the paper's lambda_2.
         reduction: ``"sum"`` over all M*M entries (the paper) or their ``"mean"`` (the released code).
@@ -58,10 +59,11 @@ def structure_loss(
     num_nodes, weights = adj.num_nodes, at_least_float32(adj.weights)
     distance = adj.sources() - torch.arange(num_nodes, device=weights.device).unsqueeze(-1)
     total = (
-        lambda_distance * distance.square().to(weights.dtype) * weights + lambda_frobenius * weights.square()
+        lambda_distance * distance.square().to(weights.dtype) * weights.abs() + lambda_frobenius * weights.square()
     ).sum()
-    total = total / weights.size(0) if weights.dim() == 3 else total
-    return total / num_nodes**2 if reduction == "mean" else total
+    heads, entries = getattr(adj, "heads", 1), weights.size(-2) * weights.size(-1)
+    total = total / (weights.numel() // (heads * entries))  # sequences that have a graph of their own
+    return total / (heads * num_nodes**2) if reduction == "mean" else total
 
 
 class StructureLoss(Module):
@@ -73,7 +75,7 @@ class StructureLoss(Module):
         reduction: ``"sum"`` (the paper) or ``"mean"`` (the released code).
 
     Shapes:
-        - **adj:** non-negative ``[M, M]``, or a dense or banded graph of :mod:`lgrin.graph`
+        - **adj:** ``[M, M]``, or a dense or banded graph of :mod:`lgrin.graph`
         - **output:** a scalar
 
     Raises:

@@ -1,7 +1,7 @@
 """Pictures of learned graphs."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,11 +23,10 @@ AdjacencyLike: TypeAlias = Tensor | ArrayLike | Adjacency  # [M, M]
 
 
 def plot_adjacency(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "Axes":
-    """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4).
+    """Draws an adjacency matrix, darker where an edge weighs more (Fig. 4); weights of either sign in two colours.
 
     Args:
-        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`; entries below 0 are no
-            edges and count as 0.
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`.
         ax: Matplotlib axes; ``None`` makes new ones.
 
     Returns:
@@ -43,7 +42,7 @@ def plot_adjacency(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "Axes"
         'speaking frame j'
     """
     matrix, ax = _matrix(adjacency), axes(ax)
-    image = ax.imshow(matrix.numpy(), cmap="Greys", vmin=0, interpolation="nearest")
+    image = ax.imshow(matrix.numpy(), interpolation="nearest", **_colors([matrix]))
     ax.figure.colorbar(image, ax=ax, label="weight $A_{ij}$")
     ax.set(xlabel="speaking frame j", ylabel="listening frame i")
     return ax
@@ -85,7 +84,9 @@ def animate_adjacency(
         raise ValueError("history is empty; train with callbacks=[AdjacencyHistory()] and pass its history")
     ax = plot_adjacency(matrices[0], ax)
     image = ax.images[-1]
-    image.set_clim(0, max(float(one.max()) for one in matrices) or 1)
+    colors = _colors(matrices)
+    image.set_cmap(colors["cmap"])
+    image.set_clim(colors["vmin"], colors["vmax"])
 
     def show(epoch: int) -> list["Artist"]:
         image.set_data(matrices[epoch].numpy())
@@ -100,11 +101,10 @@ def animate_adjacency(
 def plot_edge_distance(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "Axes":
     r"""Draws the weight of edges against the distance of their frames: the mean and the interquartile range.
 
-    .. math:: d \mapsto \{ A_{ij} : |i - j| = d \}
+    .. math:: d \mapsto \{ |A_{ij}| : |i - j| = d \}
 
     Args:
-        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`; entries below 0 are no
-            edges and count as 0.
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`.
         ax: Matplotlib axes; ``None`` makes new ones.
 
     Returns:
@@ -122,7 +122,7 @@ def plot_edge_distance(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "A
     matrix, ax = _matrix(adjacency), axes(ax)
     index = torch.arange(len(matrix))
     distance = (index - index.unsqueeze(-1)).abs()
-    weights = [matrix[distance == apart] for apart in index]
+    weights = [matrix[distance == apart].abs() for apart in index]
     low, high = (torch.stack([one.quantile(part) for one in weights]) for part in (0.25, 0.75))
     ax.plot(index.numpy(), torch.stack([one.mean() for one in weights]).numpy(), color=BLUE, label="mean")
     ax.fill_between(index.numpy(), low.numpy(), high.numpy(), color=BLUE, alpha=0.25, linewidth=0, label="middle half")
@@ -132,14 +132,13 @@ def plot_edge_distance(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "A
 
 
 def plot_timeline(adjacency: AdjacencyLike, ax: "Axes | None" = None, num_edges: int = 100) -> "Axes":
-    """Draws the heaviest edges as arcs over a line of frames, thicker and darker where an edge weighs more.
+    """Draws the heaviest edges as arcs over a line of frames, thicker and darker where an edge weighs more in size.
 
     Arcs above the line go forwards in time (a frame speaks to a later one), those below go back. The size of a
     frame's dot is the weight of its edge to itself.
 
     Args:
-        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`; entries below 0 are no
-            edges and count as 0.
+        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`.
         ax: Matplotlib axes; ``None`` makes new ones.
         num_edges: Edges at the most.
 
@@ -157,7 +156,7 @@ def plot_timeline(adjacency: AdjacencyLike, ax: "Axes | None" = None, num_edges:
         [0, 1]
     """
     num_edges = check_whole("num_edges", num_edges)
-    matrix, ax = _matrix(adjacency), axes(ax)
+    matrix, ax = _matrix(adjacency).abs(), axes(ax)
     largest = float(matrix.max()) or 1.0
     apart = matrix.clone().fill_diagonal_(0)
     weight, place = apart.flatten().sort(descending=True)
@@ -192,9 +191,18 @@ def _arc(source: int, target: int) -> Tensor:
     return torch.stack([middle - radius * angle.cos(), radius * angle.sin()], dim=-1)
 
 
+def _colors(matrices: Sequence[Tensor]) -> dict[str, Any]:
+    """One scale for matrices: grey from 0, or two colours around 0 where weights are negative."""
+    largest = max(float(one.abs().max()) for one in matrices) or 1
+    if min(float(one.min()) for one in matrices) < 0:
+        return {"cmap": "RdBu", "vmin": -largest, "vmax": largest}
+    return {"cmap": "Greys", "vmin": 0, "vmax": largest}
+
+
 def _matrix(adjacency: AdjacencyLike, name: str = "adjacency") -> Tensor:
     values = adjacency() if isinstance(adjacency, Adjacency) else adjacency
     matrix = to_tensor(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
     if matrix.dim() != 2 or matrix.size(0) != matrix.size(1) or not len(matrix):
-        raise ValueError(f"{name} is {list(matrix.shape)}; it has to be a square matrix [M, M]")
-    return matrix.clamp(min=0).float()
+        several = "; of several heads draw one, such as adjacency()[0]" if matrix.dim() == 3 else ""
+        raise ValueError(f"{name} is {list(matrix.shape)}; it has to be a square matrix [M, M]{several}")
+    return matrix.float()

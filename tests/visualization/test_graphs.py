@@ -126,11 +126,11 @@ def test_a_matrix_may_be_of_any_kind(kind):
     assert np.array_equal(plot_adjacency(kind(CHAIN)).images[0].get_array(), CHAIN)
 
 
-def test_entries_below_zero_are_no_edges_in_any_picture():
+def test_entries_below_zero_are_edges_of_their_size_in_every_picture():
     signed = CHAIN - torch.eye(4)
-    assert np.array_equal(plot_adjacency(signed).images[0].get_array(), CHAIN)
-    assert plot_edge_distance(signed).lines[0].get_ydata()[0] == 0
-    assert plot_timeline(signed).collections[2].get_sizes().tolist() == [4, 4, 4, 4]
+    assert np.array_equal(plot_adjacency(signed).images[0].get_array(), signed)
+    assert plot_edge_distance(signed).lines[0].get_ydata()[0] == 1
+    assert plot_timeline(signed).collections[2].get_sizes().tolist() == [44, 44, 44, 44]
 
 
 def test_axes_that_cannot_be_drawn_into_are_named():
@@ -175,3 +175,15 @@ def test_a_picture_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
 def test_pictures_are_written_whole(tmp_path):
     save_figure(plot_adjacency(torch.eye(3)), tmp_path / "deep" / "a.png")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.png"]
+
+
+def test_weights_of_either_sign_have_two_colours_around_zero():
+    ax = plot_adjacency(torch.tensor([[0.5, -2.0], [0.0, 1.0]]))
+    image = ax.images[0]
+    assert image.get_clim() == (-2, 2)
+    assert image.get_cmap().name == "RdBu"
+    assert plot_adjacency(torch.eye(2)).images[0].get_cmap().name == "Greys"
+    assert plot_edge_distance(torch.tensor([[0.0, -2.0], [0.0, 0.0]])).lines[0].get_ydata().tolist() == [0, 1]
+    assert len(plot_timeline(torch.tensor([[0.0, -2.0], [0.0, 0.0]])).collections[1].get_segments()) == 1
+    with pytest.raises(ValueError, match=r"of several heads draw one, such as adjacency\(\)\[0\]"):
+        plot_adjacency(LearnableAdjacency(3, heads=2))

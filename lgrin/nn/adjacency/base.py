@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from lgrin.arguments import check_index
-from lgrin.graph import BandedGraph, DenseGraph, RaggedGraph, list_edges
+from lgrin.graph import BandedGraph, DenseGraph, FrameGraph, Graph, RaggedGraph, list_edges
 from lgrin.nn.fused import needs_call
 from lgrin.nn.structure import REDUCTIONS, structure_loss
 from lgrin.nodes import Nodes
@@ -17,7 +17,7 @@ from lgrin.options import check_number, check_option, check_whole
 class Adjacency(Module):
     r"""A module that learns a graph over the M frames of a sequence; subclasses write :meth:`weigh`.
 
-    .. math:: A = \mathrm{weigh}(H), \qquad A_{ij} \ge 0
+    .. math:: A = \mathrm{weigh}(H), \qquad A_{ij} \in \mathbb{R}
 
     Models, losses, exports and pictures ask for three things: :meth:`graph`, :meth:`edges` and :meth:`penalty`. All
     three go through the call of the module wherever somebody watches it, so that hooks, pruning and sharding are seen.
@@ -29,6 +29,8 @@ class Adjacency(Module):
 
     Attributes:
         reads_features: Whether the graph depends on the features of the nodes, and so differs by sequence.
+        heads: Graphs over the same nodes, K.
+        connects_all: Whether every pair of frames is an edge, whatever was learned.
         config: The arguments apart from M, from which the class builds the module again; ``None`` if there are none.
 
     Shapes:
@@ -56,13 +58,15 @@ class Adjacency(Module):
     """
 
     reads_features = False
+    connects_all = False
+    heads = 1
     config: dict[str, Any] | None = None
 
     def __init__(self, num_nodes: int) -> None:
         super().__init__()
         self.num_nodes = check_whole("num_nodes", num_nodes)
 
-    def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
+    def weigh(self, nodes: Nodes | None) -> FrameGraph:
         """Computes the graph over all M frames, ``[M, M]``, or ``[B, M, M]`` where it reads features.
 
         Args:
@@ -73,7 +77,7 @@ class Adjacency(Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no method weigh(nodes); write it to return a DenseGraph")
 
-    def rescaled(self, graph: Any) -> Any:
+    def rescaled(self, graph: FrameGraph) -> FrameGraph:
         """Adapts the graph to the nodes that are present, of which its mask tells; by default it stays as it is."""
         return graph
 
@@ -103,7 +107,7 @@ class Adjacency(Module):
         batch_size: int | None = None,
         *,
         x: Tensor | None = None,
-    ) -> Any:
+    ) -> Graph:
         """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
 
         A graph that depends on features has a matrix for each sequence. It is ragged, too, where x is ``[M, F]`` or
@@ -135,7 +139,7 @@ class Adjacency(Module):
             return self._whole(None)
         return self.graph_of(self._read(x, frame, batch, mask, batch_size))
 
-    def graph_of(self, nodes: Nodes) -> Any:
+    def graph_of(self, nodes: Nodes) -> Graph:
         """Makes the graph of nodes that were read already; see :meth:`graph`."""
         if self.reads_features and self._is_watched():
             batch = nodes.batch if nodes.x.dim() == 2 else None  # a call takes none beside dense x
@@ -152,18 +156,20 @@ class Adjacency(Module):
         mask: Tensor | None = None,
         *,
         x: Tensor | None = None,
+        head: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Lists the edges for other people's layers; their weights carry gradients to the adjacency.
 
         Args:
             frame: Int64 ``[N]``, each node's frame; ``None`` as in :meth:`graph`.
             batch: Int64 ``[N]``, each node's sequence; ``None`` means a single one.
-            threshold: Edges have a weight above this, which is not negative.
+            threshold: Edges have an absolute weight above this, which is not negative.
             mask: Bool, shaped like the nodes; absent ones get no edge. Needs ``frame`` or ``batch``.
             x: Node features, for a graph that depends on them.
+            head: The head whose edges to list; ``None`` lists the edges of all of them.
 
         Returns:
-            ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``.
+            ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``, or ``[E, K]`` of several heads.
 
         Raises:
             ValueError: If sizes do not fit, the threshold is negative, or there is a mask and no node to put it on.
@@ -180,13 +186,19 @@ class Adjacency(Module):
         if x is None and frame is None and batch is None:
             if mask is not None:
                 raise ValueError("mask was given without frame and batch; say which frame each node is")
-            return list_edges(self.graph(), threshold)
-        nodes = self._read(x, frame, batch, mask, None).placed(self.num_nodes)
-        return list_edges(self.graph_of(nodes), threshold)
+            graph: Any = self.graph()
+        else:
+            graph = self.graph_of(self._read(x, frame, batch, mask, None).placed(self.num_nodes))
+        edge_index, edge_weight = list_edges(graph, threshold)
+        if head is None or self.heads == 1:
+            return edge_index, edge_weight
+        chosen = edge_weight[:, check_whole("head", head, minimum=0)]
+        kept = chosen.abs() > threshold
+        return edge_index[:, kept], chosen[kept]
 
     def penalty(
         self,
-        graph: Any = None,
+        graph: Graph | None = None,
         lambda_distance: float = 0.1,
         lambda_frobenius: float = 0.1,
         reduction: str = "mean",
@@ -227,12 +239,13 @@ class Adjacency(Module):
             )
         check_option("reduction", reduction, REDUCTIONS)
         total = structure_loss(_without_absent(graph), lambda_distance, lambda_frobenius, "sum")
-        return total / self.num_nodes**2 if reduction == "mean" else total
+        return total / (self.heads * self.num_nodes**2) if reduction == "mean" else total
 
-    def _whole(self, nodes: Nodes | None, called: bool = False) -> Any:
+    def _whole(self, nodes: Nodes | None, called: bool = False) -> FrameGraph:
         """The graph over all M frames, through the call where somebody watches it and this is not the call."""
         if not called and not self.reads_features and self._is_watched():
-            return DenseGraph(self())
+            matrix = self()
+            return DenseGraph(matrix if self.heads == 1 else matrix.unsqueeze(0))
         if self.reads_features and (nodes is None or nodes.x.size(-1) == 0):
             raise ValueError(f"x is None, but the graph of {type(self).__name__} depends on the features; pass x=")
         graph = self.weigh(nodes)
@@ -251,7 +264,7 @@ class Adjacency(Module):
         """Whether nodes are all M frames in order, with one leading axis where each sequence has its own matrix."""
         return nodes.frame is None and nodes.batch is None and (nodes.x.dim() == 3 or not self.reads_features)
 
-    def _place(self, graph: DenseGraph | BandedGraph, nodes: Nodes) -> Any:
+    def _place(self, graph: FrameGraph, nodes: Nodes) -> Graph:
         """Puts nodes on the graph over all frames."""
         if self._is_in_place(nodes):
             return self.rescaled(graph._replace(mask=nodes.mask))
@@ -287,10 +300,11 @@ def _without_absent(graph: Any) -> Any:
     if getattr(graph, "mask", None) is None or not hasattr(graph, "matrix"):
         return graph
     both = graph.mask.unsqueeze(-1) & graph.mask.unsqueeze(-2)
+    both = both.unsqueeze(-3) if graph.heads > 1 else both
     return DenseGraph(graph.matrix().masked_fill(~both, 0))
 
 
-def graph_for(adjacency: Any, nodes: Nodes) -> Any:
+def graph_for(adjacency: Any, nodes: Nodes) -> Graph:
     """Asks any module that has a method ``graph`` for the graph of nodes that were read already.
 
     Args:

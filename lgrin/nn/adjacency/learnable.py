@@ -9,13 +9,18 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from lgrin.graph import BandedGraph, DenseGraph
 from lgrin.nn.adjacency.base import Adjacency
-from lgrin.nn.adjacency.rows import NORMALIZATIONS
-from lgrin.nn.adjacency.starts import STARTS, STORED, missing
+from lgrin.nn.adjacency.rows import NORMALIZATIONS, keep
+from lgrin.nn.adjacency.signs import Sign, inverse_softplus
+from lgrin.nn.adjacency.starts import RANDOM_STARTS, STARTS, STORED, missing
 from lgrin.nn.adjacency.storage import Full, storage_for
 from lgrin.nodes import Nodes
 from lgrin.options import check_option, check_whole
 
-NONNEGATIVITIES = {"relu": torch.relu}
+NONNEGATIVITIES: dict[Any, Sign] = {
+    "relu": Sign(torch.relu, keep),
+    "softplus": Sign(torch.nn.functional.softplus, inverse_softplus, connects_all=True),
+    None: Sign(keep, keep, connects_all=True),
+}
 
 
 class LearnableAdjacency(Adjacency):
@@ -24,15 +29,20 @@ class LearnableAdjacency(Adjacency):
     .. math:: A = \mathrm{ReLU}(W)
 
     An entry of W that is negative is no edge and gets no gradient; half of the entries start so under ``"normal"``.
+    With ``nonnegativity=None``, A = W.
 
     Args:
         num_nodes: Frames per sequence, M.
         init: ``"normal"`` N(0, 1) (the paper), ``"uniform"`` U[0, 1) (the released code), ``"temporal"``
             :math:`\exp(-(i - j)^2 / 18)`, ``"lazy"`` a half for itself and a half for the frames around it,
-            :math:`\frac12 \delta_{ij} + \frac{1}{6 \sqrt{2 \pi}} \exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor.
+            :math:`\frac12 \delta_{ij} + \frac{1}{6 \sqrt{2 \pi}} \exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor, or
+            ``[K, M, M]`` for several heads.
             No entry of ``"temporal"`` and ``"lazy"`` is below 1e-36, so that every pair of frames gets a gradient.
             ``"stored"`` leaves the weights missing (NaN) until a ``state_dict`` is loaded.
-        nonnegativity: ``"relu"``, or a function that maps weights to non-negative ones of the same shape.
+        nonnegativity: ``"relu"``; ``"softplus"``, :math:`\log(1 + e^W)`, with which every pair keeps a gradient;
+            ``None`` for weights of either sign; or a :class:`lgrin.nn.adjacency.signs.Sign`. ``"softplus"`` and
+            ``None`` connect all pairs that are stored, so that a network needs ``bandwidth`` or another
+            ``neighborhood``: the neighbour maximum would be that of the whole sequence.
         normalize: ``None`` (the paper), ``"row"``: each row of A is divided by its sum; empty rows stay empty, or
             ``"present"``: likewise, and in a sequence that lacks frames by the sum of its entries for the others, so
             that a frame gets an average over the present ones.
@@ -40,9 +50,11 @@ class LearnableAdjacency(Adjacency):
         bandwidth: Store the entries with :math:`|i - j| \le w` only, M(2w + 1) parameters; ``None`` stores all. A call
             builds the matrix up to M = 8,192; :meth:`graph` needs none unless the module has hooks, is pruned or
             sharded.
+        heads: Graphs over the same frames, K, each with parameters of its own.
 
     Shapes:
-        - **output:** ``[M, M]``, non-negative, ``A[target, source]``; with the arguments of :class:`Adjacency` a graph
+        - **output:** ``[M, M]``, or ``[K, M, M]`` of several heads, ``A[target, source]``; with the arguments of
+          :class:`Adjacency` a graph
 
     Raises:
         ValueError: If an option is unknown, or a tensor for ``init`` has the wrong shape, edges outside the band, or
@@ -69,21 +81,24 @@ class LearnableAdjacency(Adjacency):
         normalize: str | None = None,
         symmetric: bool = False,
         bandwidth: int | None = None,
+        heads: int = 1,
     ) -> None:
         super().__init__(num_nodes)
         if not isinstance(init, Tensor):
             if not isinstance(init, str):
                 raise TypeError(f"init is a {type(init).__name__}; it may be {', '.join(STARTS)} or a tensor [M, M]")
             check_option("init", init, (*STARTS, STORED))
-        if not callable(nonnegativity):
+        if not isinstance(nonnegativity, Sign):
             check_option("nonnegativity", nonnegativity, tuple(NONNEGATIVITIES))
         check_option("normalize", normalize, tuple(NORMALIZATIONS))
         self.normalize, self.nonnegativity, self.symmetric = normalize, nonnegativity, symmetric
         self.bandwidth = None if bandwidth is None else check_whole("bandwidth", bandwidth, minimum=0)
+        self.heads = check_whole("heads", heads)
         self.init = init.detach().clone() if isinstance(init, Tensor) else init
         if isinstance(init, Tensor):
             self._check_matrix(init)
-        self.weight = Parameter(torch.empty(self._storage.shape))
+        leading = () if self.heads == 1 else (self.heads,)
+        self.weight = Parameter(torch.empty(*leading, *self._storage.shape))
         self.reset_parameters()
 
     @classmethod
@@ -91,7 +106,7 @@ class LearnableAdjacency(Adjacency):
         """Starts from a matrix and keeps its dtype, and the band of it that is asked for.
 
         Args:
-            tensor: Floating ``[M, M]``, ``tensor[target, source]``.
+            tensor: Floating ``[M, M]``, or ``[K, M, M]`` with ``heads=K``; ``tensor[target, source]``.
             bandwidth: The band to keep; ``None`` keeps all.
             **kwargs: Further arguments of the class.
 
@@ -105,14 +120,14 @@ class LearnableAdjacency(Adjacency):
             >>> LearnableAdjacency.from_dense(torch.eye(5), bandwidth=1).weight.shape
             torch.Size([5, 3])
         """
-        adjacency = cls(tensor.size(0), init=tensor, bandwidth=bandwidth, **kwargs).to(tensor.dtype)
+        adjacency = cls(tensor.size(-1), init=tensor, bandwidth=bandwidth, **kwargs).to(tensor.dtype)
         adjacency.reset_parameters()
         return adjacency
 
     @property
     def config(self) -> dict[str, Any] | None:  # type: ignore[override]
         """The arguments apart from M; a matrix as start is ``"stored"``, since the weights hold what became of it."""
-        if callable(self.nonnegativity):
+        if isinstance(self.nonnegativity, Sign):
             return None
         return {
             "init": STORED if isinstance(self.init, Tensor) else self.init,
@@ -120,24 +135,38 @@ class LearnableAdjacency(Adjacency):
             "normalize": self.normalize,
             "symmetric": self.symmetric,
             "bandwidth": self.bandwidth,
+            **({} if self.heads == 1 else {"heads": self.heads}),
         }
 
     def reset_parameters(self) -> None:
         """Draws or copies the start again."""
         target, source = self._storage.positions(self.weight.device)
+        sign = self._sign
         if not isinstance(self.init, Tensor):
             STARTS.get(self.init, missing)(self.weight, source - target)
+            if self.init not in RANDOM_STARTS:
+                self.weight.data.copy_(sign.invert(self.weight.data))
             return
         inside = (source >= 0) & (source < self.num_nodes)
-        start = self.init.to(self.weight.device)[target, source.clamp(0, self.num_nodes - 1)]
-        self.weight.data.copy_(start.masked_fill(~inside, 0))
+        start = self.init.to(self.weight.device)[..., target, source.clamp(0, self.num_nodes - 1)]
+        self.weight.data.copy_(sign.invert(start.to(self.weight.dtype)).masked_fill(~inside, 0))
+
+    @property
+    def _sign(self) -> Sign:
+        found: Sign = NONNEGATIVITIES.get(self.nonnegativity, self.nonnegativity)
+        return found
+
+    @property
+    def connects_all(self) -> bool:  # type: ignore[override]
+        """Whether every pair of frames is an edge, whatever was learned."""
+        return self._sign.connects_all and self.bandwidth is None
 
     def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
-        """Computes the non-negative, normalised weights; see the class."""
-        function = self.nonnegativity if callable(self.nonnegativity) else NONNEGATIVITIES[self.nonnegativity]
-        storage = self._storage
-        entries = storage.inside(function(storage.entries(self.weight)))
-        return storage.layout(NORMALIZATIONS[self.normalize].rows(entries))
+        """Computes the normalised weights; see the class."""
+        sign, storage = self._sign, self._storage
+        entries = storage.inside(sign.apply(storage.entries(self.weight)))
+        entries = NORMALIZATIONS[self.normalize].rows(entries)
+        return storage.layout(entries if self.heads == 1 or self.bandwidth is not None else entries.unsqueeze(0))
 
     def rescaled(self, graph: DenseGraph | BandedGraph) -> DenseGraph | BandedGraph:
         """Averages over the present frames where ``normalize="present"``."""
@@ -152,9 +181,10 @@ class LearnableAdjacency(Adjacency):
         if self.normalize is None or not plain:
             return self
         entries, frozen = self.weigh(None).weights, NORMALIZATIONS[self.normalize].frozen
-        stored = LearnableAdjacency(self.num_nodes, init=STORED, bandwidth=self.bandwidth, normalize=frozen)
+        options: dict[str, Any] = {"bandwidth": self.bandwidth, "normalize": frozen, "heads": self.heads}
+        stored = LearnableAdjacency(self.num_nodes, init=STORED, nonnegativity=self.nonnegativity, **options)
         stored = stored.to(entries)
-        stored.weight.data.copy_(entries)
+        stored.weight.data.copy_(stored._sign.invert(entries).view(stored.weight.shape))
         return stored.requires_grad_(False)
 
     @property
@@ -162,13 +192,14 @@ class LearnableAdjacency(Adjacency):
         return storage_for(self.num_nodes, self.bandwidth, self.symmetric)
 
     def _check_matrix(self, matrix: Tensor) -> None:
-        shape = (self.num_nodes, self.num_nodes)
+        shape = (*(() if self.heads == 1 else (self.heads,)), self.num_nodes, self.num_nodes)
         if matrix.shape != shape or not matrix.is_floating_point():
             raise ValueError(f"init is {matrix.dtype} {list(matrix.shape)}; a start has to be floating {list(shape)}")
-        if self.symmetric and not torch.equal(matrix, matrix.T):
+        if self.symmetric and not torch.equal(matrix, matrix.mT):
             raise ValueError("init is not symmetric, but symmetric=True; pass (init + init.T) / 2 or symmetric=False")
         if self.bandwidth is not None:
-            target, source = (matrix > 0).nonzero(as_tuple=True)
+            edges = matrix.clamp(min=0) if self.nonnegativity == "relu" else matrix
+            *_, target, source = edges.nonzero(as_tuple=True)
             reach = int((target - source).abs().max()) if target.numel() else 0
             if reach > self.bandwidth:
                 raise ValueError(
@@ -179,5 +210,6 @@ class LearnableAdjacency(Adjacency):
     def __repr__(self) -> str:
         init = "tensor" if isinstance(self.init, Tensor) else self.init
         options = {"init": init, "normalize": self.normalize, "bandwidth": self.bandwidth}
+        options |= {} if self.heads == 1 else {"heads": self.heads}
         shown = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
         return f"{type(self).__name__}({self.num_nodes}{shown}{', symmetric=True' if self.symmetric else ''})"

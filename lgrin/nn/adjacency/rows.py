@@ -1,23 +1,23 @@
 """What the rows of an adjacency are divided by."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lgrin.graph import averaging
+from lgrin.graph import FrameGraph, averaging
 from lgrin.nodes import is_readable
 
 
 def normalize_rows(weights: Tensor) -> Tensor:
-    """Divides every row by its sum.
+    """Divides every row by the sum of its absolute weights.
 
     A row whose sum is below the smallest normal number of its type counts as empty and stays as it is, since no
     gradient could hold the quotient. A row whose sum is too large for its type is scaled down first.
 
     Args:
-        weights: Non-negative ``[*, K]``.
+        weights: ``[*, K]``, of either sign.
 
     Returns:
         The normalised rows ``[*, K]``.
@@ -25,12 +25,14 @@ def normalize_rows(weights: Tensor) -> Tensor:
     Example:
         >>> normalize_rows(torch.tensor([[1.0, 3.0], [0.0, 0.0], [2e38, 2e38]])).tolist()
         [[0.25, 0.75], [0.0, 0.0], [0.5, 0.5]]
+        >>> normalize_rows(torch.tensor([[1.0, -3.0]])).tolist()
+        [[0.25, -0.75]]
     """
-    total = weights.sum(-1, keepdim=True)
+    total = weights.abs().sum(-1, keepdim=True)
     if not (is_readable(total) and bool(total.isfinite().all())):
         smaller = 0.5 ** weights.size(-1).bit_length()  # a power of two, so that nothing is rounded
         weights = torch.where(total.isinf(), weights * smaller, weights)
-        total = weights.sum(-1, keepdim=True)
+        total = weights.abs().sum(-1, keepdim=True)
     return weights / total.masked_fill(total < torch.finfo(total.dtype).tiny, 1)
 
 
@@ -39,7 +41,7 @@ def keep(weights: Tensor) -> Tensor:
     return weights
 
 
-def keep_scale(graph: Any, num_nodes: int) -> Any:
+def keep_scale(graph: FrameGraph, num_nodes: int) -> FrameGraph:
     """Leaves a graph as it is."""
     return graph
 
@@ -54,7 +56,7 @@ class Normalization(NamedTuple):
     """
 
     rows: Callable[[Tensor], Tensor]
-    present: Callable[[Any, int], Any]
+    present: Callable[[FrameGraph, int], FrameGraph]
     frozen: str | None
 
 

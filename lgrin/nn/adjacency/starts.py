@@ -8,6 +8,7 @@ from torch import Tensor
 
 TEMPORAL_WIDTH = 3.0
 STORED = "stored"
+RANDOM_STARTS = ("normal", "uniform", STORED)  # of the parameters; the others are starts of the weights
 SMALLEST_START = 1e-36  # far below rounding; divided by the sum of a row it is no denormal number yet
 
 

@@ -57,6 +57,8 @@ class Symmetric(Full):
 
     def entries(self, weight: Tensor) -> Tensor:
         """The matrix ``[M, M]``."""
+        if weight.dim() > 1:
+            return torch.stack([self.entries(head) for head in weight])
         lower = weight.new_zeros(self.num_nodes, self.num_nodes).index_put(self.positions(weight.device), weight)
         return lower + lower.tril(-1).T
 
@@ -104,7 +106,7 @@ class SymmetricBand(Band):
         width = self.bandwidth
         source = band_sources(self.num_nodes, width, weight.device)[:, width + 1 :].clamp(max=self.num_nodes - 1)
         column = width - torch.arange(1, width + 1, device=weight.device)
-        return torch.cat([weight, weight[source, column]], dim=1)
+        return torch.cat([weight, weight[..., source, column]], dim=-1)
 
 
 def storage_for(num_nodes: int, bandwidth: int | None, symmetric: bool) -> Full:
