@@ -82,6 +82,14 @@ def test_the_inverse_of_softplus_is_exact_where_weights_are_small_or_large():
     torch.testing.assert_close(torch.nn.functional.softplus(inverse_softplus(weight)), weight, rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("nonnegativity", ["relu", "softplus", None, torch.exp])
+@pytest.mark.parametrize("bandwidth", [None, 3])
+def test_a_frozen_graph_is_the_same(nonnegativity, bandwidth):
+    options = {"nonnegativity": nonnegativity, "normalize": "row", "bandwidth": bandwidth}
+    adjacency = LearnableAdjacency(6, **options)
+    torch.testing.assert_close(adjacency.frozen()(), adjacency())
+
+
 @pytest.mark.parametrize("nonnegativity", [None, "softplus"])
 def test_a_network_whose_graph_connects_all_frames_asks_for_a_band(nonnegativity):
     with pytest.raises(ValueError, match=r"connects all frames .* store a band .* or pass neighborhood='line'"):

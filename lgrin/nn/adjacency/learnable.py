@@ -40,7 +40,7 @@ class LearnableAdjacency(Adjacency):
             No entry of ``"temporal"`` and ``"lazy"`` is below 1e-36, so that every pair of frames gets a gradient.
             ``"stored"`` leaves the weights missing (NaN) until a ``state_dict`` is loaded.
         nonnegativity: ``"relu"``; ``"softplus"``, :math:`\log(1 + e^W)`, with which every pair keeps a gradient;
-            ``None`` for weights of either sign; or a :class:`lgrin.nn.adjacency.signs.Sign`. ``"softplus"`` and
+            ``None`` for weights of either sign; or a function of the weights. ``"softplus"`` and
             ``None`` connect all pairs that are stored, so that a network needs ``bandwidth`` or another
             ``neighborhood``: the neighbour maximum would be that of the whole sequence.
         normalize: ``None`` (the paper), ``"row"``: each row of A is divided by its sum; empty rows stay empty, or
@@ -88,7 +88,7 @@ class LearnableAdjacency(Adjacency):
             if not isinstance(init, str):
                 raise TypeError(f"init is a {type(init).__name__}; it may be {', '.join(STARTS)} or a tensor [M, M]")
             check_option("init", init, (*STARTS, STORED))
-        if not isinstance(nonnegativity, Sign):
+        if not callable(nonnegativity):
             check_option("nonnegativity", nonnegativity, tuple(NONNEGATIVITIES))
         check_option("normalize", normalize, tuple(NORMALIZATIONS))
         self.normalize, self.nonnegativity, self.symmetric = normalize, nonnegativity, symmetric
@@ -127,7 +127,7 @@ class LearnableAdjacency(Adjacency):
     @property
     def config(self) -> dict[str, Any] | None:  # type: ignore[override]
         """The arguments apart from M; a matrix as start is ``"stored"``, since the weights hold what became of it."""
-        if isinstance(self.nonnegativity, Sign):
+        if callable(self.nonnegativity):
             return None
         return {
             "init": STORED if isinstance(self.init, Tensor) else self.init,
@@ -153,8 +153,7 @@ class LearnableAdjacency(Adjacency):
 
     @property
     def _sign(self) -> Sign:
-        found: Sign = NONNEGATIVITIES.get(self.nonnegativity, self.nonnegativity)
-        return found
+        return Sign(self.nonnegativity, keep) if callable(self.nonnegativity) else NONNEGATIVITIES[self.nonnegativity]
 
     @property
     def connects_all(self) -> bool:  # type: ignore[override]
@@ -182,9 +181,10 @@ class LearnableAdjacency(Adjacency):
             return self
         entries, frozen = self.weigh(None).weights, NORMALIZATIONS[self.normalize].frozen
         options: dict[str, Any] = {"bandwidth": self.bandwidth, "normalize": frozen, "heads": self.heads}
-        stored = LearnableAdjacency(self.num_nodes, init=STORED, nonnegativity=self.nonnegativity, **options)
+        sign = "relu" if self.nonnegativity == "relu" else None  # the entries are what became of the weights
+        stored = LearnableAdjacency(self.num_nodes, init=STORED, nonnegativity=sign, **options)
         stored = stored.to(entries)
-        stored.weight.data.copy_(stored._sign.invert(entries).view(stored.weight.shape))
+        stored.weight.data.copy_(entries.view(stored.weight.shape))
         return stored.requires_grad_(False)
 
     @property
