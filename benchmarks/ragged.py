@@ -34,6 +34,8 @@ def measure() -> list[dict]:
     details = {f"{name}_ms": 1e3 * seconds for name, seconds in taken.items()}
     rows = [row(f"{title}: the dense padded step", taken["ragged"] / taken["padded"], "times as long", 1, **details)]
     rows.append(row(f"{title}: the dense step with a mask", taken["ragged"] / taken["masked"], "times as long", 1))
+    rows += _flat()
+    torch.set_num_threads(2)
     for density in (0.01, 0.1, 0.5):
         rows.append(_edges(model, target, flat, place, density, calls["padded"]))
     many = torch.randint(30, frames + 1, (720,)).tolist()
@@ -43,6 +45,27 @@ def measure() -> list[dict]:
         row("padding with buckets, 720 lengths 30..120, B=32", padding[16], "of a batch", 0.1, without=padding[1])
     )
     return rows
+
+
+def _flat() -> list[dict]:
+    """The default at EmoDB's size on the flat nodes of a PyG batch, against the same sequences as one dense tensor."""
+    features, frames, classes = 34, 120, 7
+    torch.set_num_threads(1)
+    model, target = LGrIN(features, frames, classes), torch.randint(classes, (BATCH_SIZE,))
+    x, batch = torch.randn(BATCH_SIZE, frames, features), torch.arange(BATCH_SIZE).repeat_interleave(frames)
+    mask = torch.arange(frames) < torch.randint(frames // 2, frames + 1, (BATCH_SIZE, 1))
+    flat, place = x.flatten(0, 1), {"batch": batch, "batch_size": BATCH_SIZE}
+    calls = {
+        "dense": _step(model, target, lambda: model(x)),
+        "flat": _step(model, target, lambda: model(flat, **place)),
+        "dense with a mask": _step(model, target, lambda: model(x, mask=mask)),
+        "flat with a mask": _step(model, target, lambda: model(flat, mask=mask.flatten(), **place)),
+    }
+    taken, title = times(calls, repeats=15), "step of the default on flat nodes, 120 x 34, B=32, one thread"
+    return [
+        row(f"{title}{more}: dense", taken[f"flat{more}"] / taken[f"dense{more}"], "times as long")
+        for more in ("", " with a mask")
+    ]
 
 
 def _step(model: LGrIN, target: Tensor, logits: Callable[[], Tensor]) -> Callable[[], None]:
