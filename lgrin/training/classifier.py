@@ -52,7 +52,8 @@ class SequenceClassifier(LightningModule):
         features: The settings of the extractor that made the features, see :class:`lgrin.features.Extractor`.
         transform: The settings of the transform to a fixed length, see :func:`lgrin.transforms.from_settings`. The
             checkpoint keeps both, so that :func:`lgrin.training.predict` can do the same to another file.
-        schedule: The schedule of the learning rate, a name or a dictionary of its name and settings: ``"step"``
+        schedule: The schedule of the learning rate, a name, a dictionary of its name and settings, or an object of
+            :mod:`lgrin.training.schedule`: ``"step"``
             halves it (``{"name": "step", "halve_every": 50}``), ``"cosine"`` lets it rise over the first twentieth of
             the steps and fall along half a cosine to 0 over the rest. ``None`` means ``"step"`` with ``halve_every``.
 
@@ -88,7 +89,7 @@ class SequenceClassifier(LightningModule):
         classes: Sequence[str] | None = None,
         features: Mapping[str, Any] | None = None,
         transform: Mapping[str, Any] | None = None,
-        schedule: str | Mapping[str, Any] | None = None,
+        schedule: str | Mapping[str, Any] | Schedule | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(model, Module | Mapping):

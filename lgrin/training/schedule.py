@@ -87,7 +87,7 @@ class CosineSchedule:
         return {"scheduler": LambdaLR(optimizer, lambda step: warmup_cosine(step, steps)), "interval": "step"}
 
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {"step": StepSchedule, "cosine": CosineSchedule}
+SCHEDULES: dict[str, type[Any]] = {"step": StepSchedule, "cosine": CosineSchedule}
 
 
 def warmup_cosine(step: int, steps: int) -> float:
@@ -111,11 +111,11 @@ def warmup_cosine(step: int, steps: int) -> float:
     return min(rising, 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def make_schedule(settings: str | Mapping[str, Any]) -> Schedule:
+def make_schedule(settings: Any) -> Any:
     """Builds a schedule.
 
     Args:
-        settings: Its name, or a dictionary of its name and settings.
+        settings: Its name, a dictionary of its name and settings, or the schedule itself.
 
     Returns:
         The schedule.
@@ -128,8 +128,13 @@ def make_schedule(settings: str | Mapping[str, Any]) -> Schedule:
         >>> make_schedule({"name": "step", "halve_every": 90})
         StepSchedule(halve_every=90)
     """
+    if type(settings) in SCHEDULES.values():
+        return settings
     if not isinstance(settings, str | Mapping):
-        raise TypeError(f"schedule is a {type(settings).__name__}; it may be a name, or a dictionary with one")
+        raise TypeError(
+            f"schedule is a {type(settings).__name__}; it may be a name, or a dictionary with one, or an object of a "
+            f"class in lgrin.training.schedule.SCHEDULES"
+        )
     given: dict[str, Any] = {"name": settings} if isinstance(settings, str) else dict(settings)
     name: Any = given.pop("name", None)
     check_option("schedule", name, SCHEDULES)
@@ -137,12 +142,12 @@ def make_schedule(settings: str | Mapping[str, Any]) -> Schedule:
 
 
 def schedule_settings(
-    schedule: str | Mapping[str, Any] | None, halve_every: int | str | None = NOT_GIVEN
+    schedule: str | Mapping[str, Any] | Schedule | None, halve_every: int | str | None = NOT_GIVEN
 ) -> dict[str, Any]:
     """Says by name and settings which schedule the arguments of a classifier ask for.
 
     Args:
-        schedule: A name, or a dictionary of a name and settings; ``None`` means ``"step"`` with ``halve_every``.
+        schedule: A name, a dictionary of a name and settings, or a schedule; ``None`` means ``"step"`` with ``halve_every``.
         halve_every: The setting of ``"step"``, 50 if it is not given. ``None`` is deprecated and means ``"cosine"``.
 
     Returns:
@@ -164,8 +169,7 @@ def schedule_settings(
                 stacklevel=3,
             )
     made: Any = make_schedule(schedule)
-    name = schedule if isinstance(schedule, str) else schedule["name"]
-    settings = {"name": name, **asdict(made)}
+    settings = {"name": next(name for name, kind in SCHEDULES.items() if type(made) is kind), **asdict(made)}
     if halve_every not in (None, NOT_GIVEN, settings.get("halve_every")):
         raise ValueError(
             f"halve_every is {halve_every!r}, but schedule is {schedule!r}; leave one of them out, or pass "

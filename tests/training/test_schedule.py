@@ -12,7 +12,7 @@ from lgrin import LGrIN
 from lgrin.hub import PretrainedClassifier
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training import SequenceClassifier, fit
-from lgrin.training.schedule import SCHEDULES, name_schedule, warmup_cosine
+from lgrin.training.schedule import SCHEDULES, CosineSchedule, StepSchedule, name_schedule, warmup_cosine
 
 KEYWORDS = {"in_channels": 2, "num_nodes": 5, "num_classes": 2, "branch_channels": (4,), "num_layers": 1}
 
@@ -164,3 +164,13 @@ def test_a_new_schedule_is_one_file_and_one_line_in_the_table(tmp_path, monkeypa
     assert checkpoint["lr_schedulers"][0]["_last_lr"][0] == pytest.approx(1e-3)
     again = SequenceClassifier.load_from_checkpoint(best)
     assert again.schedule == Shrinking(0.1)
+
+
+def test_a_schedule_may_be_an_object_and_is_stored_by_its_name():
+    for given, stored in (
+        (StepSchedule(7), {"name": "step", "halve_every": 7}),
+        (CosineSchedule(), {"name": "cosine"}),
+    ):
+        made = classifier(schedule=given)
+        assert made.hparams["schedule"] == stored
+        assert SequenceClassifier(**made.hparams).schedule == given
