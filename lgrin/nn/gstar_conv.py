@@ -60,6 +60,8 @@ class GStarConv(GraphLayer):
         torch.Size([3, 8])
     """
 
+    self_features = False
+
     def __init__(
         self,
         in_channels: int,

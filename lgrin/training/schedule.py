@@ -147,7 +147,8 @@ def schedule_settings(
     """Says by name and settings which schedule the arguments of a classifier ask for.
 
     Args:
-        schedule: A name, a dictionary of a name and settings, or a schedule; ``None`` means ``"step"`` with ``halve_every``.
+        schedule: A name, a dictionary of a name and settings, or a schedule; ``None`` means ``"step"`` with
+            ``halve_every``.
         halve_every: The setting of ``"step"``, 50 if it is not given. ``None`` is deprecated and means ``"cosine"``.
 
     Returns:

@@ -84,3 +84,12 @@ def test_a_setting_of_a_subclass_may_have_the_name_of_an_old_method():
 def test_a_subclass_that_defines_a_method_of_before_is_refused(name):
     with pytest.raises(TypeError, match=rf"Own defines {name}, which is .* since lgrin 0\.2\.0"):
         type("Own", (GStarConv,), {name: lambda self, *args: None})
+
+
+def test_a_layer_that_was_pickled_before_there_were_heads_computes_as_then():
+    layer, x, adj = GraphInception(3, (4, 2)).eval(), torch.randn(2, 5, 3), torch.rand(5, 5)
+    expected = layer(x, adj)
+    for part in (layer, *layer.branches):
+        for name in ("heads", "self_features"):
+            vars(part).pop(name, None)
+    assert torch.equal(layer(x, adj), expected)
