@@ -160,3 +160,24 @@ def test_layouts_are_named_tuples_of_the_package_with_their_fields_in_order():
         assert layout._fields == names
         assert layout.__module__ == "lgrin.graph"
         assert set(layout._field_defaults.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("kept", "readable", "layout"), [(9, True, "DenseGraph"), (9, False, "RaggedGraph"), (5, True, "RaggedGraph")]
+)
+def test_nodes_are_laid_out_once_where_they_fill_their_padding_and_frames_can_be_read(
+    kept, readable, layout, monkeypatch
+):
+    frame, batch = torch.arange(5).repeat(2)[:kept], torch.arange(2).repeat_interleave(5)[:kept]
+    frame = frame if kept > 5 else torch.tensor([0, 1, 2, 3, 4])
+    batch = batch if kept > 5 else torch.tensor([0, 0, 0, 0, 1])
+    graph = RaggedGraph.place(DenseGraph(torch.rand(5, 5)), frame, batch, batch_size=2)
+    monkeypatch.setattr(lgrin.graph.ragged, "is_readable", lambda x: readable)
+    x, seen = torch.randn(kept, 3), []
+
+    def layers(x, graph):
+        seen.append(type(graph).__name__)
+        return graph.aggregate(x)
+
+    torch.testing.assert_close(graph.through(layers, x), graph.aggregate(x))
+    assert seen == [layout]

@@ -137,7 +137,8 @@ class RaggedGraph(NamedTuple):
         """Runs several layers on nodes that are laid out once, where that is faster.
 
         It is where nodes fill three quarters of their padding; below, the linear layers would compute more padding than
-        nodes. Compiled programs keep the nodes, whose number may change from batch to batch.
+        nodes. Compiled programs, whose nodes may change in number from batch to batch, and GPUs, where reading the
+        frames would wait for the device, keep the nodes as they are.
 
         Args:
             layers: Called with features and a graph; returns features of the same nodes.
@@ -153,7 +154,7 @@ class RaggedGraph(NamedTuple):
             [2.0, 2.0, 1.0]
         """
         mask, count = self.padded.mask, self.frame.numel()
-        if torch.compiler.is_compiling() or (mask is not None and count < WORTH_PADDING * mask.numel()):
+        if mask is not None and (count < WORTH_PADDING * mask.numel() or not is_readable(self.frame)):
             return layers(x, self)
         if mask is None or count != mask.numel() or not _is_in_order(self.frame, self.batch, mask.size(1)):
             return self.read_back(layers(self.lay_out(x), self.padded))
