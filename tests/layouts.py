@@ -80,6 +80,14 @@ class PaddedBatch:
             return model(x, *graph)
         return model(x, *graph[:2], **place) if "edges" in kind else model(x, **place)
 
+    def by_sequence(self):
+        """The rows of each sequence in what :meth:`present` gives, its present frames, and their features, in NumPy."""
+        start = 0
+        for sequence, mask in zip(self.x, self.mask, strict=True):
+            frames = mask.nonzero().flatten().numpy()
+            yield slice(start, start + len(frames)), frames, sequence[mask].numpy()
+            start += len(frames)
+
     def present(self, kind, nodes):
         """The rows of the nodes that are present, in one order for every layout."""
         if kind in LAYOUTS and kind not in VARIANTS:

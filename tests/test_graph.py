@@ -27,12 +27,8 @@ def test_every_layout_aggregates_and_compares_like_its_definition_and_clears_abs
             absent = ~(data.mask if x.dim() == 3 else data.mask.flatten())
             assert all((out[absent] == 0).all() for out in outputs.values())
         present = {method: data.present(kind, out).numpy() for method, out in outputs.items()}
-        start = 0
-        for sequence, mask in zip(data.x, data.mask, strict=True):
-            frames = mask.nonzero().flatten().numpy()
-            H, sub = sequence[mask].numpy(), A[np.ix_(frames, frames)]
-            rows = slice(start, start + len(frames))
-            start += len(frames)
+        for rows, frames, H in data.by_sequence():
+            sub = A[np.ix_(frames, frames)]
             assert np.allclose(present["aggregate"][rows], sub @ H, rtol=0, atol=1e-10 * max(1, np.abs(sub @ H).max()))
             assert np.array_equal(present["neighbor_max"][rows], reference.neighbor_max(H, sub))
             if "line_max" in present:

@@ -51,6 +51,11 @@ class BandedGraph(NamedTuple):
         return self.band.size(0) if self.band.dim() == 3 else 1
 
     @property
+    def differs_by_sequence(self) -> bool:
+        """Whether each sequence has a band of its own; never so."""
+        return False
+
+    @property
     def weights(self) -> Tensor:
         """The weights, ``[M, 2w + 1]`` or ``[K, M, 2w + 1]``."""
         return self.band

@@ -112,8 +112,8 @@ def _read_dense(adj: Tensor, edge_weight: Tensor | None, mask: Tensor | None) ->
         )
     if adj.dim() == 4:
         raise ValueError(
-            f"a dense edge_index has shape {list(adj.shape)}; it may be [M, M] or, dense only, [B, M, M]. For several "
-            f"heads pass a graph: DenseGraph(adj) with adj [1, K, M, M] or [B, K, M, M]"
+            f"a dense edge_index has shape {list(adj.shape)}; it may be [M, M] or [B, M, M]. For several heads "
+            f"pass a graph: DenseGraph(adj) with adj [1, K, M, M] or [B, K, M, M]"
         )
     return DenseGraph(adj, mask)
 
@@ -160,16 +160,15 @@ def _check_fit(x: Tensor, graph: Any) -> None:
 
 
 def _check_matrix(x: Tensor, graph: DenseGraph | BandedGraph) -> Tensor:
-    matrix, is_dense = graph[0], isinstance(graph, DenseGraph)
-    if is_dense and (matrix.dim() not in (2, 3, 4) or matrix.size(-1) != matrix.size(-2)):
+    matrix = graph[0]
+    if isinstance(graph, DenseGraph) and (matrix.dim() not in (2, 3, 4) or matrix.size(-1) != matrix.size(-2)):
         raise ValueError(f"a dense edge_index has shape {list(matrix.shape)}; it may be [M, M] or [B, M, M]")
     if matrix.size(-2) != x.size(-2):
         raise ValueError(
             f"x has {x.size(-2)} nodes, but the graph has {matrix.size(-2)}; pad x with "
             f"lgrin.transforms.CyclicPad({matrix.size(-2)}), or say with frame= which nodes x holds"
         )
-    differs = is_dense and (matrix.dim() == 3 or (matrix.dim() == 4 and matrix.size(0) > 1))
-    if differs and matrix.shape[:1] != x.shape[:-2][:1]:
+    if graph.differs_by_sequence and matrix.shape[:1] != x.shape[:-2][:1]:
         raise ValueError(
             f"edge_index holds {matrix.size(0)} matrices, but x has shape {list(x.shape)}; a stack of matrices "
             f"[B, M, M] needs x [B, M, F] or [B, *, M, F] with the same B"

@@ -43,6 +43,11 @@ class DenseGraph(NamedTuple):
         return self.adj.size(1) if self.adj.dim() == 4 else 1
 
     @property
+    def differs_by_sequence(self) -> bool:
+        """Whether each sequence has matrices of its own."""
+        return self.adj.dim() == 3 or (self.adj.dim() == 4 and self.adj.size(0) > 1)
+
+    @property
     def weights(self) -> Tensor:
         """The weights, ``[M, M]``, ``[B, M, M]`` or ``[B, K, M, M]``."""
         return self.adj

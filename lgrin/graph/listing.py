@@ -28,7 +28,7 @@ def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float =
     """
     if isinstance(graph, RaggedGraph):
         return _list_ragged(graph, threshold)
-    if _differs_by_sequence(graph):
+    if graph.differs_by_sequence:
         raise ValueError(
             f"graph holds {graph.weights.size(0)} matrices, and does not say how the nodes of all sequences are "
             f"numbered; list the edges of one, or take adjacency.edges(x=x)"
@@ -51,7 +51,7 @@ def _list_shared(graph: DenseGraph | BandedGraph, threshold: float) -> tuple[Ten
 
 def _list_ragged(graph: RaggedGraph, threshold: float) -> tuple[Tensor, Tensor]:
     node, padded = _node_numbers(graph), graph.padded
-    if not _differs_by_sequence(padded):
+    if not padded.differs_by_sequence:
         target, source, weight = _list_shared(padded, threshold)
         edge_index = torch.stack([node[:, source], node[:, target]])
         weight = weight.expand(node.size(0), *weight.shape)
@@ -66,12 +66,6 @@ def _list_ragged(graph: RaggedGraph, threshold: float) -> tuple[Tensor, Tensor]:
         scale = None if padded.scale is None else padded.scale[sequence, target]
     exists = (edge_index >= 0).all(0)
     return edge_index[:, exists], (weight if scale is None else weight * scale)[exists]
-
-
-def _differs_by_sequence(graph: DenseGraph | BandedGraph) -> bool:
-    if isinstance(graph, BandedGraph):
-        return False
-    return graph.adj.dim() == 3 or (graph.adj.dim() == 4 and graph.adj.size(0) > 1)
 
 
 def _node_numbers(graph: RaggedGraph) -> Tensor:

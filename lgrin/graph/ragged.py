@@ -103,14 +103,12 @@ class RaggedGraph(NamedTuple):
         return self.frame.new_ones(self.frame.numel() // self.padded.num_nodes, self.padded.num_nodes, dtype=torch.bool)
 
     def aggregate(self, x: Tensor) -> Tensor:
-        """Computes A @ x for ``[N, F]``."""
-        unmasked = self.padded._replace(mask=None)  # absent nodes are laid out as 0 and not read back
-        return self.read_back(unmasked.aggregate(self.lay_out(x)))
+        """Computes A @ x for ``[N, F]``; of several heads ``[A_1 x | ... | A_K x]``, ``[N, K F]``."""
+        return self.read_back(self._unmasked().aggregate(self.lay_out(x)))
 
     def combine(self, x: Tensor) -> Tensor:
         """Adds up A_k @ x_k over the heads for ``[N, K F]``, ``[N, F]``."""
-        everybody = self.padded._replace(mask=None)
-        return self.read_back(everybody.combine(self.lay_out(x)))
+        return self.read_back(self._unmasked().combine(self.lay_out(x)))
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[N, F]``."""
@@ -119,6 +117,10 @@ class RaggedGraph(NamedTuple):
     def line_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
         return self.read_back(self.padded.line_max(self.lay_out(x)))
+
+    def _unmasked(self) -> DenseGraph | BandedGraph:
+        """The padded graph for sums: absent nodes are laid out as 0 and not read back, so no mask is needed."""
+        return self.padded._replace(mask=None)
 
     def lay_out(self, x: Tensor) -> Tensor:
         """Lays ``[N, F]`` out by sequence and frame, ``[B, M, F]``, with zeros where there is no node."""

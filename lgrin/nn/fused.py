@@ -2,7 +2,7 @@
 
 G* convolutions of the same nodes run side by side: their first linear layers are one matrix product, which is taken
 before or after the sum over neighbours, whichever has fewer channels, and their batch norms are one. A training step of
-the default takes 0.8 of its time within :func:`disabled`, and results differ by rounding alone
+the default takes 0.8 times as long as within :func:`disabled`, and results differ by rounding alone
 (``python -m benchmarks step``).
 
 Whatever somebody watches is called as it stands: modules with hooks, quantised, pruned, wrapped or replaced ones.

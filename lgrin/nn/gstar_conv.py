@@ -60,7 +60,7 @@ class GStarConv(GraphLayer):
         torch.Size([3, 8])
     """
 
-    self_features = False
+    self_features = False  # also of layers that were pickled without the attribute
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ class GraphInception(GraphLayer):
     r"""Looks at each neighbourhood at several scales at once: G* convolutions beside a neighbour maximum.
 
     .. math:: H' = \left[ \, G_1^*(H) \mid G_2^*(H) \mid \max_{j \in \mathcal{N}(i) \cup \{i\}} H_j \, \right],
-              \qquad \mathcal{N}(i) = \{ j : A_{ij} > 0 \}
+              \qquad \mathcal{N}(i) = \{ j : A_{ij} \neq 0 \}
 
     The choice of neighbours is piecewise constant, so A learns through G* alone.
 

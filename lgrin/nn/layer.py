@@ -19,11 +19,11 @@ class GraphLayer(MessagePassing):
         in_channels: Channels of a node, F.
     """
 
+    heads = 1  # also of layers that were pickled without the attribute
+
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.in_channels = check_whole("in_channels", in_channels)
-
-    heads = 1
 
     def check_heads(self, graph: Any) -> None:
         """Raises unless a graph has as many heads as this layer, or one that serves all.

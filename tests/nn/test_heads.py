@@ -109,6 +109,9 @@ def test_edges_are_those_of_all_heads_or_of_one():
     assert edge_weight.tolist() == [[2.0, -1.0], [0.0, 3.0]]
     edge_index, edge_weight = adjacency.edges(head=0)
     assert (edge_index.tolist(), edge_weight.tolist()) == ([[1], [0]], [2.0])
+    for graph, heads in ((adjacency, 2), (LearnableAdjacency(2), 1)):
+        with pytest.raises(ValueError, match=rf"head is {heads}; with heads={heads} it is one of 0..{heads - 1}"):
+            graph.edges(head=heads)
 
 
 def test_one_graph_serves_every_head_and_another_number_is_refused():

@@ -27,12 +27,8 @@ def test_signed_graphs_sum_and_compare_like_their_definition_in_every_layout(dat
         sums, maxima = (
             data.present(kind, getattr(graph, method)(x).detach()).numpy() for method in ("aggregate", "neighbor_max")
         )
-        start = 0
-        for sequence, mask in zip(data.x, data.mask, strict=True):
-            frames = mask.nonzero().flatten().numpy()
-            H, sub = sequence[mask].numpy(), A[np.ix_(frames, frames)]
-            rows = slice(start, start + len(frames))
-            start += len(frames)
+        for rows, frames, H in data.by_sequence():
+            sub = A[np.ix_(frames, frames)]
             np.testing.assert_allclose(sums[rows], sub @ H, rtol=0, atol=1e-10 * max(1, np.abs(A).max()))
             assert np.array_equal(maxima[rows], reference.neighbor_max(H, np.abs(sub)))
 

@@ -172,7 +172,8 @@ class Adjacency(Module):
             ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``, or ``[E, K]`` of several heads.
 
         Raises:
-            ValueError: If sizes do not fit, the threshold is negative, or there is a mask and no node to put it on.
+            ValueError: If sizes do not fit, the threshold is negative, there is no such head, or there is a mask and
+                no node to put it on.
             IndexError: If the frame of a present node or the sequence of a node is out of range.
 
         Example:
@@ -183,6 +184,8 @@ class Adjacency(Module):
             ([[1, 2], [0, 2]], [2.0, 1.0])
         """
         threshold = check_number("threshold", threshold)  # an entry of 0 is no edge
+        if head is not None and check_whole("head", head, minimum=0) >= self.heads:
+            raise ValueError(f"head is {head}; with heads={self.heads} it is one of 0..{self.heads - 1}")
         if x is None and frame is None and batch is None:
             if mask is not None:
                 raise ValueError("mask was given without frame and batch; say which frame each node is")
@@ -192,7 +195,7 @@ class Adjacency(Module):
         edge_index, edge_weight = list_edges(graph, threshold)
         if head is None or self.heads == 1:
             return edge_index, edge_weight
-        chosen = edge_weight[:, check_whole("head", head, minimum=0)]
+        chosen = edge_weight[:, head]
         kept = chosen.abs() > threshold
         return edge_index[:, kept], chosen[kept]
 
