@@ -126,7 +126,7 @@ def plot_edge_distance(adjacency: AdjacencyLike, ax: "Axes | None" = None) -> "A
     low, high = (torch.stack([one.quantile(part) for one in weights]) for part in (0.25, 0.75))
     ax.plot(index.numpy(), torch.stack([one.mean() for one in weights]).numpy(), color=BLUE, label="mean")
     ax.fill_between(index.numpy(), low.numpy(), high.numpy(), color=BLUE, alpha=0.25, linewidth=0, label="middle half")
-    ax.set(xlabel="frames apart, $|i - j|$", ylabel="weight $A_{ij}$", ylim=(0, None))
+    ax.set(xlabel="frames apart, $|i - j|$", ylabel="weight $|A_{ij}|$", ylim=(0, None))
     ax.legend(frameon=False)
     return ax
 
