@@ -1,4 +1,4 @@
-"""Escaping of text that others wrote, for terminals, warnings and pages."""
+"""Text that others wrote, made fit for terminals, warnings, pages and names of files."""
 
 import html
 
@@ -38,3 +38,19 @@ def cell(text: object, longest: int = 1000) -> str:
     """
     shown = html.escape(one_line(text, longest), quote=False)
     return "".join(f"&#{ord(sign)};" if sign in "\\`*[]|~$" else sign for sign in shown)
+
+
+def file_name(title: str) -> str:
+    """Turns a title into the name of a file or folder: what is no letter and no digit becomes a hyphen.
+
+    Args:
+        title: The title.
+
+    Returns:
+        The name.
+
+    Example:
+        >>> file_name("L-GrIN, seed 3")
+        'L-GrIN--seed-3'
+    """
+    return "".join(letter if letter.isalnum() else "-" for letter in title)

@@ -24,7 +24,7 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from benchmarks.table import print_table
-from examples.reproduce.compare import file_name, of_variant, over_groups, pooled_scores, show, versus
+from examples.reproduce.compare import of_variant, over_groups, pooled_scores, show, versus
 from examples.reproduce.corpora import add_arguments, opened
 from examples.reproduce.fixed_graphs import empty, fixed, line
 from examples.reproduce.tables import COMPETITORS
@@ -33,6 +33,7 @@ from lgrin.checksum import read_kept
 from lgrin.features.speech import SAMPLING_RATE, read_audio
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.nn import LearnableAdjacency
+from lgrin.text import file_name
 from lgrin.training import Candidate, cross_validate, normalize_groups, recommended, write_results
 from lgrin.training.results import read_checked_results, write_checked_results
 from lgrin.training.statistics import compare_over_groups, interval_over_groups

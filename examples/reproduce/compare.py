@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lgrin.text import file_name
 from lgrin.training import PROTOCOLS, Candidate, Training, cross_validate, folds, normalize_groups
 from lgrin.training.statistics import (
     SCORES,
@@ -79,11 +80,6 @@ def run(candidate: Candidate, setting: Setting, made=None, variants=None):
         workers=setting.workers,
         progress=setting.progress,
     )
-
-
-def file_name(title):
-    """A title as the name of a file or folder."""
-    return "".join(letter if letter.isalnum() else "-" for letter in title)
 
 
 def of_variant(runs, name):

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from lgrin.checksum import read_kept
 from lgrin.extras import optional
 from lgrin.options import check_path, check_whole
+from lgrin.text import file_name
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import RECIPE, draw, train_network
 from lgrin.training.names import names_of_labels, relabel
@@ -237,9 +238,8 @@ class _Job(NamedTuple):
         data = [self.fold, *content, list(self.variants)]
         training = {**self.training._asdict(), "recipe": plain(vars(find_recipe(self.training.recipe)))}
         text = json.dumps([candidate, data, training, self.seed], default=str)
-        name = "".join(letter if letter.isalnum() else "-" for letter in self.fold.name)
         short = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return self._replace(path=out / f"{name}-seed{self.seed}-{short}.json")
+        return self._replace(path=out / f"{file_name(self.fold.name)}-seed{self.seed}-{short}.json")
 
     def build(self, train: Sequence[Data], num_nodes: int) -> Module:
         """Draws the candidate's weights, its keywords chosen by what it is trained on."""
