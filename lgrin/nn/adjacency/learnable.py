@@ -9,8 +9,8 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from lgrin.graph import BandedGraph, DenseGraph
 from lgrin.nn.adjacency.base import Adjacency
-from lgrin.nn.adjacency.rows import NORMALIZATIONS, keep
-from lgrin.nn.adjacency.signs import Sign, inverse_softplus
+from lgrin.nn.adjacency.rows import NORMALIZATIONS, Refinement
+from lgrin.nn.adjacency.signs import Sign, inverse_softplus, keep
 from lgrin.nn.adjacency.starts import RANDOM_STARTS, STARTS, STORED, missing
 from lgrin.nn.adjacency.storage import Full, storage_for
 from lgrin.nodes import Nodes
@@ -45,12 +45,20 @@ class LearnableAdjacency(Adjacency):
             ``neighborhood``: the neighbour maximum would be that of the whole sequence.
         normalize: ``None`` (the paper), ``"row"``: each row of A is divided by its sum; empty rows stay empty, or
             ``"present"``: likewise, and in a sequence that lacks frames by the sum of its entries for the others, so
-            that a frame gets an average over the present ones.
-        symmetric: Whether the two directions of an edge share one parameter. Rows are normalised after that.
+            that a frame gets an average over the present ones, or ``"sym"``: each entry is divided by
+            :math:`\sqrt{d_i d_j}`, the roots of the sums of its two rows, and a node whose row is empty neither
+            receives nor sends. ``"row"`` and ``"sym"`` count all M nodes, also those that a sequence lacks.
+        symmetric: Whether the two directions of an edge share one parameter. ``topk`` and the normalisations choose
+            and divide by row after that, so that A itself need not be symmetric.
         bandwidth: Store the entries with :math:`|i - j| \le w` only, M(2w + 1) parameters; ``None`` stores all. A call
             builds the matrix up to M = 8,192; :meth:`graph` needs none unless the module has hooks, is pruned or
             sharded.
         heads: Graphs over the same frames, K, each with parameters of its own.
+        self_loops: Whether a node may have an edge from itself. ``False`` sets the diagonal to 0; the maximum over the
+            neighbourhood still includes the node.
+        topk: Edges that each row keeps, those of the largest absolute weights, at a tie of the lowest source; ``None``
+            keeps all. Entries outside are 0, and get the gradient that they would have inside ("straight-through"), so
+            that they can enter. Self loops are dropped before, and rows are normalised after that.
 
     Shapes:
         - **output:** ``[M, M]``, or ``[K, M, M]`` of several heads, ``A[target, source]``; with the arguments of
@@ -82,6 +90,8 @@ class LearnableAdjacency(Adjacency):
         symmetric: bool = False,
         bandwidth: int | None = None,
         heads: int = 1,
+        self_loops: bool = True,
+        topk: int | None = None,
     ) -> None:
         super().__init__(num_nodes)
         if not isinstance(init, Tensor):
@@ -90,8 +100,8 @@ class LearnableAdjacency(Adjacency):
             check_option("init", init, (*STARTS, STORED))
         if not callable(nonnegativity):
             check_option("nonnegativity", nonnegativity, tuple(NONNEGATIVITIES))
-        check_option("normalize", normalize, tuple(NORMALIZATIONS))
-        self.normalize, self.nonnegativity, self.symmetric = normalize, nonnegativity, symmetric
+        self.self_loops, self.topk, self.normalize = Refinement.checked(self_loops, topk, normalize)
+        self.nonnegativity, self.symmetric = nonnegativity, symmetric
         self.bandwidth = None if bandwidth is None else check_whole("bandwidth", bandwidth, minimum=0)
         self.heads = check_whole("heads", heads)
         self.init = init.detach().clone() if isinstance(init, Tensor) else init
@@ -100,6 +110,14 @@ class LearnableAdjacency(Adjacency):
         leading = () if self.heads == 1 else (self.heads,)
         self.weight = Parameter(torch.empty(*leading, *self._storage.shape))
         self.reset_parameters()
+
+    self_loops = True  # of modules that were pickled before there was a choice
+    topk: int | None = None
+
+    @property
+    def refinement(self) -> Refinement:
+        """What is done to the weights before they are used."""
+        return Refinement(self.self_loops, self.topk, self.normalize)
 
     @classmethod
     def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs: Any) -> "LearnableAdjacency":
@@ -136,6 +154,7 @@ class LearnableAdjacency(Adjacency):
             "symmetric": self.symmetric,
             "bandwidth": self.bandwidth,
             **({} if self.heads == 1 else {"heads": self.heads}),
+            **self.refinement.config,
         }
 
     def reset_parameters(self) -> None:
@@ -158,26 +177,26 @@ class LearnableAdjacency(Adjacency):
     @property
     def connects_all(self) -> bool:  # type: ignore[override]
         """Whether every pair of frames is an edge, whatever was learned."""
-        return self._sign.connects_all and self.bandwidth is None
+        return self._sign.connects_all and self.bandwidth is None and self.topk is None
 
     def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
-        """Computes the normalised weights; see the class."""
+        """Computes the refined weights; see the class."""
         sign, storage = self._sign, self._storage
         entries = storage.inside(sign.apply(storage.entries(self.weight)))
-        entries = NORMALIZATIONS[self.normalize].rows(entries)
-        return storage.layout(entries if self.heads == 1 or self.bandwidth is not None else entries.unsqueeze(0))
+        entries = entries if self.heads == 1 or self.bandwidth is not None else entries.unsqueeze(0)
+        return self.refinement.apply(storage.layout(entries))
 
     def rescaled(self, graph: DenseGraph | BandedGraph) -> DenseGraph | BandedGraph:
         """Averages over the present frames where ``normalize="present"``."""
-        return NORMALIZATIONS[self.normalize].present(graph, self.num_nodes)
+        return self.refinement.rescaled(graph, self.num_nodes)
 
     def frozen(self) -> Adjacency:
-        """Stores the same graph normalised; one of another class, or watched, may compute more and stays as it is.
+        """Stores the same graph refined; one of another class, or watched, may compute more and stays as it is.
 
-        A symmetric one loses its symmetry by normalisation and is stored whole.
+        A symmetric one loses its symmetry by the refinement and is stored whole.
         """
         plain = type_before_parametrizations(self) is LearnableAdjacency and not self._is_watched()
-        if self.normalize is None or not plain:
+        if self.refinement == Refinement() or not plain:
             return self
         entries, frozen = self.weigh(None).weights, NORMALIZATIONS[self.normalize].frozen
         options: dict[str, Any] = {"bandwidth": self.bandwidth, "normalize": frozen, "heads": self.heads}
@@ -211,5 +230,6 @@ class LearnableAdjacency(Adjacency):
         init = "tensor" if isinstance(self.init, Tensor) else self.init
         options = {"init": init, "normalize": self.normalize, "bandwidth": self.bandwidth}
         options |= {} if self.heads == 1 else {"heads": self.heads}
+        options |= self.refinement.config
         shown = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
         return f"{type(self).__name__}({self.num_nodes}{shown}{', symmetric=True' if self.symmetric else ''})"

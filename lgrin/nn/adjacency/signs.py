@@ -23,6 +23,11 @@ class Sign(NamedTuple):
     connects_all: bool = False
 
 
+def keep(weights: Tensor) -> Tensor:
+    """Leaves weights as they are."""
+    return weights
+
+
 def inverse_softplus(weight: Tensor) -> Tensor:
     r"""Computes what softplus maps to these weights, :math:`\log(e^A - 1)`; weights below 1e-6 count as 1e-6.
 
