@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +23,7 @@ from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_seed, check_whole
+from lgrin.sklearn.inference import network_of
 from lgrin.sklearn.inputs import Input, encode_labels, read_sequences, to_nodes, to_one_length
 from lgrin.text import one_line
 from lgrin.training.classifier import SequenceClassifier
@@ -32,7 +32,7 @@ from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
 from lgrin.training.splits import hold_out
-from lgrin.transforms import Resample, from_settings
+from lgrin.transforms import Resample
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -40,7 +40,6 @@ with optional("train"):
 
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
-BATCH = 128
 AUTO = "auto"  # the recipe decides
 
 
@@ -320,21 +319,11 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if not (isinstance(value, str) and value == AUTO)}
 
-    @torch.no_grad()
     def _run(self, method: str, X: Input) -> Tensor:
-        """Calls a method of the network, in float64, so that a result does not depend on what else X holds."""
+        """Calls a method of the network."""
         validation.check_is_fitted(self)
-        resample = from_settings(self.classifier_.hparams["transform"])
-        model, scale = (deepcopy(part).double() for part in (self.classifier_.model, self.classifier_.normalize))
-        data = to_nodes(read_sequences(self, X, self.classifier_.model.in_channels))
-        to_one_length(data, resample)
-        results = []
-        for start in range(0, len(data), BATCH):
-            batch = data[start : start + BATCH]
-            x = scale(torch.stack([one.x for one in batch]).double())
-            mask = torch.stack([one.mask for one in batch]) if "mask" in batch[0] else None
-            results.append(getattr(model, method)(x, mask=mask))
-        return torch.cat(results)
+        nodes = to_nodes(read_sequences(self, X, self.classifier_.model.in_channels))
+        return network_of(self.classifier_).run(method, nodes)
 
 
 def _hold_out(data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:

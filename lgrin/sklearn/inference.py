@@ -1,0 +1,109 @@
+"""The network of a fitted estimator as it predicts: folded, in float64, made once."""
+
+from copy import deepcopy
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch_geometric.data import Data
+
+from lgrin.models import fold
+from lgrin.sklearn.inputs import to_one_length
+from lgrin.training.classifier import SequenceClassifier
+from lgrin.transforms import from_settings
+
+BATCH = 128
+
+
+class FoldedNetwork:
+    """A copy of a trained network for inference, in float64, so that a result depends on no other sequence.
+
+    Args:
+        classifier: The trained classifier; not kept.
+
+    Example:
+        >>> from lgrin.transforms import Resample
+        >>> network = {"in_channels": 2, "num_nodes": 3, "num_classes": 2}
+        >>> classifier = SequenceClassifier(network, num_sequences=1, transform=Resample(3).settings)
+        >>> FoldedNetwork(classifier.eval()).run("forward", [Data(x=torch.rand(7, 2))]).shape
+        torch.Size([1, 2])
+    """
+
+    def __init__(self, classifier: SequenceClassifier) -> None:
+        self.resample = from_settings(classifier.hparams["transform"])
+        self.scale = deepcopy(classifier.normalize).double()
+        self.model = _folded(classifier.model)
+        modules = list(classifier.model.modules()), list(classifier.normalize.modules())
+        self._parts = [vars(one) for some in modules for one in some]
+        self._state = self._read_state()
+
+    @torch.inference_mode()
+    def run(self, method: str, nodes: list[Data]) -> Tensor:
+        """Calls a method of the network on nodes at their own lengths, which are brought to one length in place.
+
+        Args:
+            method: Its name.
+            nodes: The nodes of each sequence, see :func:`lgrin.sklearn.inputs.to_nodes`.
+
+        Returns:
+            Its results for all sequences, one after the other.
+
+        Raises:
+            ValueError: If none of the frames that are taken of a sequence is present, with its index.
+        """
+        to_one_length(nodes, self.resample)
+        results = []
+        for start in range(0, len(nodes), BATCH):
+            batch = nodes[start : start + BATCH]
+            x = self.scale(torch.stack([one.x for one in batch]).double())
+            mask = torch.stack([one.mask for one in batch]) if "mask" in batch[0] else None
+            results.append(getattr(self.model, method)(x, mask=mask))
+        return torch.cat(results)
+
+    def is_current(self) -> bool:
+        """Says whether no weight, statistic or module of the classifier has changed since."""
+        return self._state == self._read_state()
+
+    def _read_state(self) -> list[int]:
+        """What changes with the modules of the classifier, its tensors, where they lie, and their values."""
+        state = []
+        for part in self._parts:
+            state += map(id, part["_modules"].values())
+            for tensor in (*part["_parameters"].values(), *part["_buffers"].values()):
+                state += [0] if tensor is None else [id(tensor), tensor.data_ptr(), tensor._version]
+        return state
+
+
+_KEPT: "WeakKeyDictionary[SequenceClassifier, FoldedNetwork]" = WeakKeyDictionary()
+
+
+def network_of(classifier: SequenceClassifier) -> FoldedNetwork:
+    """Returns the folded copy of a classifier's network, which is made again when the classifier has changed.
+
+    Args:
+        classifier: The trained classifier.
+
+    Returns:
+        The copy, kept for as long as the classifier.
+
+    Example:
+        >>> from lgrin.transforms import Resample
+        >>> network = {"in_channels": 2, "num_nodes": 3, "num_classes": 2}
+        >>> classifier = SequenceClassifier(network, num_sequences=1, transform=Resample(3).settings).eval()
+        >>> network_of(classifier) is network_of(classifier)
+        True
+    """
+    kept = _KEPT.get(classifier)
+    if kept is None or not kept.is_current():
+        kept = _KEPT[classifier] = FoldedNetwork(classifier)
+    return kept
+
+
+def _folded(model: Module) -> Module:
+    """Folds a network in float64; one that cannot be folded, since somebody changed it, is copied as it is."""
+    copy = deepcopy(model).double().eval()
+    try:
+        return fold(copy)
+    except TypeError:
+        return copy
