@@ -67,7 +67,7 @@ class FoldedNetwork:
 
     def _read_state(self) -> list[int]:
         """What changes with the modules of the classifier, its tensors, where they lie, and their values."""
-        state = []
+        state: list[int] = []
         for part in self._parts:
             state += map(id, part["_modules"].values())
             for tensor in (*part["_parameters"].values(), *part["_buffers"].values()):
