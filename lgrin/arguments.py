@@ -127,6 +127,27 @@ def check_index(name: str, index: Any) -> None:
         raise TypeError(f"{name} is {kind}; it has to be a tensor of whole numbers: pass {name}.long()")
 
 
+def check_edge_weight(edge_weight: Any) -> None:
+    """Raises unless weights of edges are floating, as a batch vector in their place is not.
+
+    Args:
+        edge_weight: The weights.
+
+    Raises:
+        TypeError: If they are whole numbers or no tensor.
+
+    Example:
+        >>> check_edge_weight(torch.ones(3))
+    """
+    if not isinstance(edge_weight, Tensor):
+        raise TypeError(f"edge_weight is a {type(edge_weight).__name__}; it may be a floating tensor [E] or None")
+    if not edge_weight.is_floating_point():
+        raise TypeError(
+            f"edge_weight is {edge_weight.dtype} {list(edge_weight.shape)}; weights of edges are floating: for a batch "
+            f"vector pass batch= to a model (a layer needs none), for weights edge_weight.to(x.dtype)"
+        )
+
+
 def check_range(name: str, index: Tensor | None, stop: int, mask: Tensor | None = None) -> None:
     """Raises unless every index lies in 0 .. stop - 1.
 

@@ -10,6 +10,7 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Data
 
 from lgrin import LGrIN, validate
+from lgrin.baselines import BLSTM, GCN
 from lgrin.graph import DenseGraph
 from lgrin.nn import (
     GraphInception,
@@ -84,6 +85,16 @@ LAYER_ERRORS = {
         ValueError,
         r"edge_weight has shape \[3\]; for 2",
     ),
+    "batch in place of weights": (
+        FLAT,
+        EDGES,
+        {"edge_weight": torch.tensor([0, 0, 1, 1])},
+        TypeError,
+        r"edge_weight is torch.int64 \[4\]; .* pass batch= to a model \(a layer needs none\)",
+    ),
+    "as many sequences as edges": (FLAT, EDGES, {"edge_weight": torch.tensor([0, 1])}, TypeError, "pass batch="),
+    "batch beside a matrix": (X, ADJ, {"edge_weight": torch.zeros(2).long()}, TypeError, "pass batch="),
+    "weights in a list": (FLAT, EDGES, {"edge_weight": [1.0, 1.0]}, TypeError, "edge_weight is a list; it may be a"),
     "sparse of another size": (FLAT, torch.eye(3).to_sparse(), {}, ValueError, r"x has 4 nodes, but .* is \[3, 3\]"),
     "sparse stack": (FLAT, torch.eye(4).expand(2, 4, 4).to_sparse(), {}, ValueError, r"is \[2, 4, 4\]; it has one row"),
     "EdgeIndex of another size": (FLAT, EdgeIndex(EDGES, sparse_size=(7, 7)), {}, ValueError, r"is \[7, 7\]"),
@@ -176,6 +187,15 @@ def test_frames_and_sequences_are_whole_numbers(name, dtype):
     for call in (MODEL, GraphReadout(5)):
         with pytest.raises(TypeError, match=rf"{name} is {dtype}; .* pass {name}.long\(\)"):
             call(FLAT, **place)
+
+
+@pytest.mark.parametrize("edge_index", [None, EDGES, ADJ], ids=["none", "edges", "matrix"])
+@pytest.mark.parametrize(
+    "make", [lambda: MODEL, lambda: GCN(3, 5, 2), lambda: BLSTM(3, 5, 2)], ids=["L-GrIN", "GCN", "BLSTM"]
+)
+def test_a_batch_vector_in_third_place_is_told_its_name(make, edge_index):
+    with pytest.raises(TypeError, match=r"edge_weight is torch.int64 \[4\]; .* for a batch vector pass batch="):
+        make()(FLAT, edge_index, torch.tensor([0, 0, 1, 1]))
 
 
 def test_int32_numbers_do_as_well():

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import Module
 
-from lgrin.arguments import check_one_batch
+from lgrin.arguments import check_edge_weight, check_one_batch
 from lgrin.graph import Graph
 from lgrin.nodes import Nodes
 from lgrin.options import check_number, check_whole
@@ -72,6 +72,8 @@ class Baseline(Module):
         batch_size: int | None = None,
     ) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""
+        if edge_weight is not None:
+            check_edge_weight(edge_weight)
         for name, value in (("edge_index", edge_index), ("edge_weight", edge_weight)):
             if value is not None:
                 raise ValueError(f"{name} was given, but {type(self).__name__} has no use for it here; leave it out")

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.typing import SparseTensor
 
-from lgrin.arguments import check_features, check_index, check_mask, check_range
+from lgrin.arguments import check_edge_weight, check_features, check_index, check_mask, check_range
 from lgrin.graph.banded import BandedGraph
 from lgrin.graph.base import Graph
 from lgrin.graph.dense import DenseGraph
@@ -58,6 +58,8 @@ def as_graph(
         >>> type(as_graph(torch.rand(3, 4), torch.tensor([[0, 1], [1, 2]]))).__name__
         'EdgeList'
     """
+    if edge_weight is not None:
+        check_edge_weight(edge_weight)
     graph: Any = edge_index
     if not hasattr(edge_index, "aggregate"):
         check_features(x)

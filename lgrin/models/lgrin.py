@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleList
 from torch_geometric.nn.inits import reset
 
-from lgrin.arguments import check_one_batch, stand_in
+from lgrin.arguments import check_edge_weight, check_one_batch, stand_in
 from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
@@ -323,6 +323,7 @@ class LGrIN(Module):
             nodes = Nodes.read(x, frame, batch, mask, batch_size, self.num_nodes)
             graph = self._check_foreign(graph, nodes)
         elif edge_weight is not None:
+            check_edge_weight(edge_weight)
             raise ValueError("edge_weight was given without edge_index; pass both, or neither to use the learned graph")
         else:
             nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
