@@ -1,5 +1,6 @@
 """What all pictures share: axes, colours, checks of what is drawn, and saving to files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.options import check_path, check_whole
+from lgrin.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.animation import Animation
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
 HIGHLIGHT = RED
+SIGN_STYLES = {False: "solid", True: "dashed"}  # of positive and of negative weights
 
 
 def axes(ax: "Axes | None") -> "Axes":
@@ -83,6 +86,54 @@ def to_tensor(name: str, values: Tensor | ArrayLike, kind: str, missing: bool = 
         place = (~values.isfinite()).nonzero()[0].tolist()
         raise ValueError(f"{name}{place} is {values[tuple(place)].item()}; every number has to be finite")
     return values
+
+
+def check_names(names: Sequence[str] | None, num_nodes: int) -> list[str] | None:
+    """Checks that every node has a name.
+
+    Args:
+        names: A name for each node, or ``None``.
+        num_nodes: The number of nodes M.
+
+    Returns:
+        The names, or ``None``.
+
+    Raises:
+        TypeError: If they are one text or no sequence.
+        ValueError: If there are more or fewer than nodes.
+
+    Example:
+        >>> check_names(("left", "right"), 2)
+        ['left', 'right']
+    """
+    if names is None:
+        return None
+    if isinstance(names, str) or not hasattr(names, "__len__"):
+        raise TypeError(f"names is a {type(names).__name__}; it may be a list of {num_nodes} names, or None")
+    if len(names) != num_nodes:
+        raise ValueError(f"names has {len(names)} entries, but the graph has {num_nodes} nodes; give one name a node")
+    return [one_line(name) for name in names]
+
+
+def name_ticks(ax: "Axes", names: list[str], sides: str = "xy") -> None:
+    """Writes the names of nodes at their places on the axes, smaller where there are many.
+
+    Args:
+        ax: Matplotlib axes on which node i is at i.
+        names: A name for each node.
+        sides: Which axes: ``"x"``, ``"y"`` or both.
+
+    Example:
+        >>> ax = axes(None)
+        >>> name_ticks(ax, ["left", "right"], "x")
+        >>> [label.get_text() for label in ax.get_xticklabels()]
+        ['left', 'right']
+    """
+    size = min(10.0, 260 / len(names))
+    if "x" in sides:
+        ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size, parse_math=False)
+    if "y" in sides:
+        ax.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
 
 
 def save_figure(ax: "Artist", path: str | Path, dpi: int = 150) -> None:

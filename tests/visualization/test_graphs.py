@@ -9,12 +9,17 @@ from lgrin.nn import LearnableAdjacency
 from lgrin.visualization import (
     animate_adjacency,
     plot_adjacency,
+    plot_change,
     plot_edge_distance,
+    plot_heads,
+    plot_network,
     plot_timeline,
     save_animation,
     save_figure,
 )
 
+PICTURES = [plot_adjacency, plot_edge_distance, plot_timeline, plot_network]
+NAMES = ["left", "right", "front", "back"]
 CHAIN = torch.diag(torch.tensor([1.0, 0.5, 0.25]), 1)  # frame i hears frame i + 1
 
 
@@ -85,14 +90,14 @@ def test_a_timeline_without_edges_is_a_row_of_frames():
     assert len(ax.collections[2].get_offsets()) == 3
 
 
-@pytest.mark.parametrize("draw", [plot_adjacency, plot_edge_distance, plot_timeline])
+@pytest.mark.parametrize("draw", PICTURES)
 @pytest.mark.parametrize("shape", [(2, 3), (3,), (0, 0), (1, 3, 3)])
 def test_what_is_no_square_matrix_is_refused(draw, shape):
     with pytest.raises(ValueError, match=r"has to be a square matrix \[M, M\]"):
         draw(torch.zeros(shape))
 
 
-@pytest.mark.parametrize("draw", [plot_adjacency, plot_edge_distance, plot_timeline])
+@pytest.mark.parametrize("draw", PICTURES)
 @pytest.mark.parametrize(
     ("adjacency", "given"),
     [
@@ -112,7 +117,7 @@ def test_what_is_no_matrix_of_numbers_is_named(draw, adjacency, given):
         draw(adjacency)
 
 
-@pytest.mark.parametrize("draw", [plot_adjacency, plot_edge_distance, plot_timeline])
+@pytest.mark.parametrize("draw", PICTURES)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_named(draw, value):
     matrix = CHAIN.clone()
@@ -187,3 +192,125 @@ def test_weights_of_either_sign_have_two_colours_around_zero():
     assert len(plot_timeline(torch.tensor([[0.0, -2.0], [0.0, 0.0]])).collections[1].get_segments()) == 1
     with pytest.raises(ValueError, match=r"of several heads draw one, such as adjacency\(\)\[0\]"):
         plot_adjacency(LearnableAdjacency(3, heads=2))
+
+
+@pytest.mark.parametrize(
+    "draw", [plot_adjacency, plot_timeline, plot_network, lambda x, **named: plot_change(x, x, **named)]
+)
+def test_nodes_have_their_names_in_order(draw):
+    ax = draw(CHAIN, names=np.array(NAMES))
+    ax.figure.canvas.draw()
+    assert NAMES in ([text.get_text() for text in ax.texts], [text.get_text() for text in ax.get_xticklabels()])
+    with pytest.raises(ValueError, match="names has 3 entries, but the graph has 4 nodes; give one name a node"):
+        draw(CHAIN, names=NAMES[:3])
+    with pytest.raises(TypeError, match="names is a str; it may be a list of 4 names, or None"):
+        draw(CHAIN, names="abcd")
+
+
+def test_names_are_drawn_as_they_stand():
+    for draw in (plot_adjacency, plot_network, plot_timeline):
+        draw(CHAIN, names=["$\\frac$", "a\nb", "c", "d"]).figure.canvas.draw()  # a formula would fail
+
+
+def test_axes_say_source_and_target():
+    for ax in (plot_adjacency(CHAIN), plot_change(CHAIN, CHAIN), *plot_heads(CHAIN)):
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("source frame j", "target frame i")
+    assert plot_adjacency(CHAIN, names=NAMES).get_ylabel() == "target node"
+    assert animate_adjacency([CHAIN], names=NAMES)._fig.axes[0].get_xlabel() == "source node"
+
+
+def test_heads_lie_side_by_side_on_one_scale():
+    adjacency = LearnableAdjacency(4, heads=3)
+    drawn = plot_heads(adjacency, names=NAMES)
+    assert [np.array_equal(ax.images[0].get_array(), one) for ax, one in zip(drawn, adjacency().detach(), strict=True)]
+    assert {ax.images[0].get_clim() for ax in drawn} == {(0, adjacency().max().item())}
+    assert len(plot_heads(CHAIN)) == 1
+
+
+def test_the_change_is_what_training_added():
+    ax = plot_change(CHAIN, CHAIN.T, names=NAMES)
+    assert np.array_equal(ax.images[0].get_array(), CHAIN.T - CHAIN)
+    assert ax.images[0].get_clim() == (-1, 1)
+    assert plot_change(0 * CHAIN, CHAIN).images[0].get_cmap().name == "RdBu", "0 is white also where nothing fell"
+    with pytest.raises(ValueError, match="before has 3 nodes, but after has 4; give matrices of one run"):
+        plot_change(torch.eye(3), CHAIN)
+
+
+def test_a_logarithmic_scale_tells_small_weights_apart():
+    matrix = torch.diag(torch.tensor([1.0, 0.01, 0.001]), 1)
+    shades = [
+        [color(ax, j, j - 1).mean() for j in (1, 2, 3)]
+        for ax in (plot_adjacency(matrix), plot_adjacency(matrix, scale="log"))
+    ]
+    assert shades[0][2] - shades[0][1] < 0.02
+    assert shades[1][2] - shades[1][1] > 0.1
+    ax = plot_adjacency(matrix, scale="log")
+    assert color(ax, 0, 0).mean() == 1, "0 is white"
+    image = plot_adjacency(matrix - matrix.T, scale="log").images[0]
+    red, white, blue = image.cmap(image.norm([-0.01, 0.0, 0.01]))[:, :3]
+    assert red[0] - red[2] > 0.2
+    assert blue[2] - blue[0] > 0.2
+    assert white.min() > 0.95
+    with pytest.raises(ValueError, match="scale is 'cubic'; it may be 'linear', 'log'"):
+        plot_adjacency(matrix, scale="cubic")
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_negative_weights_have_a_minus_sign(scale):
+    marks = [
+        tuple(place)
+        for part in plot_adjacency(CHAIN - 2 * CHAIN.T, scale=scale).collections
+        for place in part.get_offsets()
+    ]
+    assert sorted(marks) == [(0, 1), (1, 2), (2, 3)]  # column and row
+    assert not plot_adjacency(CHAIN, scale=scale).collections
+
+
+def test_negative_arcs_are_dashed_and_dots_hollow():
+    forwards, back, dots = plot_timeline(torch.tensor([[-1.0, -2.0], [3.0, 0.0]])).collections[:3]
+    assert forwards.get_linestyles()[0][1] is None
+    assert back.get_linestyles()[0][1] is not None
+    assert dots.get_facecolors().tolist() == [[1, 1, 1, 1], [0, 0, 0, 1]]
+
+
+def arrows(ax):
+    """Where each arrow of a network begins and ends, and how it is drawn."""
+    ends = [tuple(tuple(np.round(place, 6)) for place in one._posA_posB) for one in ax.patches]
+    return dict(zip(ends, ax.patches, strict=True))
+
+
+def test_an_arrow_goes_from_source_to_target():
+    places = {"left": (0, 0), "right": (1, 0), "front": (0, 1), "back": (1, 1)}
+    drawn = arrows(plot_network(CHAIN - 0.1 * CHAIN.T, names=NAMES, positions=places, num_edges=4))
+    assert set(drawn) == {((1, 0), (0, 0)), ((0, 1), (1, 0)), ((1, 1), (0, 1)), ((0, 0), (1, 0))}
+    heaviest, negative = drawn[(1, 0), (0, 0)], drawn[(0, 0), (1, 0)]
+    assert heaviest.get_linewidth() > negative.get_linewidth()
+    assert (heaviest.get_linestyle(), negative.get_linestyle()) == ("solid", "dashed")
+    assert heaviest.get_edgecolor() != negative.get_edgecolor()
+
+
+def test_a_symmetric_graph_has_one_line_for_two_directions():
+    ax = plot_network(CHAIN + CHAIN.T, positions=np.arange(8).reshape(4, 2))
+    assert len(ax.patches) == 3
+    assert all(type(one.get_arrowstyle()).__name__ == "Curve" for one in ax.patches)
+
+
+def test_a_spring_layout_joins_what_is_connected_and_repeats():
+    pairs = torch.block_diag(*[torch.ones(2, 2)] * 4)
+    places, again = (plot_network(pairs, seed=1).collections[0].get_offsets() for _ in range(2))
+    assert np.array_equal(places, again)
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    assert (np.where(np.eye(8), np.inf, apart).argmin(1) == [1, 0, 3, 2, 5, 4, 7, 6]).all()
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ({"left": (0, 0)}, "positions has no place for 'right', 'front', 'back'; give one for each node"),
+        (np.zeros((3, 2)), r"positions is \[3, 2\]; for 4 nodes it has to be \[4, 2\]"),
+        (np.full((4, 2), np.nan), r"positions\[0, 0\] is nan"),
+    ],
+)
+def test_positions_that_do_not_fit_are_named(positions, message):
+    with pytest.raises(ValueError, match=message):
+        plot_network(CHAIN, names=NAMES, positions=positions)
