@@ -30,12 +30,8 @@ def refined(A, refinement, frames=None):
             row[sorted(range(len(row)), key=lambda j: (-abs(row[j]), j))[refinement.topk :]] = 0
     degree = np.abs(A).sum(1)
     if refinement.normalize == "sym":
-        A = np.array(
-            [
-                [w and d and e and w / np.sqrt(d * e) for w, e in zip(r, degree, strict=False)]
-                for r, d in zip(A, degree, strict=False)
-            ]
-        )
+        root = np.array([1 / np.sqrt(d) if d > 0 else 0.0 for d in degree])
+        A = A * root[:, None] * root
     elif refinement.normalize is not None:
         A = A / np.where(degree == 0, 1, degree)[:, None]
     A = A if frames is None else A[np.ix_(frames, frames)]

@@ -1,5 +1,7 @@
 """The learnable adjacency, Sec. III-A and III-B."""
 
+from math import inf
+from numbers import Real
 from typing import Any
 
 import torch
@@ -9,16 +11,17 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from lgrin.graph import BandedGraph, DenseGraph
 from lgrin.nn.adjacency.base import Adjacency
+from lgrin.nn.adjacency.priors import Edges, read_allowed, read_matrix
 from lgrin.nn.adjacency.rows import NORMALIZATIONS, Refinement
 from lgrin.nn.adjacency.signs import Sign, inverse_softplus, keep
 from lgrin.nn.adjacency.starts import RANDOM_STARTS, STARTS, STORED, missing
 from lgrin.nn.adjacency.storage import Full, storage_for
-from lgrin.nodes import Nodes
+from lgrin.nodes import Nodes, is_readable
 from lgrin.options import check_option, check_whole
 
 NONNEGATIVITIES: dict[Any, Sign] = {
-    "relu": Sign(torch.relu, keep),
-    "softplus": Sign(torch.nn.functional.softplus, inverse_softplus, connects_all=True),
+    "relu": Sign(torch.relu, keep, nonnegative=True),
+    "softplus": Sign(torch.nn.functional.softplus, inverse_softplus, connects_all=True, nonnegative=True),
     None: Sign(keep, keep, connects_all=True),
 }
 
@@ -59,14 +62,17 @@ class LearnableAdjacency(Adjacency):
         topk: Edges that each row keeps, those of the largest absolute weights, at a tie of the lowest source; ``None``
             keeps all. Entries outside are 0, and get the gradient that they would have inside ("straight-through"), so
             that they can enter. Self loops are dropped before, and rows are normalised after that.
+        allowed: Bool ``[M, M]``, ``allowed[target, source]``, the pairs that may be edges, in every head; ``None``
+            allows all. The others are 0 for good, no edge, and get no gradient. ``"stored"`` allows none until a
+            ``state_dict`` is loaded, which holds it.
 
     Shapes:
         - **output:** ``[M, M]``, or ``[K, M, M]`` of several heads, ``A[target, source]``; with the arguments of
           :class:`Adjacency` a graph
 
     Raises:
-        ValueError: If an option is unknown, or a tensor for ``init`` has the wrong shape, edges outside the band, or
-            no symmetry where ``symmetric`` asks for one.
+        ValueError: If an option is unknown, or a tensor for ``init`` has the wrong shape, edges outside the band or
+            between nodes that ``allowed`` keeps apart, or no symmetry where ``symmetric`` asks for one.
 
     Source:
         Sec. III-A, Eq. (4) and "Learnable adjacency" of Shirian, Tripathi and Guha, 2021.
@@ -92,6 +98,7 @@ class LearnableAdjacency(Adjacency):
         heads: int = 1,
         self_loops: bool = True,
         topk: int | None = None,
+        allowed: Any = None,
     ) -> None:
         super().__init__(num_nodes)
         if not isinstance(init, Tensor):
@@ -104,6 +111,7 @@ class LearnableAdjacency(Adjacency):
         self.nonnegativity, self.symmetric = nonnegativity, symmetric
         self.bandwidth = None if bandwidth is None else check_whole("bandwidth", bandwidth, minimum=0)
         self.heads = check_whole("heads", heads)
+        self.register_buffer("allowed", self._read_allowed(allowed))
         self.init = init.detach().clone() if isinstance(init, Tensor) else init
         if isinstance(init, Tensor):
             self._check_matrix(init)
@@ -111,6 +119,7 @@ class LearnableAdjacency(Adjacency):
         self.weight = Parameter(torch.empty(*leading, *self._storage.shape))
         self.reset_parameters()
 
+    allowed: Tensor | None
     self_loops = True  # of modules that were pickled before there was a choice
     topk: int | None = None
 
@@ -120,11 +129,16 @@ class LearnableAdjacency(Adjacency):
         return Refinement(self.self_loops, self.topk, self.normalize)
 
     @classmethod
-    def from_dense(cls, tensor: Tensor, bandwidth: int | None = None, **kwargs: Any) -> "LearnableAdjacency":
+    def from_dense(cls, tensor: Any, bandwidth: int | None = None, **kwargs: Any) -> "LearnableAdjacency":
         """Starts from a matrix and keeps its dtype, and the band of it that is asked for.
 
+        An entry of 0 gets no gradient unless ``nonnegativity`` says otherwise; :meth:`from_edge_index` starts from a
+        graph to which training can add edges.
+
         Args:
-            tensor: Floating ``[M, M]``, or ``[K, M, M]`` with ``heads=K``; ``tensor[target, source]``.
+            tensor: ``[M, M]``, or ``[K, M, M]`` with ``heads=K``; ``tensor[target, source]``. A tensor of any layout,
+                sparse ones included, a ``SparseTensor``, an array of NumPy or a sparse matrix of SciPy. Whole numbers
+                become floats.
             bandwidth: The band to keep; ``None`` keeps all.
             **kwargs: Further arguments of the class.
 
@@ -138,9 +152,68 @@ class LearnableAdjacency(Adjacency):
             >>> LearnableAdjacency.from_dense(torch.eye(5), bandwidth=1).weight.shape
             torch.Size([5, 3])
         """
-        adjacency = cls(tensor.size(-1), init=tensor, bandwidth=bandwidth, **kwargs).to(tensor.dtype)
+        matrix = read_matrix(tensor)
+        if matrix.dim() < 2:
+            raise ValueError(f"tensor has shape {list(matrix.shape)}; it has to be [M, M], or [K, M, M] with heads=K")
+        adjacency = cls(matrix.size(-1), init=matrix, bandwidth=bandwidth, **kwargs).to(matrix.dtype)
         adjacency.reset_parameters()
         return adjacency
+
+    @classmethod
+    def from_edge_index(
+        cls,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        num_nodes: int | None = None,
+        new_edges: float | None = 0.01,
+        allowed: Any = None,
+        **kwargs: Any,
+    ) -> "LearnableAdjacency":
+        """Starts from a graph that is known, and lets training strengthen, weaken and add edges.
+
+        Args:
+            edge_index: Whole numbers ``[2, E]``, source nodes first: an edge j -> i becomes ``A[i, j]``. The weights
+                of parallel edges are summed.
+            edge_weight: ``[E]``, or ``[E, K]`` for K heads; ``None`` means 1. Above 0, unless ``nonnegativity=None``.
+            num_nodes: The number of nodes M; ``None`` takes the largest index plus 1.
+            new_edges: The weight with which pairs start that are no edge; ``None`` forbids them for good.
+            allowed: Bool ``[M, M]``, as in the class; pairs that it forbids do not start either.
+            **kwargs: Further arguments of the class; ``nonnegativity`` is ``"softplus"`` unless given, so that every
+                allowed pair keeps a gradient.
+
+        Returns:
+            The adjacency.
+
+        Raises:
+            TypeError: If a dtype has no meaning.
+            ValueError: If a size does not fit, a weight or ``new_edges`` is not above 0, or an edge is not allowed.
+            IndexError: If an edge names a node that is not there.
+
+        Example:
+            >>> adjacency = LearnableAdjacency.from_edge_index(torch.tensor([[0, 1], [1, 2]]), torch.tensor([1.0, 0.5]))
+            >>> adjacency().round(decimals=2).tolist()
+            [[0.01..., 0.01..., 0.01...], [1.0, 0.01..., 0.01...], [0.01..., 0.5, 0.01...]]
+        """
+        options = {"nonnegativity": "softplus", **kwargs}
+        sign = NONNEGATIVITIES.get(options["nonnegativity"])
+        positive = sign is not None and sign.nonnegative
+        weight, exists = Edges.read(edge_index, edge_weight, num_nodes, positive)
+        options.setdefault("heads", weight.size(0) if weight.dim() == 3 else 1)
+        if options.get("symmetric") and not torch.equal(weight, weight.mT):
+            raise ValueError(
+                "edge_index is directed, but symmetric=True; pass edge_index, edge_weight = "
+                "torch_geometric.utils.to_undirected(edge_index, edge_weight), or symmetric=False"
+            )
+        pairs = torch.ones_like(exists) if allowed is None else read_allowed(allowed, len(exists)).to(exists.device)
+        if new_edges is None:
+            allowed = exists & pairs
+        else:
+            if not (isinstance(new_edges, Real) and 0 < new_edges < inf):
+                raise ValueError(f"new_edges is {new_edges!r}; it has to be a number above 0, or None to forbid them")
+            weight = torch.where(~exists & pairs & _within(options.get("bandwidth"), exists), new_edges, weight)
+        if options["heads"] > 1 and weight.dim() == 2:
+            weight = weight.expand(options["heads"], -1, -1)
+        return cls.from_dense(weight, allowed=allowed, **options)
 
     @property
     def config(self) -> dict[str, Any] | None:  # type: ignore[override]
@@ -155,6 +228,7 @@ class LearnableAdjacency(Adjacency):
             "bandwidth": self.bandwidth,
             **({} if self.heads == 1 else {"heads": self.heads}),
             **self.refinement.config,
+            **({} if self.allowed is None else {"allowed": STORED}),
         }
 
     def reset_parameters(self) -> None:
@@ -177,12 +251,15 @@ class LearnableAdjacency(Adjacency):
     @property
     def connects_all(self) -> bool:  # type: ignore[override]
         """Whether every pair of frames is an edge, whatever was learned."""
-        return self._sign.connects_all and self.bandwidth is None and self.topk is None
+        all_allowed = self.allowed is None or (is_readable(self.allowed) and bool(self.allowed.all()))
+        return self._sign.connects_all and self.bandwidth is None and self.topk is None and all_allowed
 
     def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
         """Computes the refined weights; see the class."""
         sign, storage = self._sign, self._storage
         entries = storage.inside(sign.apply(storage.entries(self.weight)))
+        if self.allowed is not None:
+            entries = entries.masked_fill(~storage.pick(self.allowed), 0)
         entries = entries if self.heads == 1 or self.bandwidth is not None else entries.unsqueeze(0)
         return self.refinement.apply(storage.layout(entries))
 
@@ -196,11 +273,11 @@ class LearnableAdjacency(Adjacency):
         A symmetric one loses its symmetry by the refinement and is stored whole.
         """
         plain = type_before_parametrizations(self) is LearnableAdjacency and not self._is_watched()
-        if self.refinement == Refinement() or not plain:
+        if (self.refinement == Refinement() and self.allowed is None) or not plain:
             return self
         entries, frozen = self.weigh(None).weights, NORMALIZATIONS[self.normalize].frozen
         options: dict[str, Any] = {"bandwidth": self.bandwidth, "normalize": frozen, "heads": self.heads}
-        sign = "relu" if self.nonnegativity == "relu" else None  # the entries are what became of the weights
+        sign = "relu" if self._sign.nonnegative else None  # the entries are what became of the weights
         stored = LearnableAdjacency(self.num_nodes, init=STORED, nonnegativity=sign, **options)
         stored = stored.to(entries)
         stored.weight.data.copy_(entries.view(stored.weight.shape))
@@ -210,14 +287,38 @@ class LearnableAdjacency(Adjacency):
     def _storage(self) -> Full:
         return storage_for(self.num_nodes, self.bandwidth, self.symmetric)
 
+    def _read_allowed(self, allowed: Any) -> Tensor | None:
+        if allowed is None:
+            return None
+        if isinstance(allowed, str):
+            check_option("allowed", allowed, (STORED,))
+            return torch.zeros(self.num_nodes, self.num_nodes, dtype=torch.bool)
+        pairs = read_allowed(allowed, self.num_nodes)
+        if self.symmetric and not torch.equal(pairs, pairs.T):
+            raise ValueError(
+                "allowed is not symmetric, but symmetric=True; pass allowed & allowed.T or symmetric=False"
+            )
+        return pairs
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._buffers.setdefault("allowed", None)  # of modules that were pickled before there was a choice
+
     def _check_matrix(self, matrix: Tensor) -> None:
         shape = (*(() if self.heads == 1 else (self.heads,)), self.num_nodes, self.num_nodes)
         if matrix.shape != shape or not matrix.is_floating_point():
             raise ValueError(f"init is {matrix.dtype} {list(matrix.shape)}; a start has to be floating {list(shape)}")
         if self.symmetric and not torch.equal(matrix, matrix.mT):
             raise ValueError("init is not symmetric, but symmetric=True; pass (init + init.T) / 2 or symmetric=False")
+        edges = matrix.clamp(min=0) if self.nonnegativity == "relu" else matrix
+        if self.allowed is not None:
+            *_, target, source = ((edges != 0) & ~self.allowed.to(edges.device)).nonzero(as_tuple=True)
+            if target.numel():
+                raise ValueError(
+                    f"there is an edge from node {int(source[0])} to node {int(target[0])}, which allowed forbids; set "
+                    f"allowed[{int(target[0])}, {int(source[0])}] to True, or leave that edge out"
+                )
         if self.bandwidth is not None:
-            edges = matrix.clamp(min=0) if self.nonnegativity == "relu" else matrix
             *_, target, source = edges.nonzero(as_tuple=True)
             reach = int((target - source).abs().max()) if target.numel() else 0
             if reach > self.bandwidth:
@@ -230,6 +331,12 @@ class LearnableAdjacency(Adjacency):
         init = "tensor" if isinstance(self.init, Tensor) else self.init
         options = {"init": init, "normalize": self.normalize, "bandwidth": self.bandwidth}
         options |= {} if self.heads == 1 else {"heads": self.heads}
-        options |= self.refinement.config
+        options |= self.refinement.config | ({} if self.allowed is None else {"allowed": "tensor"})
         shown = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
         return f"{type(self).__name__}({self.num_nodes}{shown}{', symmetric=True' if self.symmetric else ''})"
+
+
+def _within(bandwidth: int | None, pairs: Tensor) -> Tensor:
+    """Says which pairs of nodes a band can connect, shaped like the pairs."""
+    index = torch.arange(len(pairs), device=pairs.device)
+    return torch.ones_like(pairs) if bandwidth is None else (index - index.unsqueeze(-1)).abs() <= bandwidth

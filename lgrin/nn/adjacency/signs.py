@@ -16,11 +16,13 @@ class Sign(NamedTuple):
         apply: From parameters to weights, entry by entry.
         invert: From weights to start with to parameters.
         connects_all: Whether every pair is an edge whatever the parameters are.
+        nonnegative: Whether no weight is below 0.
     """
 
     apply: Callable[[Tensor], Tensor]
     invert: Callable[[Tensor], Tensor]
     connects_all: bool = False
+    nonnegative: bool = False
 
 
 def keep(weights: Tensor) -> Tensor:

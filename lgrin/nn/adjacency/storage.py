@@ -41,6 +41,10 @@ class Full:
         """Sets entries to 0 that lie outside the matrix."""
         return entries
 
+    def pick(self, matrix: Tensor) -> Tensor:
+        """Picks the stored entries of a matrix ``[M, M]``, shaped like :meth:`entries`; corners of a band hold any."""
+        return matrix
+
 
 class Symmetric(Full):
     """One parameter for the two directions of an edge, ``[M (M + 1) / 2]``."""
@@ -91,6 +95,10 @@ class Band(Full):
         """Sets the corners of a band to 0, which lie outside the matrix."""
         source = band_sources(self.num_nodes, self.bandwidth, entries.device)
         return entries.masked_fill((source < 0) | (source >= self.num_nodes), 0)
+
+    def pick(self, matrix: Tensor) -> Tensor:
+        """Picks the band of a matrix ``[M, M]``, ``[M, 2w + 1]``; its corners hold any entries."""
+        return matrix.gather(-1, band_sources(self.num_nodes, self.bandwidth, matrix.device).clamp(0, len(matrix) - 1))
 
 
 class SymmetricBand(Band):
