@@ -273,6 +273,10 @@ class Nodes(NamedTuple):
             >>> nodes.lay_out(num_nodes=3)[1].tolist()
             [[True, True, False], [False, False, True]]
         """
+        if self.frame is None and self.batch is None and self.x.size(-2) == num_nodes:
+            x, _, _, mask, _ = self.stacked()
+            present = torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if mask is None else mask
+            return zero_absent(x, mask), present
         x, frame, batch, mask, batch_size = self.placed(num_nodes)
         assert frame is not None
         assert batch is not None

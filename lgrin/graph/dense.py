@@ -95,7 +95,8 @@ class DenseGraph(NamedTuple):
     def _sum_by_head(self, x: Tensor) -> Tensor:
         """Multiplies each head by ``[*, K, M, F]`` or ``[*, 1, M, F]``, ``[*, K, M, F]``."""
         if self.adj.size(0) > 1 or x.size(-3) > 1 or x.dim() == 3:
-            return torch.matmul(self.adj.view(-1, *[1] * (x.dim() - 4), *self.adj.shape[1:]).squeeze(0), x)
+            matrices = self.adj[0] if self.adj.size(0) == 1 else _beside(self.adj, x)
+            return torch.matmul(matrices, x)
         rows = x.flatten(0, -3)
         below = self.adj[0].flatten(0, 1)  # the heads, one below the other
         total = torch.bmm(below.expand(rows.size(0), -1, -1), rows)
@@ -110,8 +111,10 @@ class DenseGraph(NamedTuple):
 
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[*, M, F]``."""
-        adj = self.adj if self.adj.dim() < 4 else (self.adj != 0).any(1).squeeze(0)
-        neighbors = (adj != 0) | torch.eye(self.adj.size(-1), dtype=torch.bool, device=self.adj.device)
+        neighbors = self.adj != 0
+        if self.adj.dim() == 4:
+            neighbors = neighbors.any(1) if self.differs_by_sequence else neighbors[0].any(0)
+        neighbors = neighbors | torch.eye(self.adj.size(-1), dtype=torch.bool, device=self.adj.device)
         if x.dim() == 3:
             return neighbor_max(x, neighbors, self.mask)[0]
         if x.dim() > 3 and neighbors.dim() == 3:

@@ -139,20 +139,21 @@ class LGrIN(Module):
         self.config = None if isinstance(encoder, Module) else _settings(arguments)
         self.in_channels, self.num_nodes, self.num_classes = in_channels, num_nodes, num_classes
         self.neighborhood, self.encoder = neighborhood, encoder
-        self.adjacency = _part(ADJACENCY, num_nodes, RECOMMENDED_ADJACENCY if adjacency is None else adjacency)
-        self.readout = _part(READOUT, num_nodes, {} if readout is None else readout)
         self.input_norm, self.instance_norm = _input_norms(input_norm, in_channels)
+        channels = in_channels if self.instance_norm is None else 2 * in_channels
+        adjacency = RECOMMENDED_ADJACENCY if adjacency is None else adjacency
+        self.adjacency = _part(ADJACENCY, adjacency, num_nodes, channels)
+        self.readout = _part(READOUT, {} if readout is None else readout, num_nodes)
         if getattr(self.adjacency, "connects_all", False) and neighborhood == "learned":
             raise ValueError(
                 f"neighborhood is 'learned', but a {type(self.adjacency).__name__} that connects all frames makes its "
-                f"maximum that of the whole sequence; store a band (adjacency={{'bandwidth': ...}}), or pass "
-                f"neighborhood='line'"
+                f"maximum that of the whole sequence; store a band (adjacency={{'bandwidth': ...}}), keep the "
+                f"strongest edges of each frame (adjacency={{'topk': ...}}), or pass neighborhood='line'"
             )
         heads = getattr(self.adjacency, "heads", 1)
         options: dict[str, Any] = {"hidden_channels": hidden_channels, "norm": norm}
         options |= {"heads": heads, "self_features": self_features}
         self.layers = ModuleList()
-        channels = in_channels if self.instance_norm is None else 2 * in_channels
         for _ in range(num_layers):
             layer = GraphInception(channels, branch_channels, neighborhood, **options)
             self.layers.append(layer)
@@ -376,9 +377,9 @@ def _settings(arguments: dict[str, Any]) -> dict[str, Any] | None:
     return plain_settings(settings)
 
 
-def _part(role: Role, num_nodes: int, value: Module | Mapping[str, Any]) -> Any:
+def _part(role: Role, value: Module | Mapping[str, Any], num_nodes: int, *sizes: int) -> Any:
     if isinstance(value, Mapping):
-        return build(role, value, num_nodes)
+        return build(role, value, num_nodes, *sizes)
     if not isinstance(value, Module):
         raise TypeError(
             f"{role.name} is a {type(value).__name__}; it may be a module or the keywords of {role.default}"

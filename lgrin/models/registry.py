@@ -37,14 +37,16 @@ class Role(NamedTuple):
         name: What errors call it.
         table: Its classes, each by its ``__name__``; a text is the class's address, imported when it is needed.
         default: The class of a configuration that names none.
+        maker: The method of the class that builds it, by name; empty where the class itself is called.
     """
 
     name: str
     table: dict[str, Any]
     default: str
+    maker: str = ""
 
 
-ADJACENCY = Role("adjacency", ADJACENCIES, "LearnableAdjacency")
+ADJACENCY = Role("adjacency", ADJACENCIES, "LearnableAdjacency", maker="for_frames")
 READOUT = Role("readout", READOUTS, "GraphReadout")
 MODEL = Role("model", MODELS, "LGrIN")
 
@@ -92,7 +94,8 @@ def build(role: Role, settings: Mapping[str, Any], *sizes: Any) -> Module:
         LearnableAdjacency(5, init='lazy')
     """
     arguments = {name: value for name, value in settings.items() if name != "name"}
-    module: Module = class_named(role, settings.get("name", role.default))(*sizes, **arguments)
+    kind = class_named(role, settings.get("name", role.default))
+    module: Module = (getattr(kind, role.maker) if role.maker else kind)(*sizes, **arguments)
     return module
 
 

@@ -1,10 +1,17 @@
 """Modules that learn a graph; a further one is a file of its own and a line in :data:`ADJACENCIES`."""
 
+from lgrin.nn.adjacency.attention import AttentionAdjacency
 from lgrin.nn.adjacency.base import Adjacency, graph_for
 from lgrin.nn.adjacency.learnable import LearnableAdjacency
+from lgrin.nn.adjacency.low_rank import LowRankAdjacency
 
-LearnableAdjacency.__module__ = __name__  # where pickled modules and stored runs look for it
+ADJACENCIES: dict[str, type[Adjacency]] = {
+    "AttentionAdjacency": AttentionAdjacency,
+    "LearnableAdjacency": LearnableAdjacency,
+    "LowRankAdjacency": LowRankAdjacency,
+}
 
-ADJACENCIES: dict[str, type[Adjacency]] = {"LearnableAdjacency": LearnableAdjacency}
+for _kind in ADJACENCIES.values():
+    _kind.__module__ = __name__  # where pickled modules and stored runs look for it
 
-__all__ = ["ADJACENCIES", "Adjacency", "LearnableAdjacency", "graph_for"]
+__all__ = ["ADJACENCIES", "Adjacency", "AttentionAdjacency", "LearnableAdjacency", "LowRankAdjacency", "graph_for"]

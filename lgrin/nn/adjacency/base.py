@@ -66,6 +66,25 @@ class Adjacency(Module):
         super().__init__()
         self.num_nodes = check_whole("num_nodes", num_nodes)
 
+    @classmethod
+    def for_frames(cls, num_nodes: int, in_channels: int | None = None, /, **options: Any) -> "Adjacency":
+        """Builds one for a network from keywords; a kind that needs other sizes than M says so here.
+
+        Args:
+            num_nodes: Frames per sequence, M.
+            in_channels: Features that the first layer of the network sees, where they are known.
+            **options: The arguments of the class.
+
+        Returns:
+            The adjacency.
+
+        Example:
+            >>> from lgrin.nn import AttentionAdjacency
+            >>> AttentionAdjacency.for_frames(5, 3, channels=4).in_channels
+            3
+        """
+        return cls(num_nodes, **options)
+
     def weigh(self, nodes: Nodes | None) -> FrameGraph:
         """Computes the graph over all M frames, ``[M, M]``, or ``[B, M, M]`` where it reads features.
 
