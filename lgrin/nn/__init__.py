@@ -7,7 +7,7 @@ from lgrin.nn.instance_norm import MaskedInstanceNorm
 from lgrin.nn.loss import LGrINLoss
 from lgrin.nn.norm import MaskedBatchNorm
 from lgrin.nn.pool import GraphReadout, LearnablePool
-from lgrin.nn.structure import StructureLoss, structure_loss
+from lgrin.nn.structure import PriorLoss, SparsityLoss, StructureLoss, prior_loss, sparsity_loss, structure_loss
 
 __all__ = [
     "Adjacency",
@@ -21,6 +21,10 @@ __all__ = [
     "LowRankAdjacency",
     "MaskedBatchNorm",
     "MaskedInstanceNorm",
+    "PriorLoss",
+    "SparsityLoss",
     "StructureLoss",
+    "prior_loss",
+    "sparsity_loss",
     "structure_loss",
 ]

@@ -54,7 +54,8 @@ class AttentionAdjacency(Adjacency):
         Vaswani et al., "Attention Is All You Need", NeurIPS 2017, Eq. (1).
 
     Example:
-        >>> adjacency = AttentionAdjacency(3, num_nodes=5)
+        >>> import torch
+        >>> adjacency = AttentionAdjacency(in_channels=3, num_nodes=5)
         >>> A = adjacency.graph(x=torch.rand(2, 5, 3)).matrix()
         >>> A.shape, torch.allclose(A.sum(-1), torch.ones(2, 5))
         (torch.Size([2, 5, 5]), True)
