@@ -19,6 +19,7 @@ from lgrin.graph.convert import as_graph
 from lgrin.graph.dense import DenseGraph
 from lgrin.graph.edge_list import EdgeList, parallel_sum
 from lgrin.graph.listing import list_edges
+from lgrin.graph.matrices import to_matrices
 from lgrin.graph.ragged import RaggedGraph
 
 FrameGraph: TypeAlias = DenseGraph | BandedGraph  # a graph over the frames of a sequence, in one tensor of weights
@@ -58,4 +59,5 @@ __all__ = [
     "line_max",
     "list_edges",
     "parallel_sum",
+    "to_matrices",
 ]

@@ -10,7 +10,7 @@ from torch.nn import Module, ModuleList
 from torch_geometric.nn.inits import reset
 
 from lgrin.arguments import check_edge_weight, check_one_batch, stand_in
-from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph
+from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, to_matrices
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
 from lgrin.models.registry import ADJACENCY, READOUT, Role, build, plain_settings, settings_of
@@ -243,6 +243,30 @@ class LGrIN(Module):
         """Computes what the head sees of each sequence, ``[B, F]``; arguments as for the class."""
         nodes, _ = self._run(*self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size))
         return self._read_out(nodes)
+
+    def graphs(
+        self,
+        x: Tensor,
+        *,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Computes the learned graph of each sequence as the layers use it, 0 from and to missing frames.
+
+        Arguments are those of the class.
+
+        Returns:
+            ``[B, M, M]``, or ``[B, K, M, M]`` of several heads; flat sequences are padded to the longest.
+
+        Example:
+            >>> model = LGrIN(3, 8, 2, adjacency={"name": "AttentionAdjacency", "topk": 2})
+            >>> model.graphs(torch.rand(4, 8, 3)).shape
+            torch.Size([4, 8, 8])
+        """
+        nodes, graph, frames = self._read(x, None, None, frame, batch, mask, batch_size)
+        return to_matrices(self._run(nodes, graph, frames)[1], nodes.batch_size)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def salient_frames(

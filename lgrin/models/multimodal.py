@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleDict, Sequential
 
 from lgrin.arguments import check_range
+from lgrin.graph import Graph
 from lgrin.models.head import make_head, reset_head
 from lgrin.models.lgrin import LGrIN
 from lgrin.options import check_number, check_whole
@@ -106,15 +107,26 @@ class MultimodalLGrIN(Module):
         reset_head(self.head)
 
     def forward(
-        self, inputs: Mapping[str, Tensor | Mapping[str, Any]], present: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
-        """Computes logits ``[B, C]``; see the class."""
-        return self.head(self.embed(inputs, present))
+        self,
+        inputs: Mapping[str, Tensor | Mapping[str, Any]],
+        present: Mapping[str, Tensor] | None = None,
+        return_graph: bool = False,
+    ) -> Any:
+        """Computes logits ``[B, C]``, and with ``return_graph`` the graphs of the modalities by name; see the class."""
+        embedding, graphs = self._run(inputs, present)
+        logits = self.head(embedding)
+        return (logits, graphs) if return_graph else logits
 
     def embed(
         self, inputs: Mapping[str, Tensor | Mapping[str, Any]], present: Mapping[str, Tensor] | None = None
     ) -> Tensor:
         """Computes what the head sees of each sequence, ``[B, F]``, modality after modality; see the class."""
+        return self._run(inputs, present)[0]
+
+    def _run(
+        self, inputs: Mapping[str, Tensor | Mapping[str, Any]], present: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, dict[str, Graph]]:
+        """Embeds the sequences, and tells the graph of each modality that was given."""
         present = {} if present is None else present
         for kind, given in (("inputs", inputs), ("present", present)):
             if not isinstance(given, Mapping):
@@ -127,10 +139,11 @@ class MultimodalLGrIN(Module):
                 raise ValueError(f"{kind} has {unknown[0]!r}; this model knows {', '.join(map(repr, self.modalities))}")
         if not inputs:
             raise ValueError(f"inputs is empty; give one of {', '.join(map(repr, self.modalities))} at least")
-        embedded = {
-            name: self.modalities[name](**_arguments(name, one, present.get(name)))  # its head is empty
+        results = {
+            name: self.modalities[name](**_arguments(name, one, present.get(name)), return_graph=True)
             for name, one in inputs.items()
         }
+        embedded = {name: embedding for name, (embedding, _) in results.items()}  # heads of modalities are empty
         counts = {name: embedding.size(0) for name, embedding in embedded.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(
@@ -144,7 +157,7 @@ class MultimodalLGrIN(Module):
         ]
         if self.training and self.modality_dropout:
             embeddings = self._withhold(embeddings)
-        return torch.cat(embeddings, dim=-1)
+        return torch.cat(embeddings, dim=-1), {name: graph for name, (_, graph) in results.items()}
 
     def _withhold(self, embeddings: list[Tensor]) -> list[Tensor]:
         """Sets modalities of some sequences to 0, as if they were missing, but never all that a sequence has."""

@@ -1,5 +1,8 @@
 """The loss of L-GrIN, Eq. (7)-(9)."""
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
@@ -9,6 +12,8 @@ from lgrin.nn.adjacency import Adjacency
 from lgrin.nn.pool import LearnablePool
 from lgrin.nn.structure import StructureLoss, structure_loss
 from lgrin.options import check_number, check_whole
+
+Graphs: TypeAlias = Graph | Mapping[str, Graph] | None  # of a batch; by name where there are modalities
 
 __all__ = ["LGrINLoss", "StructureLoss", "structure_loss"]
 
@@ -62,17 +67,17 @@ class LGrINLoss(Module):
         self.structure = StructureLoss(lambda_distance, lambda_frobenius, reduction)
         self.num_sequences, self.lambda_pool = num_sequences, check_number("lambda_pool", lambda_pool)
 
-    def forward(self, logits: Tensor, target: Tensor, model: Module, graph: Graph | None = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, model: Module, graph: Graphs = None) -> Tensor:
         """Adds the penalties of ``model`` to the cross-entropy of a batch; see the class."""
         return cross_entropy(logits, target) + self.penalty(model, graph)
 
-    def penalty(self, model: Module, graph: Graph | None = None) -> Tensor | float:
+    def penalty(self, model: Module, graph: Graphs = None) -> Tensor | float:
         """Adds up the penalties of every adjacency and learned pool in ``model``; 0.0 if it has none.
 
         Args:
             model: Any module that holds the layers.
-            graph: The graph of the batch, from ``model(..., return_graph=True)``; needed where graphs differ by
-                sequence.
+            graph: The graph of the batch, from ``model(..., return_graph=True)``, or those of several modalities by
+                name; needed where graphs differ by sequence.
 
         Raises:
             TypeError: If an adjacency or a learned pool of another class would go without its price.
@@ -81,15 +86,18 @@ class LGrINLoss(Module):
         structure = self.structure
         prices = structure.lambda_distance, structure.lambda_frobenius
         readers = sum(isinstance(one, Adjacency) and one.reads_features for one in model.modules())
-        if readers > 1 and any(prices):
+        if readers > 1 and any(prices) and not isinstance(graph, Mapping):
             raise ValueError(
                 f"model holds {readers} adjacencies that depend on features, but graph is that of one; pass "
                 f"lambda_distance=0 and lambda_frobenius=0 here and add adjacency.penalty(graph) of each"
             )
         total: Tensor | float = 0.0
-        for module in model.modules():
+        for path, module in model.named_modules():
             if isinstance(module, Adjacency):
-                total = total + module.penalty(graph, *prices, structure.reduction)
+                own = _graph_of(path, graph) if isinstance(graph, Mapping) else graph
+                if own is None and module.reads_features and isinstance(graph, Mapping):
+                    continue  # a modality that this batch lacks
+                total = total + module.penalty(own, *prices, structure.reduction)
             elif isinstance(module, LearnablePool):
                 total = total + module.penalty(self.lambda_pool, structure.reduction)
             elif "adjacency" in module._modules or "learned" in module._modules or hasattr(type(module), "graph"):
@@ -115,6 +123,11 @@ class LGrINLoss(Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_sequences}, {self.structure}, lambda_pool={self.lambda_pool})"
+
+
+def _graph_of(path: str, graphs: Mapping[str, Graph]) -> Graph | None:
+    """The graph of the modality that a module belongs to, ``modalities.NAME.adjacency``; ``None`` if it has none."""
+    return next((one for name, one in graphs.items() if f".modalities.{name}." in f".{path}."), None)
 
 
 def _learns_beside(module: Module, kind: type[Module]) -> bool:

@@ -214,11 +214,28 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._run("embed", X).numpy()
 
+    def graph(self, X: Input) -> np.ndarray:
+        """Computes the graph of each sequence, ``[n, M, M]``, 0 from and to missing frames.
+
+        Where all sequences share one graph, it is ``adjacency_``, scaled for the frames that a sequence lacks.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If X does not fit the training sequences.
+        """
+        return self._run("graphs", X).numpy()
+
     @property
     def adjacency_(self) -> np.ndarray:
-        """The learned graph, ``[M, M]``."""
+        """The learned graph, ``[M, M]``; of a network whose graphs differ by sequence, see :meth:`graph`."""
         validation.check_is_fitted(self)
-        return self.classifier_.model.adjacency().detach().numpy()
+        adjacency = self.classifier_.model.adjacency
+        if getattr(adjacency, "reads_features", False):
+            raise AttributeError(
+                f"adjacency_ does not exist: the graph of {type(adjacency).__name__} differs by sequence; take those "
+                f"of sequences from graph(X)"
+            )
+        return adjacency().detach().numpy()
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted estimator to one file, whole or not at all.

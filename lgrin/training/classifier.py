@@ -207,8 +207,7 @@ class SequenceClassifier(LightningModule):
 
     def loss_of(self, target: Tensor, inputs: dict[str, Any]) -> Tensor:
         """Computes the loss of a training step from tensors, which is what :func:`lgrin.training.fit` can compile."""
-        adjacency = getattr(self.model, "adjacency", None)
-        if isinstance(adjacency, Adjacency) and adjacency.reads_features:
+        if _reads_features(self.model):
             logits, graph = self._logits(inputs, return_graph=True)
             return self.loss(logits, target, self.model, graph)
         return self.loss(self._logits(inputs), target, self.model)
@@ -216,7 +215,8 @@ class SequenceClassifier(LightningModule):
     def _logits(self, inputs: dict[str, Any], **options: Any) -> Any:
         if not isinstance(self.normalize, ModuleDict):
             return self.model(**self._prepared(self.normalize, inputs), **options)
-        return self.model({name: self._prepared(self.normalize[name], one) for name, one in inputs.items()})
+        prepared = {name: self._prepared(self.normalize[name], one) for name, one in inputs.items()}
+        return self.model(prepared, **options)
 
     def _prepared(self, scaling: Module, inputs: dict[str, Any]) -> dict[str, Any]:
         """Scales the features and, in training, changes the sequences."""
@@ -259,6 +259,13 @@ def _check_model(checkpoint: Mapping[str, Any], path: str | Path) -> None:
         check_build(lambda: from_config(config), config, held)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"checkpoint {path} is damaged ({one_line(error)}); give another") from error
+
+
+def _reads_features(model: Module) -> bool:
+    """Whether the graph of a model, or of one of its modalities, differs by sequence."""
+    parts = getattr(model, "modalities", None)
+    adjacencies = [getattr(one, "adjacency", None) for one in (parts.values() if parts else [model])]
+    return any(isinstance(one, Adjacency) and one.reads_features for one in adjacencies)
 
 
 def _inputs(batch: Data | HeteroData) -> dict[str, Any]:

@@ -29,6 +29,11 @@ def to_values(adjacency: AdjacencyLike, name: str = "adjacency") -> Tensor:
         >>> to_values([[0, 1], [0, 0]]).shape
         torch.Size([2, 2])
     """
+    if isinstance(adjacency, Adjacency) and adjacency.reads_features:
+        raise ValueError(
+            f"{name} is a {type(adjacency).__name__}, whose graph differs by sequence; pass that of one, such as "
+            f"model.graphs(x)[0] or classifier.graph(X)[0]"
+        )
     values = adjacency() if isinstance(adjacency, Adjacency) else adjacency
     return to_tensor(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
 

@@ -6,6 +6,8 @@ from torch.nn import Linear
 
 from lgrin import LGrIN, MultimodalLGrIN
 from lgrin.models import fold, from_config
+from lgrin.nn import LGrINLoss, structure_loss
+from lgrin.training import SequenceClassifier
 
 FACE = {"in_channels": 3, "num_nodes": 5, "branch_channels": (4, 2)}
 VOICE = {"in_channels": 2, "num_nodes": 7, "branch_channels": (4,), "num_layers": 1}
@@ -218,3 +220,29 @@ def test_what_does_not_fit_is_named(name):
     call, kind, message = ERRORS[name]
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_graphs_that_differ_by_sequence_are_priced_by_modality():
+    torch.manual_seed(0)
+    attention = {"adjacency": {"name": "AttentionAdjacency", "topk": 2}, "branch_channels": (4,)}
+    parts = {"face": {"in_channels": 3, "num_nodes": 5, **attention}, "voice": {"in_channels": 2, "num_nodes": 7}}
+    parts["hand"] = {"in_channels": 2, "num_nodes": 4, **attention}
+    model, loss = MultimodalLGrIN(parts, num_classes=2).eval(), LGrINLoss(9, lambda_pool=0.0)
+    x = {"face": torch.randn(4, 5, 3), "voice": torch.randn(4, 7, 2), "hand": torch.randn(4, 4, 2)}
+    logits, graphs = model(x, return_graph=True)
+    assert torch.equal(logits, model(x))
+    shared = model.modalities["voice"].adjacency
+    expected = {name: torch.stack([structure_loss(A, reduction="mean") for A in graphs[name].adj]).mean() for name in
+                ("face", "hand")}  # fmt: skip
+    torch.testing.assert_close(loss.penalty(model, graphs), shared.penalty() + expected["face"] + expected["hand"])
+    del x["hand"]
+    _, graphs = model(x, return_graph=True)
+    torch.testing.assert_close(loss.penalty(model, graphs), shared.penalty() + expected["face"])
+    classifier = SequenceClassifier(model, 9, loss={"lambda_pool": 0.0})
+    mask = {name: torch.ones(one.shape[:2], dtype=torch.bool) for name, one in x.items()}
+    inputs = {
+        name: {"x": one.flatten(0, 1), "batch": torch.arange(4).repeat_interleave(one.size(1)), "batch_size": 4,
+               "mask": mask[name].flatten(), "frame": None} for name, one in x.items()
+    }  # fmt: skip
+    target = torch.tensor([0, 1, 0, 1])
+    torch.testing.assert_close(classifier.loss_of(target, inputs), loss(model(x), target, model, graphs))

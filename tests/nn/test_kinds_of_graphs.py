@@ -229,6 +229,15 @@ def test_values_and_gradients_are_those_of_the_definition(kind, layout):
         assert not x.grad[~present].any()
 
 
+@cases()
+def test_the_graphs_of_sequences_are_those_of_the_definition(kind, layout):
+    model, (x, place, present) = network(kind, input_norm=False), batch(layout)
+    weights, found = weights_of(model.adjacency), model.graphs(x, **place).detach().numpy()
+    found = found.reshape(2, -1, M, M)
+    for matrices, H, there in zip(found, padded(x, present), present.numpy(), strict=True):
+        np.testing.assert_allclose(matrices, definition(kind, weights, H, there)[0], rtol=0, atol=1e-10)
+
+
 @cases("finite differences")
 def test_derivatives_are_those_of_finite_differences(kind, layout):
     adjacency, (x, place, _) = network(kind).adjacency, batch(layout)
