@@ -148,7 +148,7 @@ def check_edge_weight(edge_weight: Any) -> None:
         )
 
 
-def check_range(name: str, index: Tensor | None, stop: int, mask: Tensor | None = None) -> None:
+def check_range(name: str, index: Tensor | None, stop: int | None, mask: Tensor | None = None) -> None:
     """Raises unless every index lies in 0 .. stop - 1.
 
     Eager programs on a CPU read the values. Compiled programs, and those on an NVIDIA GPU, assert on the device, which
@@ -157,7 +157,7 @@ def check_range(name: str, index: Tensor | None, stop: int, mask: Tensor | None 
     Args:
         name: Name of the argument: ``"frame"``, ``"batch"`` or ``"edge_index"``.
         index: The argument, any shape, or ``None``.
-        stop: The number of frames, sequences or nodes.
+        stop: The number of frames, sequences or nodes; ``None`` where only negative ones are out of range.
         mask: Bool, shaped like the index; where it is false the index does not matter. ``None`` means that all do.
 
     Raises:
@@ -175,12 +175,12 @@ def check_range(name: str, index: Tensor | None, stop: int, mask: Tensor | None 
         torch._assert_async(~_outside(index, stop, mask).any(), f"{name} holds an index that is out of range")
     elif index.device.type == "cpu" and index.numel():
         lowest, highest = torch.aminmax(_unwrapped(index))
-        if int(lowest) < 0 or int(highest) >= stop:
+        if int(lowest) < 0 or (stop is not None and int(highest) >= stop):
             _refuse_first(name, index, stop, _outside(index, stop, mask))
 
 
-def _outside(index: Tensor, stop: int, mask: Tensor | None) -> Tensor:
-    outside = (index < 0) | (index >= stop)
+def _outside(index: Tensor, stop: int | None, mask: Tensor | None) -> Tensor:
+    outside = index < 0 if stop is None else (index < 0) | (index >= stop)
     return outside if mask is None else outside & mask
 
 
@@ -191,10 +191,12 @@ def _unwrapped(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _refuse_first(name: str, index: Tensor, stop: int, outside: Tensor) -> None:
+def _refuse_first(name: str, index: Tensor, stop: int | None, outside: Tensor) -> None:
     index = _unwrapped(torch.where(outside, index, index))  # has the axes of outside, which may have more
     first = _unwrapped(outside).nonzero()[:1].tolist()
-    if first:
+    if first and stop is None:
+        raise IndexError(f"{name}{first[0]} is {int(index[tuple(first[0])])}; it is 0 or more: count from 0")
+    if first and stop is not None:
         allowed = f"one of 0..{stop - 1}" if stop > 0 else "none"
         raise IndexError(
             f"{name}{first[0]} is {int(index[tuple(first[0])])}; with {LIMITS[name]}={stop} it is {allowed}: "

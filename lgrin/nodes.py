@@ -158,6 +158,7 @@ class Nodes(NamedTuple):
         batch: Int64, each node's sequence; ``None`` where x is dense.
         mask: Bool, shaped like the nodes; ``None`` means that all are present.
         batch_size: The number of sequences B.
+        num_nodes: Frames of a whole sequence, M; ``None`` where sequences may have any number.
     """
 
     x: Tensor
@@ -165,6 +166,7 @@ class Nodes(NamedTuple):
     batch: Tensor | None
     mask: Tensor | None
     batch_size: int
+    num_nodes: int | None = None
 
     @classmethod
     def read(
@@ -184,7 +186,7 @@ class Nodes(NamedTuple):
             batch: Int64 ``[N]``, each node's sequence, sorted.
             mask: Bool, the nodes that are present.
             batch_size: The number of sequences.
-            num_nodes: What frames are below, M, where it is known.
+            num_nodes: What frames are below, M; ``None`` where sequences may have any number of frames.
 
         Raises:
             TypeError: If a dtype has no meaning.
@@ -200,14 +202,13 @@ class Nodes(NamedTuple):
             frame = frame.long().expand(x.shape[:-1])
             if mask is not None:
                 frame = frame.masked_fill(~mask, 0)  # the frame of an absent node does not matter
-            if num_nodes is not None:
-                check_range("frame", frame, num_nodes)
+            check_range("frame", frame, num_nodes)
         x = x if mask is None else zero_absent(x, mask)
         if batch is None:
-            return cls(x, frame, None, mask, prod(x.shape[:-2]))
+            return cls(x, frame, None, mask, prod(x.shape[:-2]), num_nodes)
         batch_size = count_sequences(batch) if batch_size is None else batch_size
         check_range("batch", batch, batch_size)
-        return cls(x, frame, batch.long(), mask, batch_size)
+        return cls(x, frame, batch.long(), mask, batch_size, num_nodes)
 
     @classmethod
     def read_whole(
@@ -217,21 +218,50 @@ class Nodes(NamedTuple):
         batch: Tensor | None,
         mask: Tensor | None,
         batch_size: int | None,
-        num_nodes: int,
+        num_nodes: int | None,
     ) -> "Nodes":
-        """Reads nodes of which each has a frame: named, or in order in sequences of M nodes; see :meth:`read`."""
-        if frame is not None or batch is None:
+        """Reads nodes of which each has a frame: named, or in order in sequences of M nodes; see :meth:`read`.
+
+        Where M is not known, the frame of a flat node is its position in its sequence.
+        """
+        if frame is not None or batch is None or num_nodes is None:
             nodes = cls.read(x, frame, batch, mask, batch_size, num_nodes)
-            return nodes if frame is not None or x.size(-2) == num_nodes else nodes.framed(num_nodes)
+            return nodes if frame is not None or (batch is None and x.size(-2) == num_nodes) else nodes.framed(num_nodes)
         check_nodes(x, frame, batch, mask, batch_size)
         frame = frames_in_order(batch, num_nodes, batch_size)
-        return cls(zero_absent(x, mask), frame, batch.long(), mask, batch.numel() // num_nodes)
+        return cls(zero_absent(x, mask), frame, batch.long(), mask, batch.numel() // num_nodes, num_nodes)
 
-    def framed(self, num_nodes: int, owner: str = "model") -> "Nodes":
+    def length(self, owner: str = "model") -> int:
+        """Says how many frames a sequence has at most: M, those of dense sequences, or those up to the last frame.
+
+        Args:
+            owner: What an error calls the module that asks.
+
+        Raises:
+            ValueError: If it would have to be read on a GPU or in a compiled program.
+
+        Example:
+            >>> Nodes.read(torch.ones(3, 2), torch.tensor([0, 4, 1]), torch.tensor([0, 0, 1])).length()
+            5
+        """
+        if self.num_nodes is not None:
+            return self.num_nodes
+        if self.frame is None and self.batch is None:
+            return self.x.size(-2)
+        frame = self.frame
+        if frame is None or not is_readable(frame) or not (self.mask is None or is_readable(self.mask)):
+            raise ValueError(
+                f"max_num_nodes is None, but this {owner} takes sequences of any length, and a GPU or a compiled "
+                f"program does not read how long the longest is; pass max_num_nodes=, as to to_dense_batch"
+            )
+        present = frame if self.mask is None else frame[self.mask]
+        return int(present.max()) + 1 if present.numel() else 1
+
+    def framed(self, num_nodes: int | None, owner: str = "model") -> "Nodes":
         """Names the frame of every node, unless dense sequences have all M in order.
 
         Args:
-            num_nodes: Frames of a whole sequence, M.
+            num_nodes: Frames of a whole sequence, M; ``None`` where sequences may have any number.
             owner: What an error calls the module that asks.
 
         Raises:
@@ -240,6 +270,9 @@ class Nodes(NamedTuple):
         """
         if self.frame is not None:
             return self
+        if num_nodes is None:
+            in_order = None if self.batch is None else frames_from_start(self.batch, self.batch_size)
+            return self._replace(frame=in_order)
         if self.batch is not None:
             return self._replace(frame=frames_in_order(self.batch, num_nodes, self.batch_size))
         if self.x.size(-2) != num_nodes:
@@ -249,11 +282,11 @@ class Nodes(NamedTuple):
             )
         return self
 
-    def placed(self, num_nodes: int, owner: str = "model") -> "Nodes":
+    def placed(self, num_nodes: int | None, owner: str = "model") -> "Nodes":
         """Names the frame and the sequence of every node; arguments and errors as for :meth:`framed`."""
-        _, frame, batch, _, _ = self.framed(num_nodes, owner)
+        _, frame, batch, *_ = self.framed(num_nodes, owner)
         if frame is None:
-            frame = torch.arange(num_nodes, device=self.x.device).expand(self.x.shape[:-1])
+            frame = torch.arange(self.x.size(-2), device=self.x.device).expand(self.x.shape[:-1])
         if batch is None:
             batch = torch.arange(self.batch_size, device=self.x.device)
             batch = batch.view(*self.x.shape[:-2], 1).expand(self.x.shape[:-1])
@@ -274,10 +307,10 @@ class Nodes(NamedTuple):
             [[True, True, False], [False, False, True]]
         """
         if self.frame is None and self.batch is None and self.x.size(-2) == num_nodes:
-            x, _, _, mask, _ = self.stacked()
+            x, _, _, mask, *_ = self.stacked()
             present = torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if mask is None else mask
             return zero_absent(x, mask), present
-        x, frame, batch, mask, batch_size = self.placed(num_nodes)
+        x, frame, batch, mask, batch_size, _ = self.placed(num_nodes)
         assert frame is not None
         assert batch is not None
         there = torch.ones_like(frame, dtype=torch.bool).unsqueeze(-1)

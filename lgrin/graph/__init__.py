@@ -1,4 +1,4 @@
-"""The layouts a graph can come in: dense, banded, ragged and edge list.
+"""The layouts a graph can come in: dense, banded, stationary, ragged and edge list.
 
 Each layout is a NamedTuple of tensors with the methods of :class:`Graph`: ``aggregate(x)``, which is A @ x,
 ``neighbor_max(x)``, the maximum over each node's closed neighbourhood, and ``line_max(x)``. ``A[i, j]`` is the weight
@@ -9,7 +9,6 @@ A further layout is a file of its own and a line in :data:`LAYOUTS`.
 """
 
 import warnings
-from typing import TypeAlias
 
 from lgrin import nodes
 from lgrin.graph.average import averaging
@@ -20,10 +19,16 @@ from lgrin.graph.dense import DenseGraph
 from lgrin.graph.edge_list import EdgeList, parallel_sum
 from lgrin.graph.listing import list_edges
 from lgrin.graph.matrices import to_matrices
-from lgrin.graph.ragged import RaggedGraph
+from lgrin.graph.ragged import FrameGraph, RaggedGraph
+from lgrin.graph.stationary import StationaryGraph
 
-FrameGraph: TypeAlias = DenseGraph | BandedGraph  # a graph over the frames of a sequence, in one tensor of weights
-LAYOUTS = {"dense": DenseGraph, "banded": BandedGraph, "ragged": RaggedGraph, "edges": EdgeList}
+LAYOUTS = {
+    "dense": DenseGraph,
+    "banded": BandedGraph,
+    "stationary": StationaryGraph,
+    "ragged": RaggedGraph,
+    "edges": EdgeList,
+}
 
 for _layout in LAYOUTS.values():
     _layout.__module__ = __name__  # where pickled graphs and exported programs look for them
@@ -54,6 +59,7 @@ __all__ = [
     "FrameGraph",
     "Graph",
     "RaggedGraph",
+    "StationaryGraph",
     "as_graph",
     "averaging",
     "line_max",

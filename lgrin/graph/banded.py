@@ -125,10 +125,9 @@ class BandedGraph(NamedTuple):
         """Multiplies blocks of rows of the band by the nodes that they reach, ``[M, F]`` or ``[B, M, F]``."""
         reach, num_nodes = self.bandwidth, self.num_nodes
         size = max(2 * reach, min(num_nodes, BLOCK))  # targets of a block; it reads its nodes and 2 * reach more
-        count = -(-num_nodes // size)
-        blocks = _pad_rows(x, reach, (count + 1) * size).unflatten(-2, (count + 1, size))
-        nodes = torch.cat([blocks[..., :-1, :, :], blocks[..., 1:, : 2 * reach, :]], dim=-2)
-        weights = _shear(_pad_rows(self.band, 0, count * size).view(count, size, -1))
+        nodes = windows(x, reach, size)
+        count = nodes.size(-3)
+        weights = shear(_pad_rows(self.band, 0, count * size).view(count, size, -1))
         if x.dim() == 2:
             total = torch.bmm(weights, nodes).flatten(0, 1)
         else:  # all sequences side by side, for one product with each block
@@ -161,8 +160,39 @@ def _pad_rows(x: Tensor, before: int, length: int) -> Tensor:
     return pad(x, (0, 0, before, length - before - x.size(-2)))
 
 
-def _shear(band: Tensor) -> Tensor:
-    """Shifts row i of ``[*, T, K]`` by i columns, ``[*, T, T + K - 1]``: a band becomes a matrix."""
+def windows(x: Tensor, reach: int, size: int) -> Tensor:
+    """Cuts nodes into blocks of targets, each with the nodes around it that a band reaches.
+
+    Args:
+        x: Features ``[*, M, F]``.
+        reach: The largest distance w.
+        size: Targets of a block, at least 2 w.
+
+    Returns:
+        ``[*, C, size + 2w, F]``, zeros outside the nodes; C blocks cover all.
+
+    Example:
+        >>> windows(torch.arange(1.0, 4).view(3, 1), reach=1, size=2).squeeze(-1).tolist()
+        [[0.0, 1.0, 2.0, 3.0], [2.0, 3.0, 0.0, 0.0]]
+    """
+    count = -(-x.size(-2) // size)
+    blocks = _pad_rows(x, reach, (count + 1) * size).unflatten(-2, (count + 1, size))
+    return torch.cat([blocks[..., :-1, :, :], blocks[..., 1:, : 2 * reach, :]], dim=-2)
+
+
+def shear(band: Tensor) -> Tensor:
+    """Shifts row i by i columns: a band becomes a matrix.
+
+    Args:
+        band: ``[*, T, K]``.
+
+    Returns:
+        ``[*, T, T + K - 1]``.
+
+    Example:
+        >>> shear(torch.tensor([[1, 2], [3, 4]])).tolist()
+        [[1, 2, 0], [0, 3, 4]]
+    """
     rows, columns = band.shape[-2:]
     flat = pad(band, (0, rows)).flatten(-2)
     return flat[..., : rows * (rows + columns - 1)].unflatten(-1, (rows, rows + columns - 1))

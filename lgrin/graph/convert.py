@@ -13,7 +13,8 @@ from lgrin.graph.banded import BandedGraph
 from lgrin.graph.base import Graph
 from lgrin.graph.dense import DenseGraph
 from lgrin.graph.edge_list import EdgeList
-from lgrin.graph.ragged import RaggedGraph
+from lgrin.graph.ragged import FrameGraph, RaggedGraph
+from lgrin.graph.stationary import StationaryGraph
 
 
 def as_graph(
@@ -161,14 +162,14 @@ def _check_fit(x: Tensor, graph: Any) -> None:
         raise TypeError(f"x is {x.dtype}, but the edge weights are {weights.dtype}; convert one with .to(dtype)")
 
 
-def _check_matrix(x: Tensor, graph: DenseGraph | BandedGraph) -> Tensor:
+def _check_matrix(x: Tensor, graph: FrameGraph) -> Tensor:
     matrix = graph[0]
     if isinstance(graph, DenseGraph) and (matrix.dim() not in (2, 3, 4) or matrix.size(-1) != matrix.size(-2)):
         raise ValueError(f"a dense edge_index has shape {list(matrix.shape)}; it may be [M, M] or [B, M, M]")
-    if matrix.size(-2) != x.size(-2):
+    if graph.num_nodes != x.size(-2):
         raise ValueError(
-            f"x has {x.size(-2)} nodes, but the graph has {matrix.size(-2)}; pad x with "
-            f"lgrin.transforms.CyclicPad({matrix.size(-2)}), or say with frame= which nodes x holds"
+            f"x has {x.size(-2)} nodes, but the graph has {graph.num_nodes}; pad x with "
+            f"lgrin.transforms.CyclicPad({graph.num_nodes}), or say with frame= which nodes x holds"
         )
     if graph.differs_by_sequence and matrix.shape[:1] != x.shape[:-2][:1]:
         raise ValueError(
@@ -190,7 +191,7 @@ def _check_ragged(x: Tensor, graph: RaggedGraph) -> Tensor:
         check_index("batch", graph.batch)
         check_range("frame", graph.frame, num_nodes, graph.mask)
         check_range("batch", graph.batch, batch_size)
-    return graph.padded.weights
+    return graph.padded[0]
 
 
 def _check_edges(x: Tensor, graph: EdgeList) -> Tensor | None:
@@ -214,6 +215,7 @@ def _check_edges(x: Tensor, graph: EdgeList) -> Tensor | None:
 CHECKS: dict[type, Callable[[Tensor, Any], Tensor | None]] = {
     DenseGraph: _check_matrix,
     BandedGraph: _check_matrix,
+    StationaryGraph: _check_matrix,
     RaggedGraph: _check_ragged,
     EdgeList: _check_edges,
 }

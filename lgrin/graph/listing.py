@@ -3,12 +3,10 @@
 import torch
 from torch import Tensor
 
-from lgrin.graph.banded import BandedGraph
-from lgrin.graph.dense import DenseGraph
-from lgrin.graph.ragged import RaggedGraph
+from lgrin.graph.ragged import FrameGraph, RaggedGraph
 
 
-def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float = 0.0) -> tuple[Tensor, Tensor]:
+def list_edges(graph: FrameGraph | RaggedGraph, threshold: float = 0.0) -> tuple[Tensor, Tensor]:
     """Lists the edges of a graph as PyG has them; their weights carry gradients to the graph.
 
     Args:
@@ -23,6 +21,7 @@ def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float =
         ValueError: If the graph holds a matrix for each sequence and is not ragged.
 
     Example:
+        >>> from lgrin.graph import DenseGraph
         >>> list_edges(DenseGraph(torch.tensor([[0.0, 2.0], [0.0, 0.0]])))[0].tolist()
         [[1], [0]]
     """
@@ -37,7 +36,7 @@ def list_edges(graph: DenseGraph | BandedGraph | RaggedGraph, threshold: float =
     return torch.stack([source, target]), weight
 
 
-def _list_shared(graph: DenseGraph | BandedGraph, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+def _list_shared(graph: FrameGraph, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """Target, source and weight of the edges of a graph that all sequences share."""
     weights = graph.weights.squeeze(0) if graph.weights.dim() == 4 else graph.weights
     by_head = weights if graph.heads > 1 else weights.unsqueeze(0)
@@ -55,7 +54,7 @@ def _list_ragged(graph: RaggedGraph, threshold: float) -> tuple[Tensor, Tensor]:
         target, source, weight = _list_shared(padded, threshold)
         edge_index = torch.stack([node[:, source], node[:, target]])
         weight = weight.expand(node.size(0), *weight.shape)
-        scale = None if padded.scale is None else padded.scale[:, target]
+        scale = None if padded.scale is None or padded.mask is None else padded.scale[:, target]
     else:
         by_head = padded.weights if padded.heads > 1 else padded.weights.unsqueeze(1)
         sequence, target, column = (by_head.abs() > threshold).any(1).nonzero(as_tuple=True)

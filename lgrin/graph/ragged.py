@@ -1,7 +1,7 @@
 """Sequences of unequal length on one graph over frames."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -10,8 +10,10 @@ from lgrin.arguments import check_index, check_range
 from lgrin.graph.banded import BandedGraph
 from lgrin.graph.base import Graph
 from lgrin.graph.dense import DenseGraph
+from lgrin.graph.stationary import StationaryGraph
 from lgrin.nodes import is_readable, lay_out, read_back, zero_absent
 
+FrameGraph: TypeAlias = DenseGraph | BandedGraph | StationaryGraph  # a graph over the frames of a sequence
 WORTH_PADDING = 0.75  # part of the padding that nodes fill from which on the padding is the faster layout
 
 
@@ -23,7 +25,7 @@ class RaggedGraph(NamedTuple):
     batch; on a GPU, and in compiled programs, it is M frames long, since a look at the frames would stall them.
 
     Attributes:
-        padded: A dense or banded graph whose mask ``[B, M]`` says which frames exist; ``None`` means that nodes fill
+        padded: A dense, banded or stationary graph whose mask ``[B, M]`` says which frames exist; ``None`` means that nodes fill
             all frames of all sequences, one after the other.
         frame: Int64 ``[N]`` (or ``[*, L]`` beside dense features), each node's frame in ``[0, M)``.
         batch: Int64 of the same shape, each node's sequence in ``[0, B)``.
@@ -38,7 +40,7 @@ class RaggedGraph(NamedTuple):
         [3.0, 3.0, 5.0]
     """
 
-    padded: DenseGraph | BandedGraph
+    padded: FrameGraph
     frame: Tensor
     batch: Tensor
     mask: Tensor | None = None
@@ -46,7 +48,7 @@ class RaggedGraph(NamedTuple):
     @classmethod
     def place(
         cls,
-        graph: DenseGraph | BandedGraph,
+        graph: FrameGraph,
         frame: Tensor,
         batch: Tensor,
         batch_size: int,
@@ -78,10 +80,10 @@ class RaggedGraph(NamedTuple):
 
     @classmethod
     def place_checked(
-        cls, graph: DenseGraph | BandedGraph, frame: Tensor, batch: Tensor, batch_size: int, mask: Tensor | None
+        cls, graph: FrameGraph, frame: Tensor, batch: Tensor, batch_size: int, mask: Tensor | None
     ) -> "RaggedGraph":
         """Places nodes whose frames and sequences were checked already; see :meth:`place`."""
-        num_nodes = graph[0].size(-2)
+        num_nodes = graph.num_nodes
         if frame.numel() == batch_size * num_nodes and _is_in_order(frame, batch, num_nodes):
             present = None if mask is None else mask.reshape(batch_size, num_nodes)
             return cls(graph._replace(mask=present), frame, batch, mask)
@@ -118,14 +120,14 @@ class RaggedGraph(NamedTuple):
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""
         return self.read_back(self.padded.line_max(self.lay_out(x)))
 
-    def _unmasked(self) -> DenseGraph | BandedGraph:
+    def _unmasked(self) -> FrameGraph:
         """The padded graph for sums: absent nodes are laid out as 0 and not read back, so no mask is needed."""
         return self.padded._replace(mask=None)
 
     def lay_out(self, x: Tensor) -> Tensor:
         """Lays ``[N, F]`` out by sequence and frame, ``[B, M, F]``, with zeros where there is no node."""
         if self.padded.mask is None:
-            return x.reshape(-1, self.padded[0].size(-2), x.size(-1))
+            return x.reshape(-1, self.padded.num_nodes, x.size(-1))
         batch_size, num_nodes = self.padded.mask.shape
         return lay_out(x, self.frame, self.batch, self.mask, batch_size, num_nodes)
 

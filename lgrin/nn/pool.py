@@ -214,7 +214,7 @@ class GraphReadout(Module):
             if part in plain:
                 outputs.append(pools[part].pool(nodes))
             elif part in pools:
-                outputs.append(pools[part](*nodes))
+                outputs.append(pools[part](*nodes[:5]))
             else:
                 summarize: Any = PARTS[part]
                 outputs.append(summarize(nodes))

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from lgrin.arguments import check_index
-from lgrin.graph import BandedGraph, DenseGraph, FrameGraph, Graph, RaggedGraph, list_edges
+from lgrin.graph import BandedGraph, DenseGraph, FrameGraph, Graph, RaggedGraph, StationaryGraph, list_edges
 from lgrin.nn.fused import needs_call
 from lgrin.nn.structure import REDUCTIONS, structure_loss
 from lgrin.nodes import Nodes
@@ -15,7 +15,7 @@ from lgrin.options import check_number, check_option, check_whole
 
 
 class Adjacency(Module):
-    r"""A module that learns a graph over the M frames of a sequence; subclasses write :meth:`weigh`.
+    r"""A module that learns a graph over the frames of a sequence; subclasses write :meth:`weigh`.
 
     .. math:: A = \mathrm{weigh}(H), \qquad A_{ij} \in \mathbb{R}
 
@@ -25,7 +25,7 @@ class Adjacency(Module):
     called with the nodes, and gives their graph.
 
     Args:
-        num_nodes: Frames per sequence, M.
+        num_nodes: Frames per sequence, M; ``None`` for a kind that takes sequences of any length.
 
     Attributes:
         reads_features: Whether the graph depends on the features of the nodes, and so differs by sequence.
@@ -36,7 +36,8 @@ class Adjacency(Module):
     Shapes:
         - **x:** ``[*, L, F]``, or flat ``[N, F]`` beside ``batch``; **frame, batch, mask, batch_size:** as for
           :class:`lgrin.nn.LearnablePool`
-        - **output:** ``[M, M]``, ``A[target, source]``, without arguments; otherwise the graph of these nodes
+        - **output:** ``[M, M]``, ``A[target, source]``, without arguments, or with M alone where sequences may have any
+          length; otherwise the graph of these nodes
 
     Raises:
         TypeError: If :meth:`weigh` returns no graph.
@@ -50,7 +51,7 @@ class Adjacency(Module):
         >>> class Alike(Adjacency):
         ...     reads_features = True
         ...     def weigh(self, nodes):
-        ...         x, present = nodes.lay_out(self.num_nodes)
+        ...         x, present = nodes.lay_out(nodes.length())
         ...         return DenseGraph((x @ x.mT).relu())
         >>> edge_index, edge_weight = Alike(3).edges(x=torch.eye(3))
         >>> edge_index.tolist()
@@ -62,9 +63,35 @@ class Adjacency(Module):
     heads = 1
     config: dict[str, Any] | None = None
 
-    def __init__(self, num_nodes: int) -> None:
+    def __init__(self, num_nodes: int | None) -> None:
         super().__init__()
-        self.num_nodes = check_whole("num_nodes", num_nodes)
+        self.num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
+
+    @classmethod
+    def for_frames(cls, num_nodes: int | None, **settings: Any) -> "Adjacency":
+        """Builds the module for sequences of M frames.
+
+        Args:
+            num_nodes: Frames per sequence, M; ``None`` where sequences may have any number.
+            **settings: The other arguments of the class.
+
+        Returns:
+            The module.
+
+        Raises:
+            ValueError: If the class needs to know M, and it is not known.
+
+        Example:
+            >>> from lgrin.nn import LearnableAdjacency
+            >>> LearnableAdjacency.for_frames(5, normalize="row")
+            LearnableAdjacency(5, init='normal', normalize='row')
+        """
+        if num_nodes is None:
+            raise ValueError(
+                f"num_nodes is None, but a {cls.__name__} has weights for each of so many frames; say how many, or take "
+                f"adjacency={{'name': 'StationaryAdjacency'}}, which has none for places"
+            )
+        return cls(num_nodes, **settings)
 
     @classmethod
     def for_frames(cls, num_nodes: int, in_channels: int | None = None, /, **options: Any) -> "Adjacency":
@@ -89,7 +116,8 @@ class Adjacency(Module):
         """Computes the graph over all M frames, ``[M, M]``, or ``[B, M, M]`` where it reads features.
 
         Args:
-            nodes: The nodes; ``None``, and without channels, where nobody gave features.
+            nodes: The nodes; without channels where nobody gave features, and ``None`` where nobody gave nodes.
+                ``nodes.length()`` is M.
 
         Returns:
             The graph, without a mask.
@@ -106,16 +134,19 @@ class Adjacency(Module):
 
     def forward(
         self,
-        x: Tensor | None = None,
+        x: Tensor | int | None = None,
         frame: Tensor | None = None,
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        max_num_nodes: int | None = None,
     ) -> Any:
         """Builds the matrix ``[M, M]``, or with arguments the graph of these nodes; see the class."""
         if x is None and frame is None and batch is None and mask is None:
-            return self._whole(None, called=True).matrix()
-        nodes = self._read(x, frame, batch, mask, batch_size)
+            x = self.num_nodes if max_num_nodes is None else max_num_nodes
+        if x is None or isinstance(x, int):
+            return self._whole(self._frames(x), called=True).matrix()
+        nodes = self._read(x, frame, batch, mask, batch_size, max_num_nodes)
         return self._place(self._whole(nodes, called=True), nodes)
 
     def graph(
@@ -126,6 +157,7 @@ class Adjacency(Module):
         batch_size: int | None = None,
         *,
         x: Tensor | None = None,
+        max_num_nodes: int | None = None,
     ) -> Graph:
         """Makes the graph that the layers take: dense or banded, or ragged where frames or sequences are named.
 
@@ -140,6 +172,8 @@ class Adjacency(Module):
             batch_size: The number of sequences; ``None`` reads it from ``batch``, which ``torch.compile`` and
                 ``torch.export`` cannot.
             x: Node features, for a graph that depends on them.
+            max_num_nodes: For a kind that takes sequences of any length, how many frames they have at most: needed
+                without nodes, on a GPU and in compiled programs.
 
         Returns:
             The graph.
@@ -155,14 +189,14 @@ class Adjacency(Module):
             torch.Size([3, 2])
         """
         if x is None and frame is None and batch is None and mask is None:
-            return self._whole(None)
-        return self.graph_of(self._read(x, frame, batch, mask, batch_size))
+            return self._whole(self._frames(max_num_nodes))
+        return self.graph_of(self._read(x, frame, batch, mask, batch_size, max_num_nodes))
 
     def graph_of(self, nodes: Nodes) -> Graph:
         """Makes the graph of nodes that were read already; see :meth:`graph`."""
         if self.reads_features and self._is_watched():
             batch = nodes.batch if nodes.x.dim() == 2 else None  # a call takes none beside dense x
-            return self(nodes.x, nodes.frame, batch, nodes.mask, nodes.batch_size)
+            return self(nodes.x, nodes.frame, batch, nodes.mask, nodes.batch_size, self._limit(nodes.num_nodes))
         if nodes.mask is None and self._is_in_place(nodes):
             return self._whole(nodes)
         return self._place(self._whole(nodes), nodes)
@@ -176,6 +210,7 @@ class Adjacency(Module):
         *,
         x: Tensor | None = None,
         head: int | None = None,
+        max_num_nodes: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Lists the edges for other people's layers; their weights carry gradients to the adjacency.
 
@@ -186,6 +221,7 @@ class Adjacency(Module):
             mask: Bool, shaped like the nodes; absent ones get no edge. Needs ``frame`` or ``batch``.
             x: Node features, for a graph that depends on them.
             head: The head whose edges to list; ``None`` lists the edges of all of them.
+            max_num_nodes: As for :meth:`graph`.
 
         Returns:
             ``edge_index [2, E]`` (source nodes first) and ``edge_weight [E]``, or ``[E, K]`` of several heads.
@@ -208,9 +244,9 @@ class Adjacency(Module):
         if x is None and frame is None and batch is None:
             if mask is not None:
                 raise ValueError("mask was given without frame and batch; say which frame each node is")
-            graph: Any = self.graph()
+            graph: Any = self.graph(max_num_nodes=max_num_nodes)
         else:
-            graph = self.graph_of(self._read(x, frame, batch, mask, None).placed(self.num_nodes))
+            graph = self.graph_of(self._read(x, frame, batch, mask, None, max_num_nodes).placed(self.num_nodes))
         edge_index, edge_weight = list_edges(graph, threshold)
         if head is None or self.heads == 1:
             return edge_index, edge_weight
@@ -261,20 +297,20 @@ class Adjacency(Module):
             )
         check_option("reduction", reduction, REDUCTIONS)
         total = structure_loss(_without_absent(graph), lambda_distance, lambda_frobenius, "sum")
-        return total / (self.heads * self.num_nodes**2) if reduction == "mean" else total
+        return total / (self.heads * graph.num_nodes**2) if reduction == "mean" else total
 
     def _whole(self, nodes: Nodes | None, called: bool = False) -> FrameGraph:
         """The graph over all M frames, through the call where somebody watches it and this is not the call."""
         if not called and not self.reads_features and self._is_watched():
-            matrix = self()
+            matrix = self() if self.num_nodes is not None or nodes is None else self(nodes.length())
             return DenseGraph(matrix if self.heads == 1 else matrix.unsqueeze(0))
         if self.reads_features and (nodes is None or nodes.x.size(-1) == 0):
             raise ValueError(f"x is None, but the graph of {type(self).__name__} depends on the features; pass x=")
         graph = self.weigh(nodes)
-        if not isinstance(graph, DenseGraph | BandedGraph):
+        if not isinstance(graph, DenseGraph | BandedGraph | StationaryGraph):
             raise TypeError(
-                f"{type(self).__name__}.weigh returned a {type(graph).__name__}; it may return a DenseGraph or a "
-                f"BandedGraph of lgrin.graph: for a matrix, return DenseGraph(matrix)"
+                f"{type(self).__name__}.weigh returned a {type(graph).__name__}; it may return a DenseGraph, a "
+                f"BandedGraph or a StationaryGraph of lgrin.graph: for a matrix, return DenseGraph(matrix)"
             )
         return graph
 
@@ -290,7 +326,7 @@ class Adjacency(Module):
         """Puts nodes on the graph over all frames."""
         if self._is_in_place(nodes):
             return self.rescaled(graph._replace(mask=nodes.mask))
-        _, frame, batch, mask, batch_size = nodes.placed(self.num_nodes)
+        _, frame, batch, mask, batch_size, _ = nodes.placed(self.num_nodes)
         assert frame is not None
         assert batch is not None
         placed = RaggedGraph.place_checked(graph, frame, batch, batch_size, mask)
@@ -303,10 +339,12 @@ class Adjacency(Module):
         batch: Tensor | None,
         mask: Tensor | None,
         batch_size: int | None,
+        max_num_nodes: int | None = None,
     ) -> Nodes:
         """Reads the arguments of a call; nodes without features get none, ``[*, 0]``."""
+        num_nodes = self._limit(max_num_nodes)
         if x is not None:
-            return Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
+            return Nodes.read_whole(x, frame, batch, mask, batch_size, num_nodes)
         check_index("frame", frame)
         check_index("batch", batch)
         given = [one for one in (frame, batch, mask) if one is not None]
@@ -314,7 +352,7 @@ class Adjacency(Module):
             shown = [None if one is None else list(one.shape) for one in (frame, batch, mask)]
             raise ValueError(f"frame, batch and mask have shapes {shown}; they have one entry a node, all alike")
         x = torch.empty(*given[0].shape, 0, device=given[0].device)
-        return Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
+        return Nodes.read_whole(x, frame, batch, mask, batch_size, num_nodes)
 
 
 def _without_absent(graph: Any) -> Any:
