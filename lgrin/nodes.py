@@ -158,7 +158,7 @@ class Nodes(NamedTuple):
         batch: Int64, each node's sequence; ``None`` where x is dense.
         mask: Bool, shaped like the nodes; ``None`` means that all are present.
         batch_size: The number of sequences B.
-        num_nodes: Frames of a whole sequence, M; ``None`` where sequences may have any number.
+        num_nodes: Frames of a sequence at most, M; ``None`` where nobody has said.
     """
 
     x: Tensor
@@ -219,20 +219,25 @@ class Nodes(NamedTuple):
         mask: Tensor | None,
         batch_size: int | None,
         num_nodes: int | None,
+        max_num_nodes: int | None = None,
     ) -> "Nodes":
         """Reads nodes of which each has a frame: named, or in order in sequences of M nodes; see :meth:`read`.
 
-        Where M is not known, the frame of a flat node is its position in its sequence.
+        Where M is not known, the frame of a flat node is its position in its sequence, and ``max_num_nodes`` says how
+        many there are at most.
         """
-        if frame is not None or batch is None or num_nodes is None:
+        if num_nodes is None:
+            nodes = cls.read(x, frame, batch, mask, batch_size, max_num_nodes)
+            return nodes if batch is None else nodes.framed(None)
+        if frame is not None or batch is None:
             nodes = cls.read(x, frame, batch, mask, batch_size, num_nodes)
-            return nodes if frame is not None or (batch is None and x.size(-2) == num_nodes) else nodes.framed(num_nodes)
+            return nodes if frame is not None or x.size(-2) == num_nodes else nodes.framed(num_nodes)
         check_nodes(x, frame, batch, mask, batch_size)
         frame = frames_in_order(batch, num_nodes, batch_size)
         return cls(zero_absent(x, mask), frame, batch.long(), mask, batch.numel() // num_nodes, num_nodes)
 
     def length(self, owner: str = "model") -> int:
-        """Says how many frames a sequence has at most: M, those of dense sequences, or those up to the last frame.
+        """Says how many frames a sequence has at most: those of dense ones, M, or those up to the last named frame.
 
         Args:
             owner: What an error calls the module that asks.
@@ -244,10 +249,10 @@ class Nodes(NamedTuple):
             >>> Nodes.read(torch.ones(3, 2), torch.tensor([0, 4, 1]), torch.tensor([0, 0, 1])).length()
             5
         """
-        if self.num_nodes is not None:
-            return self.num_nodes
         if self.frame is None and self.batch is None:
             return self.x.size(-2)
+        if self.num_nodes is not None:
+            return self.num_nodes
         frame = self.frame
         if frame is None or not is_readable(frame) or not (self.mask is None or is_readable(self.mask)):
             raise ValueError(
@@ -347,6 +352,25 @@ class Nodes(NamedTuple):
         """Counts the present nodes of each sequence, int64 ``[B, 1]``."""
         present = torch.ones(self.x.shape[:-1], dtype=torch.int64, device=self.x.device)
         return self.sum(present if self.mask is None else self.mask.long()).unsqueeze(-1)
+
+    def segment(self, count: int) -> Tensor:
+        """Says which of so many equal parts of its sequence each node lies in, int64, shaped like the nodes.
+
+        A sequence ends with its last present frame. Of n frames, frame f lies in part f count // n.
+        """
+        frame = self.framed(None).frame
+        frame = torch.arange(self.x.size(-2), device=self.x.device).expand(self.x.shape[:-1]) if frame is None else frame
+        present = frame + 1 if self.mask is None else (frame + 1).masked_fill(~self.mask, 0)
+        if self.batch is None:
+            length = present.amax(-1, keepdim=True)
+        else:
+            length = present.new_zeros(self.batch_size).scatter_reduce(0, self.batch, present, "amax")[self.batch]
+        return frame * count // length.clamp(min=1)
+
+    def only(self, chosen: Tensor) -> "Nodes":
+        """Keeps the nodes for which a bool is true as the present ones."""
+        mask = chosen if self.mask is None else chosen & self.mask
+        return self._replace(x=zero_absent(self.x, mask), mask=mask)
 
     def largest(self) -> Tensor:
         """Finds the largest present feature of each sequence, ``[B, F]``."""

@@ -10,7 +10,16 @@ from layouts import KINDS, sequences
 
 import lgrin
 from lgrin import LGrIN
-from lgrin.graph import BandedGraph, DenseGraph, EdgeList, RaggedGraph, as_graph, list_edges, parallel_sum
+from lgrin.graph import (
+    BandedGraph,
+    DenseGraph,
+    EdgeList,
+    RaggedGraph,
+    StationaryGraph,
+    as_graph,
+    list_edges,
+    parallel_sum,
+)
 from lgrin.nn import LearnableAdjacency, LGrINLoss
 
 
@@ -148,6 +157,7 @@ def test_layouts_are_named_tuples_of_the_package_with_their_fields_in_order():
     fields = {
         DenseGraph: ("adj", "mask", "scale"),
         BandedGraph: ("band", "mask", "scale"),
+        StationaryGraph: ("kernel", "num_nodes", "mask", "scale"),
         RaggedGraph: ("padded", "frame", "batch", "mask"),
         EdgeList: ("edge_index", "edge_weight", "mask", "frame"),
     }  # a new layout gets a line here

@@ -76,21 +76,26 @@ class RaggedGraph(NamedTuple):
         check_range("batch", batch, batch_size)
         if graph.mask is not None:  # the scale counts the frames of that mask
             graph = graph._replace(mask=None, scale=None)
-        return cls.place_checked(graph, frame, batch, batch_size, mask)
+        return cls.place_checked(graph, frame, batch, batch_size, mask, graph.num_nodes)
 
     @classmethod
     def place_checked(
-        cls, graph: FrameGraph, frame: Tensor, batch: Tensor, batch_size: int, mask: Tensor | None
+        cls,
+        graph: FrameGraph,
+        frame: Tensor,
+        batch: Tensor,
+        batch_size: int,
+        mask: Tensor | None,
+        num_nodes: int,
     ) -> "RaggedGraph":
-        """Places nodes whose frames and sequences were checked already; see :meth:`place`."""
-        num_nodes = graph.num_nodes
+        """Places nodes whose frames and sequences were checked already on a graph of M nodes; see :meth:`place`."""
         if frame.numel() == batch_size * num_nodes and _is_in_order(frame, batch, num_nodes):
             present = None if mask is None else mask.reshape(batch_size, num_nodes)
             return cls(graph._replace(mask=present), frame, batch, mask)
-        graph = graph.first(_longest(frame, mask, num_nodes))
+        length = _longest(frame, mask, num_nodes)
         there = torch.ones_like(frame, dtype=torch.bool).unsqueeze(-1)
-        present = lay_out(there, frame, batch, mask, batch_size, graph.num_nodes).squeeze(-1)
-        return cls(graph._replace(mask=present), frame, batch, mask)
+        present = lay_out(there, frame, batch, mask, batch_size, length).squeeze(-1)
+        return cls(graph.first(length)._replace(mask=present), frame, batch, mask)
 
     @property
     def heads(self) -> int:

@@ -55,7 +55,7 @@ class StationaryGraph(NamedTuple):
 
     @property
     def weights(self) -> Tensor:
-        """The weights, ``[M, 2w + 1]`` or ``[K, M, 2w + 1]``; with the scale where there is no mask."""
+        """The weights, ``[M, 2w + 1]`` or ``[K, M, 2w + 1]``; with the scale where all sequences share it."""
         return self.banded().band
 
     def banded(self) -> BandedGraph:
@@ -63,8 +63,8 @@ class StationaryGraph(NamedTuple):
         source = self.sources()
         rows = self.kernel.unsqueeze(-2).expand(*self.kernel.shape[:-1], *source.shape)
         band = rows.masked_fill((source < 0) | (source >= self.num_nodes), 0)
-        if self.mask is None and self.scale is not None:
-            return BandedGraph(band * self._scale_of_rows(self.scale))
+        if self._shares_scale():
+            return BandedGraph(self._scale_rows(band), self.mask)
         return BandedGraph(band, self.mask, self.scale)
 
     def sources(self) -> Tensor:
@@ -72,7 +72,7 @@ class StationaryGraph(NamedTuple):
         return band_sources(self.num_nodes, self.bandwidth, self.kernel.device)
 
     def matrix(self) -> Tensor:
-        """Builds the matrix, ``[M, M]`` or ``[K, M, M]``, with the scale where there is no mask.
+        """Builds the matrix, ``[M, M]`` or ``[K, M, M]``, with the scale where all sequences share it.
 
         Raises:
             ValueError: If M is above 8,192.
@@ -84,9 +84,7 @@ class StationaryGraph(NamedTuple):
             )
         reach, rows = self.bandwidth, self.num_nodes
         matrix = shear(self.kernel.unsqueeze(-2).expand(*self.kernel.shape[:-1], rows, -1))[..., reach : reach + rows]
-        if self.mask is None and self.scale is not None:
-            matrix = matrix * self._scale_of_rows(self.scale)
-        return matrix
+        return self._scale_rows(matrix) if self._shares_scale() else matrix
 
     def first(self, length: int) -> "StationaryGraph":
         """Keeps the edges among the first frames."""
@@ -131,7 +129,7 @@ class StationaryGraph(NamedTuple):
         """The whole matrix, which holds the scale, too, where that is the same for all sequences."""
         matrix = self.matrix()
         matrix = matrix.unsqueeze(0) if self.heads > 1 else matrix.view(self.num_nodes, -1)
-        return DenseGraph(matrix, self.mask, None if self.mask is None else self.scale)
+        return DenseGraph(matrix, self.mask, None if self._shares_scale() else self.scale)
 
     def _by_head(self) -> list["StationaryGraph"]:
         if self.kernel.dim() == 1:
@@ -140,9 +138,14 @@ class StationaryGraph(NamedTuple):
         kernels = self.kernel.unbind(0)
         return [self._replace(kernel=kernel, scale=scale) for kernel, scale in zip(kernels, scales, strict=True)]
 
-    def _scale_of_rows(self, scale: Tensor) -> Tensor:
-        """``[M, 1]`` or ``[K, M, 1]``."""
-        return (scale if self.heads == 1 else scale.mT).unsqueeze(-1)
+    def _shares_scale(self) -> bool:
+        """Whether there is a scale, the same for all sequences."""
+        return self.scale is not None and self.scale.dim() == (1 if self.heads == 1 else 2)
+
+    def _scale_rows(self, weights: Tensor) -> Tensor:
+        """Multiplies the rows of ``[M, *]`` or ``[K, M, *]`` by a scale that all sequences share."""
+        assert self.scale is not None
+        return weights * (self.scale if self.heads == 1 else self.scale.mT).unsqueeze(-1)
 
     def _scaled(self, total: Tensor) -> Tensor:
         """Scales ``[*, M, K, F]``."""

@@ -41,6 +41,11 @@ RELEASED: dict[str, Any] = {
 }
 INPUT_NORMS: dict[Any, tuple[bool, bool]] = {False: (False, False), True: (True, False), "both": (True, True)}
 RECOMMENDED_ADJACENCY: dict[str, Any] = {"init": "lazy", "normalize": "present"}
+OF_FRAMES: dict[str, dict[str, Any]] = {"adjacency": RECOMMENDED_ADJACENCY, "readout": {}}
+ANY_LENGTH: dict[str, dict[str, Any]] = {  # the parts of a model for sequences of any length
+    "adjacency": {"name": "StationaryAdjacency", "reach": 4, "heads": 4, "start": "random"},
+    "readout": {"parts": ("max", "mean")},
+}
 
 
 class LGrIN(Module):
@@ -51,7 +56,8 @@ class LGrIN(Module):
 
     Args:
         in_channels: Features per frame, P; with an encoder, those that it makes.
-        num_nodes: Frames per sequence, M.
+        num_nodes: Frames per sequence, M; ``None`` takes sequences of any length, which needs an adjacency and a
+            readout without weights for places.
         num_classes: Classes, C.
         branch_channels: Output channels of the G* convolutions in each inception layer.
         num_layers: Number of inception layers.
@@ -60,8 +66,10 @@ class LGrIN(Module):
         neighborhood: Neighbours of the maximum, see :class:`lgrin.nn.GraphInception`.
         adjacency: A :class:`lgrin.nn.Adjacency`, or the keywords of one with its class as ``name`` (by default
             :class:`lgrin.nn.LearnableAdjacency`), shared by all inception layers; ``None`` means
-            ``{"init": "lazy", "normalize": "present"}``.
-        readout: A :class:`lgrin.nn.GraphReadout`, or keywords likewise; ``None`` means Eq. (6) with p started at 1/M.
+            ``{"init": "lazy", "normalize": "present"}``, or without a length four kernels of
+            :class:`lgrin.nn.StationaryAdjacency`.
+        readout: A :class:`lgrin.nn.GraphReadout`, or keywords likewise; ``None`` means Eq. (6) with p started at 1/M,
+            or without a length maximum and mean.
         head_channels: ``None`` makes the head dropout and Linear; h makes it Linear, dropout, PReLU(h), Linear.
         dropout: Probability of dropping a channel in the head.
         input_norm: What the first inception layer sees: ``False`` the features as they are, ``True`` scaled by a
@@ -83,8 +91,10 @@ class LGrIN(Module):
         - **edge_index, edge_weight:** ``None`` uses the learned graph; any adjacency of :func:`lgrin.graph.as_graph`
           replaces it for this call
         - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or for flat x the position in
-          sequences of M nodes each
-        - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B
+          sequences of M nodes each, of any number without a length
+        - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B;
+          **max_num_nodes:** without a length, the frames of the longest sequence, which flat x needs on a GPU and in
+          compiled programs
         - **output:** logits ``[B, C]``
 
     Raises:
@@ -112,7 +122,7 @@ class LGrIN(Module):
     def __init__(
         self,
         in_channels: int,
-        num_nodes: int,
+        num_nodes: int | None,
         num_classes: int,
         branch_channels: Sequence[int] = (64, 32),
         num_layers: int = 2,
@@ -128,7 +138,8 @@ class LGrIN(Module):
         self_features: bool = False,
     ) -> None:
         super().__init__()
-        in_channels, num_nodes = check_whole("in_channels", in_channels), check_whole("num_nodes", num_nodes)
+        in_channels = check_whole("in_channels", in_channels)
+        num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
         num_classes, num_layers = check_whole("num_classes", num_classes), check_whole("num_layers", num_layers)
         head_channels = None if head_channels is None else check_whole("head_channels", head_channels)
         if not isinstance(input_norm, Module):
@@ -141,9 +152,9 @@ class LGrIN(Module):
         self.neighborhood, self.encoder = neighborhood, encoder
         self.input_norm, self.instance_norm = _input_norms(input_norm, in_channels)
         channels = in_channels if self.instance_norm is None else 2 * in_channels
-        adjacency = RECOMMENDED_ADJACENCY if adjacency is None else adjacency
-        self.adjacency = _part(ADJACENCY, adjacency, num_nodes, channels)
-        self.readout = _part(READOUT, {} if readout is None else readout, num_nodes)
+        defaults = ANY_LENGTH if num_nodes is None else OF_FRAMES
+        self.adjacency = _part(ADJACENCY, defaults["adjacency"] if adjacency is None else adjacency, num_nodes, channels)
+        self.readout = _part(READOUT, defaults["readout"] if readout is None else readout, num_nodes)
         if getattr(self.adjacency, "connects_all", False) and neighborhood == "learned":
             raise ValueError(
                 f"neighborhood is 'learned', but a {type(self.adjacency).__name__} that connects all frames makes its "
@@ -222,10 +233,12 @@ class LGrIN(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        max_num_nodes: int | None = None,
         return_graph: bool = False,
     ) -> Any:
         """Computes logits ``[B, C]``, and with ``return_graph`` the graph that they came from; see the class."""
-        nodes, graph = self._run(*self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size))
+        place = frame, batch, mask, batch_size, max_num_nodes
+        nodes, graph = self._run(*self._read(x, edge_index, edge_weight, *place))
         logits = self.head(self._read_out(nodes))
         return (logits, graph) if return_graph else logits
 
@@ -239,9 +252,11 @@ class LGrIN(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        max_num_nodes: int | None = None,
     ) -> Tensor:
         """Computes what the head sees of each sequence, ``[B, F]``; arguments as for the class."""
-        nodes, _ = self._run(*self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size))
+        place = frame, batch, mask, batch_size, max_num_nodes
+        nodes, _ = self._run(*self._read(x, edge_index, edge_weight, *place))
         return self._read_out(nodes)
 
     def graphs(
@@ -252,6 +267,7 @@ class LGrIN(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        max_num_nodes: int | None = None,
     ) -> Tensor:
         """Computes the learned graph of each sequence as the layers use it, 0 from and to missing frames.
 
@@ -265,7 +281,7 @@ class LGrIN(Module):
             >>> model.graphs(torch.rand(4, 8, 3)).shape
             torch.Size([4, 8, 8])
         """
-        nodes, graph, frames = self._read(x, None, None, frame, batch, mask, batch_size)
+        nodes, graph, frames = self._read(x, None, None, frame, batch, mask, batch_size, max_num_nodes)
         return to_matrices(self._run(nodes, graph, frames)[1], nodes.batch_size)  # type: ignore[arg-type]
 
     @torch.no_grad()
@@ -279,6 +295,7 @@ class LGrIN(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        max_num_nodes: int | None = None,
     ) -> Tensor:
         """Finds the frame of each sequence that wins most channels of the maximum readout (Fig. 7).
 
@@ -295,7 +312,8 @@ class LGrIN(Module):
             torch.Size([4])
         """
         with _evaluating(self):
-            nodes, _ = self._run(*self._read(x, edge_index, edge_weight, frame, batch, mask, batch_size))
+            place = frame, batch, mask, batch_size, max_num_nodes
+            nodes, _ = self._run(*self._read(x, edge_index, edge_weight, *place))
         return nodes.stacked().salient()
 
     def _run(self, nodes: Nodes, graph: Graph | None, frames: Tensor) -> tuple[Nodes, Graph]:
@@ -324,6 +342,7 @@ class LGrIN(Module):
         batch: Tensor | None,
         mask: Tensor | None,
         batch_size: int | None,
+        max_num_nodes: int | None,
     ) -> tuple[Nodes, Graph | None, Tensor]:
         """Reads and checks the arguments of a call, before anything is computed.
 
@@ -351,7 +370,7 @@ class LGrIN(Module):
             check_edge_weight(edge_weight)
             raise ValueError("edge_weight was given without edge_index; pass both, or neither to use the learned graph")
         else:
-            nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes)
+            nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes, max_num_nodes)
         if x.size(-1) != self.in_channels:
             raise ValueError(
                 f"x has {x.size(-1)} channels, but this model was built for in_channels={self.in_channels}"
@@ -401,7 +420,7 @@ def _settings(arguments: dict[str, Any]) -> dict[str, Any] | None:
     return plain_settings(settings)
 
 
-def _part(role: Role, value: Module | Mapping[str, Any], num_nodes: int, *sizes: int) -> Any:
+def _part(role: Role, value: Module | Mapping[str, Any], num_nodes: int | None, *sizes: int) -> Any:
     if isinstance(value, Mapping):
         return build(role, value, num_nodes, *sizes)
     if not isinstance(value, Module):
@@ -409,7 +428,7 @@ def _part(role: Role, value: Module | Mapping[str, Any], num_nodes: int, *sizes:
             f"{role.name} is a {type(value).__name__}; it may be a module or the keywords of {role.default}"
         )
     size = getattr(value, "num_nodes", num_nodes)
-    if size != num_nodes:
+    if size is not None and size != num_nodes:
         raise ValueError(
             f"{role.name} was built for {size} nodes, but num_nodes={num_nodes}; build both for the same number"
         )
@@ -428,13 +447,13 @@ def _input_norms(input_norm: Any, in_channels: int) -> tuple[Any, Any]:
 
 
 @torch.no_grad()
-def _width(readout: Any, num_nodes: int, channels: int) -> int:
+def _width(readout: Any, num_nodes: int | None, channels: int) -> int:
     """What a readout makes of so many channels: as it says itself, or as a call shows."""
     if hasattr(readout, "out_channels"):
         return int(readout.out_channels(channels))
     like = next((one for one in readout.parameters() if one.is_floating_point()), torch.empty(0))
     with _evaluating(readout):
-        return int(readout(torch.zeros(1, num_nodes, channels, dtype=like.dtype, device=like.device)).size(-1))
+        return int(readout(torch.zeros(1, num_nodes or 1, channels, dtype=like.dtype, device=like.device)).size(-1))
 
 
 @contextmanager

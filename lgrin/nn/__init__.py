@@ -1,6 +1,6 @@
 """The reusable layers of L-GrIN."""
 
-from lgrin.nn.adjacency import Adjacency, AttentionAdjacency, LearnableAdjacency, LowRankAdjacency
+from lgrin.nn.adjacency import Adjacency, AttentionAdjacency, LearnableAdjacency, LowRankAdjacency, StationaryAdjacency
 from lgrin.nn.gstar_conv import GStarConv
 from lgrin.nn.inception import GraphInception
 from lgrin.nn.instance_norm import MaskedInstanceNorm
@@ -23,6 +23,7 @@ __all__ = [
     "MaskedInstanceNorm",
     "PriorLoss",
     "SparsityLoss",
+    "StationaryAdjacency",
     "StructureLoss",
     "prior_loss",
     "sparsity_loss",

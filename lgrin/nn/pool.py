@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module, Parameter
+from torch.nn import LazyLinear, Module, Parameter
 from torch_geometric.nn.inits import reset
 
 from lgrin.nn.fused import is_plain, needs_call
 from lgrin.nn.structure import REDUCTIONS
-from lgrin.nodes import Nodes, at_least_float32
+from lgrin.nodes import Nodes, at_least_float32, zero_absent
 from lgrin.options import check_option, check_whole
 
 
@@ -129,6 +129,74 @@ class LearnablePool(Module):
         return f"{type(self).__name__}({self.num_nodes}, init={self.init!r})"
 
 
+class AttentionPool(Module):
+    r"""Averages the nodes of a sequence, each with a weight that its own features decide.
+
+    .. math:: \frac{\sum_i e^{s_i} H_i}{\sum_i e^{s_i}}, \qquad s_i = w^\top H_i + b
+
+    It has no weights for places, so that sequences may have any length. F is read off the first call.
+
+    Args:
+        num_nodes: Not needed.
+
+    Shapes:
+        - **x, frame, batch, mask, batch_size:** as for :class:`LearnablePool`, with any number of nodes
+        - **output:** ``[*, F]``; an empty sequence gives 0
+
+    Raises:
+        ValueError: If ranks or sizes do not fit.
+
+    Source:
+        Global attention of Li, Tarlow, Brockschmidt and Zemel, 2016, with a linear gate;
+        :class:`torch_geometric.nn.aggr.AttentionalAggregation` computes it with any gate.
+
+    Example:
+        >>> AttentionPool()(torch.rand(2, 7, 3)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, num_nodes: int | None = None) -> None:
+        super().__init__()
+        self.score: Any = LazyLinear(1)
+
+    def reset_parameters(self) -> None:
+        """Draws the weights of the score again."""
+        self.score.reset_parameters()
+
+    def forward(
+        self,
+        x: Tensor,
+        frame: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Pools nodes into ``[*, F]``; see the class."""
+        nodes = Nodes.read(x, frame, batch, mask, batch_size).stacked()
+        return unstacked(self.pool(nodes), x)
+
+    def pool(self, nodes: Nodes) -> Tensor:
+        """Pools nodes that were read already, ``[B, F]``."""
+        return self.read(self.state(nodes)).to(nodes.x.dtype)
+
+    def state(self, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
+        """Adds up a part of a sequence: the largest score ``[B, 1]``, and relative to it weights and weighted nodes."""
+        score = at_least_float32(self.score(nodes.x))
+        largest = nodes._replace(x=score.detach()).max()[0]
+        weight = (score - nodes.to_nodes(largest)).exp()
+        weight = weight if nodes.mask is None else zero_absent(weight, nodes.mask)
+        return largest, nodes.sum(weight), nodes.sum(weight * nodes.x)
+
+    @staticmethod
+    def read(state: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Divides what :meth:`state` has added up, ``[B, F]``."""
+        _, total, weighted = state
+        return weighted / total.masked_fill(total == 0, 1)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
 def _sum(nodes: Nodes) -> Tensor:
     return nodes.sum(nodes.x).to(nodes.x.dtype)
 
@@ -138,7 +206,9 @@ PARTS: dict[str, Callable[[Nodes], Tensor] | type[Module]] = {
     "learned": LearnablePool,
     "mean": Nodes.mean,
     "sum": _sum,
+    "attention": AttentionPool,
 }
+OF_PLACES = ("learned",)  # parts with a weight for each frame
 
 
 class GraphReadout(Module):
@@ -147,16 +217,19 @@ class GraphReadout(Module):
     .. math:: h_G = \left[ \, \max_i H_i \mid \sum_i p_i H_i \mid \frac{1}{|V|} \sum_i H_i \, \right]
 
     Args:
-        num_nodes: Frames per sequence, M; used by the part ``"learned"`` only.
-        parts: Any of ``"max"``, ``"learned"``, ``"mean"`` and ``"sum"``, in the order of the output. A further part is
-            a line in ``lgrin.nn.pool.PARTS``: a function of :class:`lgrin.nodes.Nodes`, or a module that is built
-            with M and called like :class:`LearnablePool`.
+        num_nodes: Frames per sequence, M; used by the part ``"learned"`` only, and ``None`` without it.
+        parts: Any of ``"max"``, ``"learned"``, ``"mean"``, ``"sum"`` and ``"attention"`` (:class:`AttentionPool`), in
+            the order of the output. A further part is a line in ``lgrin.nn.pool.PARTS``: a function of
+            :class:`lgrin.nodes.Nodes`, or a module that is built with M and called like :class:`LearnablePool`.
         init: Start of the learned part, see :class:`LearnablePool`.
+        segments: Over how many equal parts of a sequence the summaries go, one number after the other: ``(1, 4)``
+            describes the whole and its quarters. The learned part, which has its own weights for places, describes
+            the whole alone.
 
     Shapes:
         - **x, frame, batch, mask, batch_size:** as for :class:`LearnablePool`. Without a learned part, sequences of any
           number of nodes need no ``frame``.
-        - **output:** ``[*, len(parts) * F]`` likewise; an empty sequence gives 0
+        - **output:** ``[*, len(parts) * F]`` likewise, with segments ``[*, K F]``; an empty sequence gives 0
 
     Raises:
         ValueError: If ranks or sizes do not fit or an option is unknown.
@@ -168,16 +241,35 @@ class GraphReadout(Module):
     Example:
         >>> GraphReadout(2)(torch.tensor([[[1.0], [3.0]]])).tolist()
         [[3.0, 2.0, 2.0]]
+        >>> GraphReadout(None, ("max",), segments=(1, 2))(torch.tensor([[[1.0], [3.0], [2.0]]])).tolist()
+        [[3.0, 3.0, 2.0]]
     """
 
-    def __init__(self, num_nodes: int, parts: Sequence[str] = ("max", "learned", "mean"), init: str = "mean") -> None:
+    segments: tuple[int, ...] = (1,)  # of readouts that were pickled before there was a choice
+
+    def __init__(
+        self,
+        num_nodes: int | None,
+        parts: Sequence[str] = ("max", "learned", "mean"),
+        init: str = "mean",
+        segments: Sequence[int] = (1,),
+    ) -> None:
         super().__init__()
         if not parts:
             raise ValueError(f"parts is empty; it may hold {', '.join(map(repr, PARTS))}")
         for part in parts:
             check_option("parts", part, tuple(PARTS))
-        self.num_nodes, self.parts = check_whole("num_nodes", num_nodes), tuple(parts)
-        self.learned = LearnablePool(num_nodes, init) if "learned" in parts else None
+        self.num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
+        self.parts = tuple(parts)
+        self.segments = tuple(check_whole("segments", count) for count in segments)
+        if not self.segments:
+            raise ValueError("segments is empty; (1,) describes the whole sequence")
+        if num_nodes is None and (placed := [part for part in parts if part in OF_PLACES]):
+            raise ValueError(
+                f"num_nodes is None, but the part {placed[0]!r} has a weight for each of so many frames; say how many, "
+                f"or take parts without places, such as ('max', 'attention', 'mean')"
+            )
+        self.learned = None if num_nodes is None or "learned" not in parts else LearnablePool(num_nodes, init)
         for part in parts:
             kind = PARTS[part]
             if isinstance(kind, type) and part != "learned":
@@ -187,7 +279,7 @@ class GraphReadout(Module):
     def config(self) -> dict[str, Any]:
         """The arguments apart from M."""
         init = "mean" if self.learned is None else getattr(self.learned, "init", "mean")
-        return {"parts": self.parts, "init": init}
+        return {"parts": self.parts, "init": init, **({} if self.segments == (1,) else {"segments": self.segments})}
 
     def reset_parameters(self) -> None:
         """Resets the parts that learn."""
@@ -207,10 +299,23 @@ class GraphReadout(Module):
 
     def read_out(self, nodes: Nodes) -> Tensor:
         """Reads out nodes that were read already, ``[B, len(parts) * F]``."""
-        pools = self._pools()
+        nodes = nodes.stacked()
+        if self.segments == (1,):
+            return self._summarize(nodes, self.parts)
+        parts = [part for part in self.parts if part not in OF_PLACES]
+        outputs = []
+        for count in self.segments:
+            if count == 1:
+                outputs.append(self._summarize(nodes, self.parts))
+                continue
+            segment = nodes.segment(count)
+            outputs.extend(self._summarize(nodes.only(segment == index), parts) for index in range(count))
+        return torch.cat(outputs, dim=-1)
+
+    def _summarize(self, nodes: Nodes, parts: Sequence[str]) -> Tensor:
+        pools, outputs = self._pools(), []
         plain = [part for part, pool in pools.items() if is_plain([pool], LearnablePool)]
-        nodes, outputs = nodes.stacked(), []
-        for part in self.parts:
+        for part in parts:
             if part in plain:
                 outputs.append(pools[part].pool(nodes))
             elif part in pools:
@@ -230,7 +335,8 @@ class GraphReadout(Module):
         return {part: self._modules[part] for part in self.parts if self._modules.get(part) is not None}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.num_nodes}, parts={self.parts})"
+        segments = "" if self.segments == (1,) else f", segments={self.segments}"
+        return f"{type(self).__name__}({self.num_nodes}, parts={self.parts}{segments})"
 
 
 def unstacked(values: Tensor, x: Tensor) -> Tensor:

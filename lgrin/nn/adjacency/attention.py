@@ -40,7 +40,7 @@ class AttentionAdjacency(Adjacency):
         normalize: ``None``, or what rows are divided by, as for :class:`LearnableAdjacency`. Rows of a softmax add up
             to 1 before the strongest are picked; ``"row"`` makes them do so afterwards.
         heads: Graphs over the same frames, K, each with queries and keys of its own.
-        num_nodes: Frames per sequence, M; the network tells it, too.
+        num_nodes: Frames per sequence, M, if it is fixed; the network tells it, too.
 
     Shapes:
         - **x:** ``[*, M, F]``, or flat ``[N, F]`` beside ``batch``; **frame, batch, mask, batch_size:** as for
@@ -68,7 +68,7 @@ class AttentionAdjacency(Adjacency):
         in_channels: int,
         channels: int = 16,
         *,
-        num_nodes: int,
+        num_nodes: int | None = None,
         nonnegativity: str | None = SOFTMAX,
         self_loops: bool = True,
         topk: int | None = None,
@@ -85,7 +85,7 @@ class AttentionAdjacency(Adjacency):
         self.reset_parameters()
 
     @classmethod
-    def for_frames(cls, num_nodes: int, in_channels: int | None = None, /, **options: Any) -> "AttentionAdjacency":
+    def for_frames(cls, num_nodes: int | None, in_channels: int | None = None, /, **options: Any) -> "AttentionAdjacency":
         """Builds one for a network, which tells its width."""
         return cls(**{"in_channels": in_channels, "num_nodes": num_nodes, **options})
 
@@ -119,7 +119,7 @@ class AttentionAdjacency(Adjacency):
             raise ValueError(
                 f"x has {nodes.x.size(-1)} channels, but this adjacency was built for in_channels={self.in_channels}"
             )
-        x, present = nodes.lay_out(self.num_nodes)
+        x, present = nodes.lay_out(nodes.length("adjacency"))
         scores = self._by_head(self.query(x) / self.channels**0.5) @ self._by_head(self.key(x)).mT
         allowed = self._allowed(nodes, present)
         return self.refinement.apply(DenseGraph(self._weights(scores, allowed)))

@@ -68,6 +68,52 @@ class Adjacency(Module):
         self.num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
 
     @classmethod
+    def for_frames(
+        cls, num_nodes: int | None, in_channels: int | None = None, /, **options: Any
+    ) -> "Adjacency":
+        """Builds one for a network from keywords; a kind that needs other sizes than M says so here.
+
+        Args:
+            num_nodes: Frames per sequence, M; ``None`` where sequences may have any number.
+            in_channels: Features that the first layer of the network sees, where they are known.
+            **options: The arguments of the class.
+
+        Returns:
+            The adjacency.
+
+        Raises:
+            ValueError: If the class needs to know M, and it is not known.
+
+        Example:
+            >>> from lgrin.nn import AttentionAdjacency
+            >>> AttentionAdjacency.for_frames(5, 3, channels=4).in_channels
+            3
+        """
+        if num_nodes is None:
+            raise ValueError(
+                f"num_nodes is None, but a {cls.__name__} has weights for each of so many frames; say how many, or take "
+                f"adjacency={{'name': 'StationaryAdjacency'}}, which has none for places"
+            )
+        return cls(num_nodes, **options)
+
+    def weigh(self, nodes):
+        ...         x, present = nodes.lay_out(nodes.length())
+        ...         return DenseGraph((x @ x.mT).relu())
+        >>> edge_index, edge_weight = Alike(3).edges(x=torch.eye(3))
+        >>> edge_index.tolist()
+        [[0, 1, 2], [0, 1, 2]]
+    """
+
+    reads_features = False
+    connects_all = False
+    heads = 1
+    config: dict[str, Any] | None = None
+
+    def __init__(self, num_nodes: int | None) -> None:
+        super().__init__()
+        self.num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
+
+    @classmethod
     def for_frames(cls, num_nodes: int | None, **settings: Any) -> "Adjacency":
         """Builds the module for sequences of M frames.
 
@@ -142,9 +188,7 @@ class Adjacency(Module):
         max_num_nodes: int | None = None,
     ) -> Any:
         """Builds the matrix ``[M, M]``, or with arguments the graph of these nodes; see the class."""
-        if x is None and frame is None and batch is None and mask is None:
-            x = self.num_nodes if max_num_nodes is None else max_num_nodes
-        if x is None or isinstance(x, int):
+        if isinstance(x, int) or (x is None and frame is None and batch is None and mask is None):
             return self._whole(self._frames(x), called=True).matrix()
         nodes = self._read(x, frame, batch, mask, batch_size, max_num_nodes)
         return self._place(self._whole(nodes, called=True), nodes)
@@ -196,7 +240,7 @@ class Adjacency(Module):
         """Makes the graph of nodes that were read already; see :meth:`graph`."""
         if self.reads_features and self._is_watched():
             batch = nodes.batch if nodes.x.dim() == 2 else None  # a call takes none beside dense x
-            return self(nodes.x, nodes.frame, batch, nodes.mask, nodes.batch_size, self._limit(nodes.num_nodes))
+            return self(nodes.x, nodes.frame, batch, nodes.mask, nodes.batch_size, nodes.num_nodes)
         if nodes.mask is None and self._is_in_place(nodes):
             return self._whole(nodes)
         return self._place(self._whole(nodes), nodes)
@@ -297,12 +341,12 @@ class Adjacency(Module):
             )
         check_option("reduction", reduction, REDUCTIONS)
         total = structure_loss(_without_absent(graph), lambda_distance, lambda_frobenius, "sum")
-        return total / (self.heads * graph.num_nodes**2) if reduction == "mean" else total
+        return total / (self.heads * (self.num_nodes or graph.num_nodes) ** 2) if reduction == "mean" else total
 
     def _whole(self, nodes: Nodes | None, called: bool = False) -> FrameGraph:
         """The graph over all M frames, through the call where somebody watches it and this is not the call."""
         if not called and not self.reads_features and self._is_watched():
-            matrix = self() if self.num_nodes is not None or nodes is None else self(nodes.length())
+            matrix = self() if nodes is None or self.num_nodes is not None else self(nodes.length())
             return DenseGraph(matrix if self.heads == 1 else matrix.unsqueeze(0))
         if self.reads_features and (nodes is None or nodes.x.size(-1) == 0):
             raise ValueError(f"x is None, but the graph of {type(self).__name__} depends on the features; pass x=")
@@ -329,7 +373,8 @@ class Adjacency(Module):
         _, frame, batch, mask, batch_size, _ = nodes.placed(self.num_nodes)
         assert frame is not None
         assert batch is not None
-        placed = RaggedGraph.place_checked(graph, frame, batch, batch_size, mask)
+        length = nodes.length() if self.num_nodes is None else self.num_nodes
+        placed = RaggedGraph.place_checked(graph, frame, batch, batch_size, mask, length)
         return placed if placed.padded.mask is None else placed._replace(padded=self.rescaled(placed.padded))
 
     def _read(
@@ -342,9 +387,8 @@ class Adjacency(Module):
         max_num_nodes: int | None = None,
     ) -> Nodes:
         """Reads the arguments of a call; nodes without features get none, ``[*, 0]``."""
-        num_nodes = self._limit(max_num_nodes)
         if x is not None:
-            return Nodes.read_whole(x, frame, batch, mask, batch_size, num_nodes)
+            return Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes, max_num_nodes)
         check_index("frame", frame)
         check_index("batch", batch)
         given = [one for one in (frame, batch, mask) if one is not None]
@@ -352,7 +396,19 @@ class Adjacency(Module):
             shown = [None if one is None else list(one.shape) for one in (frame, batch, mask)]
             raise ValueError(f"frame, batch and mask have shapes {shown}; they have one entry a node, all alike")
         x = torch.empty(*given[0].shape, 0, device=given[0].device)
-        return Nodes.read_whole(x, frame, batch, mask, batch_size, num_nodes)
+        return Nodes.read_whole(x, frame, batch, mask, batch_size, self.num_nodes, max_num_nodes)
+
+    def _frames(self, max_num_nodes: int | None) -> Nodes | None:
+        """Stands for the frames of one sequence where nobody gave nodes; ``None`` where their number is known."""
+        if self.num_nodes is not None:
+            return None
+        if max_num_nodes is None:
+            raise ValueError(
+                f"max_num_nodes is None, but a {type(self).__name__} takes sequences of any length; say of how many "
+                f"frames, as in adjacency(120) or adjacency.graph(max_num_nodes=120), or give nodes"
+            )
+        count = check_whole("max_num_nodes", max_num_nodes)
+        return Nodes(torch.empty(count, 0), None, None, None, 1, count)
 
 
 def _without_absent(graph: Any) -> Any:
