@@ -25,8 +25,8 @@ class RaggedGraph(NamedTuple):
     batch; on a GPU, and in compiled programs, it is M frames long, since a look at the frames would stall them.
 
     Attributes:
-        padded: A dense, banded or stationary graph whose mask ``[B, M]`` says which frames exist; ``None`` means that nodes fill
-            all frames of all sequences, one after the other.
+        padded: A dense, banded or stationary graph whose mask ``[B, M]`` says which frames exist; ``None`` means that
+            nodes fill all frames of all sequences, one after the other.
         frame: Int64 ``[N]`` (or ``[*, L]`` beside dense features), each node's frame in ``[0, M)``.
         batch: Int64 of the same shape, each node's sequence in ``[0, B)``.
         mask: Bool of the same shape, the nodes that are present; ``None`` means all. The frame of an absent node

@@ -153,7 +153,9 @@ class LGrIN(Module):
         self.input_norm, self.instance_norm = _input_norms(input_norm, in_channels)
         channels = in_channels if self.instance_norm is None else 2 * in_channels
         defaults = ANY_LENGTH if num_nodes is None else OF_FRAMES
-        self.adjacency = _part(ADJACENCY, defaults["adjacency"] if adjacency is None else adjacency, num_nodes, channels)
+        self.adjacency = _part(
+            ADJACENCY, defaults["adjacency"] if adjacency is None else adjacency, num_nodes, channels
+        )
         self.readout = _part(READOUT, defaults["readout"] if readout is None else readout, num_nodes)
         if getattr(self.adjacency, "connects_all", False) and neighborhood == "learned":
             raise ValueError(

@@ -85,7 +85,9 @@ class AttentionAdjacency(Adjacency):
         self.reset_parameters()
 
     @classmethod
-    def for_frames(cls, num_nodes: int | None, in_channels: int | None = None, /, **options: Any) -> "AttentionAdjacency":
+    def for_frames(
+        cls, num_nodes: int | None, in_channels: int | None = None, /, **options: Any
+    ) -> "AttentionAdjacency":
         """Builds one for a network, which tells its width."""
         return cls(**{"in_channels": in_channels, "num_nodes": num_nodes, **options})
 

@@ -68,9 +68,7 @@ class Adjacency(Module):
         self.num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
 
     @classmethod
-    def for_frames(
-        cls, num_nodes: int | None, in_channels: int | None = None, /, **options: Any
-    ) -> "Adjacency":
+    def for_frames(cls, num_nodes: int | None, in_channels: int | None = None, /, **options: Any) -> "Adjacency":
         """Builds one for a network from keywords; a kind that needs other sizes than M says so here.
 
         Args:
@@ -91,71 +89,9 @@ class Adjacency(Module):
         """
         if num_nodes is None:
             raise ValueError(
-                f"num_nodes is None, but a {cls.__name__} has weights for each of so many frames; say how many, or take "
-                f"adjacency={{'name': 'StationaryAdjacency'}}, which has none for places"
+                f"num_nodes is None, but a {cls.__name__} has weights for each of so many frames; say how many, or "
+                f"take adjacency={{'name': 'StationaryAdjacency'}}, which has none for places"
             )
-        return cls(num_nodes, **options)
-
-    def weigh(self, nodes):
-        ...         x, present = nodes.lay_out(nodes.length())
-        ...         return DenseGraph((x @ x.mT).relu())
-        >>> edge_index, edge_weight = Alike(3).edges(x=torch.eye(3))
-        >>> edge_index.tolist()
-        [[0, 1, 2], [0, 1, 2]]
-    """
-
-    reads_features = False
-    connects_all = False
-    heads = 1
-    config: dict[str, Any] | None = None
-
-    def __init__(self, num_nodes: int | None) -> None:
-        super().__init__()
-        self.num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
-
-    @classmethod
-    def for_frames(cls, num_nodes: int | None, **settings: Any) -> "Adjacency":
-        """Builds the module for sequences of M frames.
-
-        Args:
-            num_nodes: Frames per sequence, M; ``None`` where sequences may have any number.
-            **settings: The other arguments of the class.
-
-        Returns:
-            The module.
-
-        Raises:
-            ValueError: If the class needs to know M, and it is not known.
-
-        Example:
-            >>> from lgrin.nn import LearnableAdjacency
-            >>> LearnableAdjacency.for_frames(5, normalize="row")
-            LearnableAdjacency(5, init='normal', normalize='row')
-        """
-        if num_nodes is None:
-            raise ValueError(
-                f"num_nodes is None, but a {cls.__name__} has weights for each of so many frames; say how many, or take "
-                f"adjacency={{'name': 'StationaryAdjacency'}}, which has none for places"
-            )
-        return cls(num_nodes, **settings)
-
-    @classmethod
-    def for_frames(cls, num_nodes: int, in_channels: int | None = None, /, **options: Any) -> "Adjacency":
-        """Builds one for a network from keywords; a kind that needs other sizes than M says so here.
-
-        Args:
-            num_nodes: Frames per sequence, M.
-            in_channels: Features that the first layer of the network sees, where they are known.
-            **options: The arguments of the class.
-
-        Returns:
-            The adjacency.
-
-        Example:
-            >>> from lgrin.nn import AttentionAdjacency
-            >>> AttentionAdjacency.for_frames(5, 3, channels=4).in_channels
-            3
-        """
         return cls(num_nodes, **options)
 
     def weigh(self, nodes: Nodes | None) -> FrameGraph:
