@@ -344,7 +344,7 @@ class LGrIN(Module):
         batch: Tensor | None,
         mask: Tensor | None,
         batch_size: int | None,
-        max_num_nodes: int | None,
+        max_num_nodes: int | None = None,
     ) -> tuple[Nodes, Graph | None, Tensor]:
         """Reads and checks the arguments of a call, before anything is computed.
 

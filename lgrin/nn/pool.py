@@ -299,9 +299,9 @@ class GraphReadout(Module):
 
     def read_out(self, nodes: Nodes) -> Tensor:
         """Reads out nodes that were read already, ``[B, len(parts) * F]``."""
-        nodes = nodes.stacked()
         if self.segments == (1,):
             return self._summarize(nodes, self.parts)
+        nodes = nodes.stacked()
         parts = [part for part in self.parts if part not in OF_PLACES]
         outputs = []
         for count in self.segments:
@@ -315,6 +315,7 @@ class GraphReadout(Module):
     def _summarize(self, nodes: Nodes, parts: Sequence[str]) -> Tensor:
         pools, outputs = self._pools(), []
         plain = [part for part, pool in pools.items() if is_plain([pool], LearnablePool)]
+        nodes = nodes.stacked()
         for part in parts:
             if part in plain:
                 outputs.append(pools[part].pool(nodes))

@@ -289,8 +289,8 @@ class Adjacency(Module):
         graph = self.weigh(nodes)
         if not isinstance(graph, DenseGraph | BandedGraph | StationaryGraph):
             raise TypeError(
-                f"{type(self).__name__}.weigh returned a {type(graph).__name__}; it may return a DenseGraph, a "
-                f"BandedGraph or a StationaryGraph of lgrin.graph: for a matrix, return DenseGraph(matrix)"
+                f"{type(self).__name__}.weigh returned a {type(graph).__name__}; it may return a DenseGraph or another "
+                f"graph over frames of lgrin.graph: for a matrix, return DenseGraph(matrix)"
             )
         return graph
 

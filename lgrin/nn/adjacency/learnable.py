@@ -256,12 +256,12 @@ class LearnableAdjacency(Adjacency):
 
     def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
         """Computes the refined weights; see the class."""
-        sign, storage = self._sign, self._storage
+        sign, refinement, storage = self._sign, self.refinement, self._storage
         entries = storage.inside(sign.apply(storage.entries(self.weight)))
         if self.allowed is not None:
             entries = entries.masked_fill(~storage.pick(self.allowed), 0)
         entries = entries if self.heads == 1 or self.bandwidth is not None else entries.unsqueeze(0)
-        return self.refinement.apply(storage.layout(entries))
+        return refinement.apply(storage.layout(entries))
 
     def rescaled(self, graph: DenseGraph | BandedGraph) -> DenseGraph | BandedGraph:
         """Averages over the present frames where ``normalize="present"``."""

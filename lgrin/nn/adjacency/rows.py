@@ -127,7 +127,7 @@ def keep(graph: FrameGraph) -> FrameGraph:
 
 def by_row(graph: FrameGraph) -> FrameGraph:
     """Normalises each row of a graph; see :func:`normalize_rows`."""
-    return _reweighted(graph, normalize_rows(graph.weights))
+    return type(graph)(normalize_rows(graph[0]), graph.mask, graph.scale)
 
 
 def keep_scale(graph: FrameGraph, num_nodes: int) -> FrameGraph:
