@@ -34,5 +34,6 @@ STUDIES = {
     "accuracy": Study("accuracy", "the default classifier beside other methods, on the same folds"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),
     "missing-recommended": Study("missing_recommended", "frames missing at test, the recommended recipe"),
+    "refine": Study("refine", "whether training repairs a graph with missing and false edges"),
     "statistics": Study("statistics", "coverage of the intervals and false alarms of the tests, by simulation"),
 }

@@ -22,6 +22,7 @@ from lgrin.nn.adjacency import ADJACENCIES
 
 M, F, C = 6, 3, 2  # frames, features and classes
 MASK = torch.tensor([[True, True, False, True, True, False], [True, False, True, True, True, True]])
+ALLOWED = torch.ones(M, M).tril(1).triu(-3) > 0
 LAYOUTS = ("dense", "masked", "ragged")
 
 
@@ -88,6 +89,14 @@ KINDS = {
     "learnable, band": Kind({"name": LEARNABLE, "bandwidth": 2}, banded, ("", "weight")),
     "learnable, topk": Kind(
         {"name": LEARNABLE, **FULL, "topk": 2, "self_loops": False}, stored(signed), ("", "weight")
+    ),
+    "learnable, symmetrically normalised": Kind(
+        {"name": LEARNABLE, "normalize": "sym", "self_loops": False}, stored(relu), ("", "weight")
+    ),
+    "learnable, some pairs allowed": Kind(
+        {"name": LEARNABLE, "nonnegativity": "softplus", "allowed": ALLOWED, "normalize": "present"},
+        stored(lambda x: np.logaddexp(0, x) * ALLOWED.numpy()),
+        ("", "weight"),
     ),
     "low rank": Kind({"name": LOW_RANK, "rank": 2, "normalize": "present"}, low_rank, ("", "target_embedding")),
     "low rank, symmetric": Kind({"name": LOW_RANK, "rank": 2, "symmetric": True}, low_rank, ("", "target_embedding")),
@@ -162,6 +171,9 @@ def definition(kind, weights, x, present, dropped=None):
     A = A - dropped
     if settings.get("normalize") == "row":
         A = A / np.abs(A).sum(-1, keepdims=True)
+    if settings.get("normalize") == "sym":
+        root = np.sqrt(np.abs(A).sum(-1))
+        A = A / np.where(root == 0, 1, root)[..., None] / np.where(root == 0, np.inf, root)[..., None, :]
     A = A * present * present[:, None]
     if settings.get("normalize") == "present":
         total = np.abs(A).sum(-1, keepdims=True)

@@ -301,7 +301,7 @@ class LearnableAdjacency(Adjacency):
         return pairs
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._buffers.setdefault("allowed", None)  # of modules that were pickled before there was a choice
 
     def _check_matrix(self, matrix: Tensor) -> None:
