@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, DistributedSampler, Sampler
 
 from lgrin.labels import entries
 from lgrin.options import check_whole
@@ -81,3 +82,31 @@ class BucketSampler(Sampler[list[int]]):
             lengths = [self.lengths[index] for index in batch]
             shares.append(1 - sum(lengths) / (len(lengths) * max(lengths)) if any(lengths) else 0.0)
         return sum(shares) / max(1, len(shares))
+
+
+def draw_batches(
+    lengths: Sequence[int], batch_size: int, seed: int, *, buckets: bool = False, processes: int = 1, rank: int = 0
+) -> Any:
+    """Draws batches by seed and epoch, and for each process its own part of them.
+
+    Args:
+        lengths: The length of every sequence.
+        batch_size: Sequences in a batch of one process.
+        seed: The seed.
+        buckets: Whether sequences of similar length share a batch, see :class:`BucketSampler`.
+        processes: Processes that share the sequences.
+        rank: The number of this process.
+
+    Returns:
+        A sampler of batches; ``.sampler.set_epoch(epoch)`` draws them anew.
+
+    Example:
+        >>> batches = draw_batches([4, 4, 4], batch_size=2, seed=0)
+        >>> sorted(index for batch in batches for index in batch), len(batches)
+        ([0, 1, 2], 2)
+    """
+    order: Any = range(len(lengths))
+    sampler: Any = DistributedSampler(order, processes, rank, shuffle=True, seed=seed)
+    if buckets:
+        return BucketSampler(sampler, lengths, batch_size)
+    return BatchSampler(sampler, batch_size, drop_last=False)

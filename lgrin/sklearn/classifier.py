@@ -1,12 +1,9 @@
 """The classifier for scikit-learn."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,7 +24,8 @@ from lgrin.sklearn.inference import network_of
 from lgrin.sklearn.inputs import Input, encode_labels, read_sequences, to_nodes, to_one_length
 from lgrin.text import one_line
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.experiment import draw, train_network
+from lgrin.training.experiment import draw
+from lgrin.training.loop import fit_in_memory
 from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
@@ -74,7 +72,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             stop. The learning rate falls to 0 at the last of ``epochs`` either way.
         batch_size: Sequences per step; 32 are recommended.
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``; predictions are made on the CPU.
-        verbose: Whether to show a progress bar.
+        verbose: Whether to show one line with the epoch and the time that is left, where the output is a terminal.
         random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one. A
             whole number makes fits repeat on a CPU; ``None`` draws it from NumPy's generator. PyTorch's generator is
             left as it was.
@@ -85,6 +83,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         adjacency_: The learned graph, ``[M, M]``, ``adjacency_[target, source]``.
         n_features_in_: Channels, or the columns of a matrix.
         classifier_: The trained :class:`lgrin.training.SequenceClassifier`.
+        loss_curve_: The mean training loss of every epoch.
+        fit_time_: Seconds that :meth:`fit` took.
 
     Shapes:
         - **X:** array ``[n, channels, time]``, list of arrays ``[channels, time]``, or matrix ``[n, channels * time]``.
@@ -156,6 +156,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If X or y cannot be trained on, with the index of the first offender, or an option is out of
                 range.
         """
+        start = time.perf_counter()
         sequences = read_sequences(self, X)
         classes, labels = encode_labels(y, "y", len(sequences))
         if len(classes) < 2:
@@ -167,23 +168,14 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         resample = Resample(plan.num_nodes)
         to_one_length(nodes, resample)
         generators = range(torch.cuda.device_count())
-        with torch.random.fork_rng(generators), _quiet(), TemporaryDirectory() as folder:
-            size = len(sequences[0]), plan.num_nodes, len(classes)
-            classifier, _ = train_network(
-                draw(LGrIN, *size, seed=seed, **plan.network),
-                learn,
-                held_out,
-                folder,
-                options={**plan.options, "classes": classes.tolist(), "transform": resample.settings},
-                patience=1 if self.patience is None else self.patience,
-                seed=seed,
-                device=self.device,
-                resumable=False,
-                progress=bool(self.verbose),
-                **plan.lengths,
-            )
-        classifier.trainer = None
+        options = {**plan.options, "classes": classes.tolist(), "transform": resample.settings}
+        how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
+        with torch.random.fork_rng(generators):
+            model = draw(LGrIN, len(sequences[0]), plan.num_nodes, len(classes), seed=seed, **plan.network)
+            classifier = SequenceClassifier(model, num_sequences=len(learn), **options)
+            run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
         self.classes_, self.classifier_ = classes, classifier.eval()
+        self.loss_curve_, self.fit_time_ = run.losses, time.perf_counter() - start
         return self
 
     def predict(self, X: Input) -> np.ndarray:
@@ -370,20 +362,6 @@ def _input_norm(wanted: Any) -> bool | str:
     """What may have been a number of NumPy as :class:`LGrIN` takes it."""
     check_option("input_norm", wanted, (AUTO, *INPUT_NORMS))
     return bool(wanted) if wanted in (0, 1) else str(wanted)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Lightning from telling what it does and what it would recommend."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _plain(name: str, value: object) -> Any:

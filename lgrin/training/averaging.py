@@ -1,5 +1,7 @@
 """Averages of the weights over training steps."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -41,12 +43,109 @@ class MovingAverage(WeightAveraging):
 
     def decay_at(self, step: int) -> float:
         """Returns the decay of a step."""
-        return min(self.decay, (1 + step) / (HEAD_START + step))
+        return decay_at(step, self.decay)
 
     def _average(self, average: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
-        decay = self.decay_at(int(num_averaged))
         if average[0].is_floating_point():
-            torch._foreach_mul_(average, decay)
-            torch._foreach_add_(average, torch._foreach_mul(current, 1 - decay))
+            _move(average, current, self.decay_at(int(num_averaged)))
         else:  # counts of batches
             torch._foreach_copy_(average, current)
+
+
+class AveragedTensors:
+    """The moving average of :class:`MovingAverage` for tensors that change in place.
+
+    Args:
+        tensors: Weights and statistics of a module; those that are no floating numbers, such as counts of batches, are
+            copied.
+        decay: The largest decay d per step; 0 makes the average the tensors themselves.
+
+    Example:
+        >>> weight = torch.ones(1)
+        >>> average = AveragedTensors([weight], decay=0.98)
+        >>> average.update()
+        >>> average.update() if weight.add_(1.0).any() else None
+        >>> [round(float(one), 3) for one in average.values()]
+        [1.818]
+    """
+
+    def __init__(self, tensors: Iterable[Tensor], decay: float) -> None:
+        self.current = [one.detach() for one in tensors]
+        self.average = [one.clone() for one in self.current] if decay else self.current
+        self.decay, self.updates = decay, 0
+        pairs = list(zip(self.average, self.current, strict=True))
+        self._floats: list[list[Tensor]] = _columns([pair for pair in pairs if pair[1].is_floating_point()])
+        self._others: list[list[Tensor]] = _columns([pair for pair in pairs if not pair[1].is_floating_point()])
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Takes in what the tensors are after a step."""
+        if not self.decay:
+            return
+        if self.updates:
+            _move(*self._floats, decay_at(self.updates, self.decay))
+        else:
+            torch._foreach_copy_(*self._floats)
+        if self._others[0]:
+            torch._foreach_copy_(*self._others)
+        self.updates += 1
+
+    def values(self) -> list[Tensor]:
+        """Copies the average, in the order of the tensors."""
+        return [one.clone() for one in self.average]
+
+    @torch.no_grad()
+    def exchange(self, values: list[Tensor]) -> list[Tensor]:
+        """Gives values to the tensors, and returns those that they had."""
+        before = [one.clone() for one in self.current]
+        for one, value in zip(self.current, values, strict=True):
+            one.copy_(value)
+        return before
+
+
+def check_decay(averaging: float) -> float:
+    """Raises unless a decay is a number from 0 to below 1, and returns it as a float.
+
+    Args:
+        averaging: The decay; 0 means that nothing is averaged.
+
+    Returns:
+        The decay.
+
+    Raises:
+        ValueError: If it is not.
+
+    Example:
+        >>> check_decay(0)
+        0.0
+    """
+    decay = check_number("averaging", averaging, maximum=1)
+    if decay == 1:
+        raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
+    return decay
+
+
+def decay_at(step: int, largest: float) -> float:
+    """Computes the decay of a step, see :class:`MovingAverage`.
+
+    Args:
+        step: The step n.
+        largest: The largest decay d.
+
+    Returns:
+        The decay.
+
+    Example:
+        >>> decay_at(0, largest=0.98)
+        0.1
+    """
+    return min(largest, (1 + step) / (HEAD_START + step))
+
+
+def _move(average: list[Tensor], current: list[Tensor], decay: float) -> None:
+    torch._foreach_mul_(average, decay)
+    torch._foreach_add_(average, torch._foreach_mul(current, 1 - decay))
+
+
+def _columns(pairs: list[tuple[Tensor, Tensor]]) -> list[list[Tensor]]:
+    return [[pair[side] for pair in pairs] for side in (0, 1)]

@@ -99,11 +99,30 @@ class SeedEveryStep(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Data, batch_idx: int) -> None:
         """Seeds PyTorch's generators."""
-        seed = self.seed * 1_000_003 + trainer.global_step + trainer.global_rank * 2**40
-        if pl_module.device.type == "cpu":
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond for absent devices
-        else:
-            torch.manual_seed(seed)
+        seed_step(self.seed, trainer.global_step, pl_module.device, trainer.global_rank)
+
+
+def seed_step(seed: int, step: int, device: torch.device, rank: int = 0) -> None:
+    """Seeds PyTorch's generators for a step of training.
+
+    Args:
+        seed: The seed of the run.
+        step: Steps that were taken before.
+        device: Where the step runs.
+        rank: The number of the process.
+
+    Example:
+        >>> seed_step(3, 7, torch.device("cpu"))
+        >>> first = torch.rand(1)
+        >>> seed_step(3, 7, torch.device("cpu"))
+        >>> bool(torch.rand(1) == first)
+        True
+    """
+    seed = seed * 1_000_003 + step + rank * 2**40
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond for absent devices
+    else:
+        torch.manual_seed(seed)
 
 
 class SameRun(Callback):

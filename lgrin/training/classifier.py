@@ -1,6 +1,6 @@
 """The model, its loss and its optimiser as one Lightning module."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -194,25 +194,30 @@ class SequenceClassifier(LightningModule):
 
     def forward(self, batch: Data) -> Tensor:
         """Computes logits ``[B, C]`` of a PyG batch."""
-        return self._logits(_inputs(batch))
+        return self.logits_of(_inputs(batch))
 
     def training_step(self, batch: Data, batch_idx: int) -> Tensor:
         """Computes the loss of one batch."""
         if batch.num_graphs == 1:
-            validate.batch(batch, self.model.num_nodes, self.model.num_classes, training=True)
+            self.check_lone(batch)
         loss = self.loss_of(batch.y, _inputs(batch))
         settings = {"batch_size": batch.num_graphs, "sync_dist": self.trainer.world_size > 1}
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, **settings)
         return loss
 
+    def check_lone(self, batch: Data) -> None:
+        """Raises if a training batch is one sequence of one frame, of which batch norms can take no statistics."""
+        validate.batch(batch, self.model.num_nodes, self.model.num_classes, training=True)
+
     def loss_of(self, target: Tensor, inputs: dict[str, Any]) -> Tensor:
         """Computes the loss of a training step from tensors, which is what :func:`lgrin.training.fit` can compile."""
         if _reads_features(self.model):
-            logits, graph = self._logits(inputs, return_graph=True)
+            logits, graph = self.logits_of(inputs, return_graph=True)
             return self.loss(logits, target, self.model, graph)
-        return self.loss(self._logits(inputs), target, self.model)
+        return self.loss(self.logits_of(inputs), target, self.model)
 
-    def _logits(self, inputs: dict[str, Any], **options: Any) -> Any:
+    def logits_of(self, inputs: dict[str, Any], **options: Any) -> Any:
+        """Computes logits from the arguments of the model by name, the features not standardised yet."""
         if not isinstance(self.normalize, ModuleDict):
             return self.model(**self._prepared(self.normalize, inputs), **options)
         prepared = {name: self._prepared(self.normalize[name], one) for name, one in inputs.items()}
@@ -240,10 +245,21 @@ class SequenceClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Builds Adam and the schedule of its learning rate."""
-        settings = self.hparams
-        optimizer = torch.optim.AdamW(self.parameters(), settings["lr"], weight_decay=settings["weight_decay"])
-        rates = self.schedule.configure(optimizer, lambda: int(self.trainer.estimated_stepping_batches))
+        optimizer, rates = self.make_optimizer(lambda: int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": rates}
+
+    def make_optimizer(self, count_steps: Callable[[], int]) -> tuple[torch.optim.Optimizer, Any]:
+        """Builds Adam, whose weights move together, and the schedule of its learning rate.
+
+        Args:
+            count_steps: Returns the number of steps of the run.
+
+        Returns:
+            The optimiser, and what Lightning takes as ``lr_scheduler``.
+        """
+        lr, decay = self.hparams["lr"], self.hparams["weight_decay"]
+        optimizer = torch.optim.AdamW(self.parameters(), lr, weight_decay=decay, foreach=True)
+        return optimizer, self.schedule.configure(optimizer, count_steps)
 
 
 def _check_model(checkpoint: Mapping[str, Any], path: str | Path) -> None:

@@ -3,9 +3,7 @@
 import hashlib
 import itertools
 import json
-import logging
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +20,8 @@ from lgrin.extras import optional
 from lgrin.options import check_path, check_whole
 from lgrin.text import file_name
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.experiment import RECIPE, draw, train_network
+from lgrin.training.experiment import RECIPE, draw
+from lgrin.training.loop import fit_in_memory
 from lgrin.training.names import names_of_labels, relabel
 from lgrin.training.protocols import Fold
 from lgrin.training.reading import bytes_of, digest
@@ -157,6 +156,7 @@ def cross_validate(
         >>> from lgrin.training import folds
         >>> data = [Data(x=torch.randn(4, 2) + i % 2, y=torch.tensor([i % 2])) for i in range(20)]
         >>> training = Training(num_nodes=4, classes=["a", "b"], epochs=1)
+        >>> import tempfile
         >>> out = tempfile.mkdtemp()
         >>> runs = cross_validate(Candidate("L-GrIN", LGrIN), data, folds("paper", data), training, out, progress=False)
         >>> len(runs), sorted(runs[0])[:4]
@@ -263,7 +263,6 @@ def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[s
     """Tries the settings on the validation sequences and tests the best of them."""
     if threads is not None:  # a process of its own
         torch.set_num_threads(threads)
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     train, validation, test = ([job.sequences[i] for i in part] for part in job.fold[1:])
     settings = job.candidate.settings(job.training.budget, job.seed)
     if job.training.refit and len(settings) == 1:
@@ -318,30 +317,18 @@ def _train(job: _Job, setting: dict[str, Any], train: list[Data], validation: li
     plan = training.plan(train)
     learned, held_out = (training.of_one_length(part, plan.num_nodes) for part in (train, validation))
     options = {**plan.options, **job.candidate.options, **setting, "classes": training.classes}
-    fit_options = {**plan.lengths, "patience": training.patience, "seed": job.seed}
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            classifier, checkpoint = train_network(
-                job.build(train, plan.num_nodes),
-                learned,
-                held_out,
-                folder,
-                options=options,
-                resumable=False,
-                progress=False,
-                **fit_options,
-            )
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{job.candidate.name}, {job.fold.name}, seed {job.seed}: {error}") from error
-    states = [state for key, state in checkpoint["callbacks"].items() if key.startswith("ModelCheckpoint")]
+    classifier = SequenceClassifier(job.build(train, plan.num_nodes), num_sequences=len(learned), **options)
+    how = {**plan.lengths, "patience": training.patience, "seed": job.seed}
+    try:
+        run = fit_in_memory(classifier, learned, held_out, **how)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{job.candidate.name}, {job.fold.name}, seed {job.seed}: {error}") from error
     return {
         "classifier": classifier,
         "setting": setting,
         "seconds": time.perf_counter() - start,
-        "epoch": checkpoint["epoch"],
-        "validation_loss": next(
-            (float(state["best_model_score"]) for state in states if state["monitor"] == "val_loss"), None
-        ),
+        "epoch": run.epoch,
+        "validation_loss": run.validation_loss,
     }
 
 

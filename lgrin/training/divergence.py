@@ -18,75 +18,119 @@ with optional("train"):
 BETWEEN_READS = 16  # steps on an accelerator, which waits for every number that is read from it
 
 
-class StopAtDivergence(Callback):
-    """Stops training at the first step whose loss, or a weight or statistic after it, is not finite.
+class Divergence:
+    """Notes after every step whether its loss, and the weights and statistics after it, are finite.
 
-    A step costs one sum over all weights. Accelerators are read every 16 steps and at the end of an epoch; the error
-    names the step in which it happened either way.
+    A step costs one sum over all weights. Accelerators are read every 16 steps and when :meth:`read` is called; the
+    error names the step in which it happened either way.
 
     Args:
         classifier: The classifier before training; what is not finite in it by intention, such as a mask of minus
             infinity, is not watched.
 
-    Raises:
-        FloatingPointError: From the hooks, with the step, what is not finite, and what to lower.
+    Attributes:
+        names: The weights and statistics that are watched.
 
     Example:
-        >>> StopAtDivergence(torch.nn.Linear(2, 1)).names
+        >>> Divergence(torch.nn.Linear(2, 1)).names
         ('weight', 'bias')
     """
 
     def __init__(self, classifier: torch.nn.Module) -> None:
         self.names = tuple(name for name, tensor in _floating(classifier).items() if bool(tensor.isfinite().all()))
-        self.watched: list[Tensor] = []
-        self.finite: list[Tensor] = []
+        self._watched: list[Tensor] = []
+        self._finite: list[Tensor] = []
 
-    @torch.no_grad()
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def look_up(self, classifier: torch.nn.Module) -> None:
         """Looks up the tensors to watch."""
-        tensors = _floating(pl_module)
-        self.watched = [tensors[name].view(-1) for name in self.names if name in tensors]
+        tensors = _floating(classifier)
+        self._watched = [tensors[name].view(-1) for name in self.names if name in tensors]
 
     @torch.no_grad()
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Data, batch_idx: int
-    ) -> None:
-        """Notes whether a step left everything finite."""
-        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
-        total = torch.cat(self.watched).sum()
-        loss = total if loss is None else loss.detach()
-        self.finite.append(torch.stack((total.isfinite(), loss.isfinite())))
-        if pl_module.device.type == "cpu" or len(self.finite) >= BETWEEN_READS:
-            self._read(trainer, pl_module)
+    def note(self, classifier: LightningModule, loss: Tensor | None, step: int, epoch: int) -> None:
+        """Notes whether a step left everything finite.
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads what was noted, before a checkpoint is written."""
-        self._read(trainer, pl_module)
+        Args:
+            classifier: The classifier.
+            loss: The loss of the step; ``None`` where it is unknown.
+            step: Steps that were taken so far.
+            epoch: The epoch, from 0.
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Looks at the validation loss, which the averaged weights have."""
-        loss = trainer.callback_metrics.get("val_loss")
-        if loss is not None and not bool(loss.isfinite()):
-            _stop(pl_module, f"the validation loss is {float(loss)} after step {trainer.global_step}")
+        Raises:
+            FloatingPointError: If it did not, with the step, what is not finite, and what to lower.
+        """
+        total = torch.cat(self._watched).sum()
+        both = torch.stack((total, total if loss is None else loss.detach().to(total.dtype)))
+        self._finite.append(both.isfinite())
+        if both.device.type == "cpu" or len(self._finite) >= BETWEEN_READS:
+            self.read(classifier, step, epoch)
+
+    def read(self, classifier: LightningModule, step: int, epoch: int) -> None:
+        """Raises if a step that was noted did not leave everything finite; see :meth:`note`."""
+        steps = torch.stack(self._finite).tolist() if self._finite else []
+        self._finite = []
+        for index, (weights, loss) in enumerate(steps):
+            which = f"step {step - len(steps) + index + 1} (epoch {epoch})"
+            if not loss:
+                _stop(classifier, f"the loss of {which} is not finite")
+            if not weights and (name := self._not_finite(classifier)):  # a sum of finite numbers may overflow, too
+                _stop(classifier, f"{name} is not finite after {which}")
+
+    def check_validation(self, classifier: LightningModule, loss: Tensor, step: int) -> None:
+        """Raises unless a validation loss is finite, which the averaged weights have."""
+        if not bool(loss.isfinite()):
+            _stop(classifier, f"the validation loss is {float(loss)} after step {step}")
 
     def check(self, classifier: LightningModule, step: int) -> None:
         """Raises unless the weights that a run keeps are finite, the averaged ones where it averages."""
         if name := self._not_finite(classifier):
             _stop(classifier, f"{name} is not finite in what is kept after step {step}")
 
-    def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        steps = torch.stack(self.finite).tolist() if self.finite else []
-        self.finite = []
-        for index, (weights, loss) in enumerate(steps):
-            step = f"step {trainer.global_step - len(steps) + index + 1} (epoch {trainer.current_epoch})"
-            if not loss:
-                _stop(pl_module, f"the loss of {step} is not finite")
-            if not weights and (name := self._not_finite(pl_module)):  # a sum of finite numbers may overflow, too
-                _stop(pl_module, f"{name} is not finite after {step}")
-
     def _not_finite(self, module: LightningModule) -> str | None:
         tensors = _floating(module)
         return next((one for one in self.names if one in tensors and not bool(tensors[one].isfinite().all())), None)
+
+
+class StopAtDivergence(Callback):
+    """Stops training at the first step whose loss, or a weight or statistic after it, is not finite.
+
+    Args:
+        classifier: The classifier before training, see :class:`Divergence`.
+
+    Raises:
+        FloatingPointError: From the hooks, with the step, what is not finite, and what to lower.
+
+    Example:
+        >>> StopAtDivergence(torch.nn.Linear(2, 1)).divergence.names
+        ('weight', 'bias')
+    """
+
+    def __init__(self, classifier: torch.nn.Module) -> None:
+        self.divergence = Divergence(classifier)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks up the tensors to watch."""
+        self.divergence.look_up(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Data, batch_idx: int
+    ) -> None:
+        """Notes whether a step left everything finite."""
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        self.divergence.note(pl_module, loss, trainer.global_step, trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reads what was noted, before a checkpoint is written."""
+        self.divergence.read(pl_module, trainer.global_step, trainer.current_epoch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks at the validation loss, which the averaged weights have."""
+        if (loss := trainer.callback_metrics.get("val_loss")) is not None:
+            self.divergence.check_validation(pl_module, loss, trainer.global_step)
+
+    def check(self, classifier: LightningModule, step: int) -> None:
+        """Raises unless the weights that a run keeps are finite, the averaged ones where it averages."""
+        self.divergence.check(classifier, step)
 
 
 def _floating(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler, DistributedSampler, Sampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from lgrin.extras import optional
 from lgrin.files import write_atomically
-from lgrin.loader import BucketSampler
-from lgrin.options import check_number, check_option, check_path, check_seed, check_whole
-from lgrin.training.averaging import MovingAverage
+from lgrin.loader import draw_batches
+from lgrin.options import check_path, check_seed, check_whole
+from lgrin.training.averaging import MovingAverage, check_decay
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.divergence import StopAtDivergence
-from lgrin.training.names import names_of_labels, relabel
+from lgrin.training.hardware import check_device
 from lgrin.training.owner import sole_owner
-from lgrin.training.reading import Reading
+from lgrin.training.reading import read_data
 from lgrin.training.structure import make_up
 
 with optional("train"):
     from lightning import Trainer
-    from lightning.pytorch.accelerators import AcceleratorRegistry
     from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
     from lightning.pytorch.utilities import rank_zero_only
@@ -116,17 +114,9 @@ def fit(
     patience = check_whole("patience", patience)
     processes = check_whole("devices", devices) * check_whole("hosts", hosts)
     seed = check_seed("seed", seed)
-    if check_number("averaging", averaging, maximum=1) == 1:
-        raise ValueError(f"averaging is {averaging}; a decay lies between 0 (off) and 1, which it may not reach")
+    averaging = check_decay(averaging)
     _check_hardware(device, processes, precision, batch_size)
-    names = names_of_labels(train, classifier.hparams["classes"])
-    train, validation = relabel(train, names, "train"), relabel(validation, names, "validation")
-    learned, held_out = Reading(train, classifier), Reading(validation, classifier)
-    classifier.fit_normalization(learned)
-    learned.to_the_end()  # where a subclass measures nothing, or in its own way
-    if len(validation):
-        held_out.to_the_end()
-    classifier.label_names = names
+    learned, held_out = read_data(classifier, train, validation)
     out = check_path("out", out)
     leads = processes == 1 or rank_zero_only.rank == 0  # type: ignore[attr-defined]
     with sole_owner(out) if leads else nullcontext():
@@ -136,7 +126,7 @@ def fit(
             "seed": seed,
             "batch_size": batch_size,
             "patience": patience,
-            "averaging": float(averaging),
+            "averaging": averaging,
         }
         given |= {"precision": precision, "buckets": buckets, "train": learned.digest, "validation": held_out.digest}
         run = SameRun({**given, **_settings(classifier, epochs)})
@@ -148,13 +138,14 @@ def fit(
         hardware = {"accelerator": device, "devices": devices, "num_nodes": hosts, "precision": precision}
         callbacks += checkpoint_callbacks(out, patience if len(validation) else None, every=1 if resumable else epochs)
         trainer = _trainer(out, epochs, progress, callbacks, hardware)
-        batches = _batches(learned.lengths, batch_size // processes, buckets, seed, trainer)
+        part = {"processes": trainer.world_size, "rank": trainer.global_rank}
+        batches = draw_batches(learned.lengths, batch_size // processes, seed, buckets=buckets, **part)
         with _compiled(classifier, compile), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant
             trainer.fit(
                 classifier,
-                DataLoader(train, batch_sampler=batches),
-                DataLoader(validation, batch_size) if len(validation) else None,
+                DataLoader(learned.sequences, batch_sampler=batches),
+                DataLoader(held_out.sequences, batch_size) if len(validation) else None,
                 ckpt_path=str(last) if last.exists() else None,
             )
         stop.check(classifier, trainer.global_step)
@@ -196,19 +187,7 @@ def _check_hardware(device: str, processes: int, precision: str, batch_size: int
         raise ValueError(f"batch_size is {batch_size}, which {processes} processes cannot share; take a multiple of it")
     if precision.endswith("16-true"):
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
-    known = AcceleratorRegistry.available_accelerators()
-    check_option("device", device, ("auto", *sorted(known)))
-    if device != "auto" and not AcceleratorRegistry[device]["accelerator"].is_available():
-        raise ValueError(f"device is {device!r}, which PyTorch does not find here; pass device='auto' or 'cpu'")
-
-
-def _batches(lengths: list[int], batch_size: int, buckets: bool, seed: int, trainer: Trainer) -> Sampler[list[int]]:
-    """Draws batches by seed and epoch, and for each process its own part of them."""
-    order: Any = range(len(lengths))
-    sampler: Any = DistributedSampler(order, trainer.world_size, trainer.global_rank, shuffle=True, seed=seed)
-    if buckets:
-        return BucketSampler(sampler, lengths, batch_size)
-    return BatchSampler(sampler, batch_size, drop_last=False)
+    check_device(device)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from lgrin import validate
+from lgrin.training.names import names_of_labels, relabel
 
 if TYPE_CHECKING:
     from lgrin.training.classifier import SequenceClassifier
@@ -67,6 +68,41 @@ class Reading:
     def digest(self) -> str:
         """The :func:`digest` of the sequences that were read."""
         return _short(self._content)
+
+
+def read_data(
+    classifier: "SequenceClassifier", train: Sequence[Data], validation: Sequence[Data]
+) -> tuple[Reading, Reading]:
+    """Checks the data of a run, and gives a classifier their normalisation and the names of their classes.
+
+    Args:
+        classifier: The classifier before training.
+        train: Training sequences, which alone are measured.
+        validation: Validation sequences; may be empty.
+
+    Returns:
+        The readings of both, whose ``sequences`` have the labels of the classifier.
+
+    Raises:
+        TypeError: If a label is no whole number.
+        ValueError: If a sequence cannot be trained on, with its index and the reason, or there is none to train on.
+
+    Example:
+        >>> from lgrin.training import SequenceClassifier
+        >>> classifier = SequenceClassifier({"in_channels": 1, "num_nodes": 3, "num_classes": 2}, num_sequences=1)
+        >>> learned, held_out = read_data(classifier, [Data(x=torch.ones(3, 1), y=torch.tensor([1]))], [])
+        >>> learned.lengths, held_out.lengths, classifier.normalize.mean.tolist()
+        ([3], [], [1.0])
+    """
+    names = names_of_labels(train, classifier.hparams["classes"])
+    learned = Reading(relabel(train, names, "train"), classifier)
+    held_out = Reading(relabel(validation, names, "validation"), classifier)
+    classifier.fit_normalization(learned)
+    learned.to_the_end()  # where a subclass measures nothing, or in its own way
+    if len(validation):
+        held_out.to_the_end()
+    classifier.label_names = names
+    return learned, held_out
 
 
 def digest(sequences: Sequence[Data]) -> str:

@@ -3,6 +3,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-import lgrin.training.experiment as module
+import lgrin.sklearn.classifier as module
 from lgrin import LGrIN
 from lgrin.datasets import from_arrays
 from lgrin.sklearn import LGrINClassifier
@@ -119,8 +120,8 @@ def splits(monkeypatch):
         seen.append([[(int(data.y), int(data.group)) for data in part] for part in (train, validation)])
         return original(classifier, train, validation, *arguments, **options)
 
-    seen, original = [], module.fit
-    monkeypatch.setattr(module, "fit", record)
+    seen, original = [], module.fit_in_memory
+    monkeypatch.setattr(module, "fit_in_memory", record)
     return seen
 
 
@@ -187,14 +188,26 @@ def test_fits_repeat_and_leave_the_callers_random_numbers_alone(fitted):
     assert np.array_equal(drawn[0].adjacency_, drawn[1].adjacency_)
 
 
-def test_it_is_silent_unless_asked(capfd):
+def test_it_is_silent_unless_asked(capfd, monkeypatch):
     X, y = toy()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LGrINClassifier(**SMALL).fit(X, y).predict(X)
     assert capfd.readouterr() == ("", "")
     LGrINClassifier(**SMALL, verbose=True).fit(X, y)
+    assert capfd.readouterr() == ("", "")  # no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    LGrINClassifier(**SMALL, verbose=True).fit(X, y)
     assert "Epoch 1" in "".join(capfd.readouterr())
+
+
+def test_a_fit_leaves_its_losses_and_its_time():
+    X, y = toy()
+    start = time.perf_counter()
+    classifier = LGrINClassifier(**{**SMALL, "epochs": 40}).fit(X, y)
+    assert 0 < classifier.fit_time_ < time.perf_counter() - start
+    assert len(classifier.loss_curve_) == 40
+    assert classifier.loss_curve_[-1] < classifier.loss_curve_[0]
 
 
 def test_a_result_does_not_depend_on_what_else_is_asked(fitted):

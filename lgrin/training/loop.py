@@ -1,0 +1,239 @@
+"""One training run on sequences that fit into memory, without files: what an estimator and a fold need.
+
+It takes the steps that :func:`lgrin.training.fit` takes on one CPU, to the bit, without what Lightning does around a
+step: loggers, callbacks, checkpoints, and devices that work together.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch_geometric.data import Batch, Data
+from tqdm import tqdm
+
+from lgrin.loader import draw_batches
+from lgrin.options import check_seed, check_whole
+from lgrin.training.averaging import AveragedTensors, check_decay
+from lgrin.training.checkpoints import seed_step
+from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.divergence import Divergence
+from lgrin.training.hardware import find_device
+from lgrin.training.reading import read_data
+
+
+class Run(NamedTuple):
+    """How a run went.
+
+    Attributes:
+        epoch: The epoch whose weights were kept, from 0.
+        validation_loss: Its validation loss; ``None`` without validation.
+        losses: The mean training loss of every epoch.
+        seconds: How long it took.
+    """
+
+    epoch: int
+    validation_loss: float | None
+    losses: list[float]
+    seconds: float
+
+
+def fit_in_memory(
+    classifier: SequenceClassifier,
+    train: Sequence[Data],
+    validation: Sequence[Data],
+    *,
+    epochs: int = 150,
+    batch_size: int = 32,
+    patience: int = 50,
+    averaging: float = 0.0,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> Run:
+    """Trains as :func:`lgrin.training.fit` does, in memory, and leaves the weights that were to be kept.
+
+    These are the weights of the epoch with the lowest validation loss, or of the last epoch where nothing is
+    validated. The hooks of Lightning are not called. On one CPU all numbers are those of ``fit``, to the bit.
+
+    Args:
+        classifier: The classifier; its normalisation is fitted here, on ``train``. It is on the CPU afterwards.
+        train: Training sequences.
+        validation: Sequences to stop by; never the test set. Without any, training goes through all epochs.
+        epochs: Passes over the training sequences at the most.
+        batch_size: Sequences per step.
+        patience: Epochs without a lower validation loss after which to stop.
+        averaging: Decay per step of the average of the weights, see :class:`lgrin.training.MovingAverage`; 0 keeps the
+            weights themselves.
+        seed: Draws batches, dropout and changes.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that PyTorch finds.
+        progress: Whether to show one line with the time that is left, where the output is a terminal.
+
+    Returns:
+        How the run went.
+
+    Raises:
+        FloatingPointError: If a loss, weight or statistic is not finite any more, with the step in which that happened.
+        TypeError: If a label is no whole number.
+        ValueError: If a sequence cannot be trained on, with its index and the reason, or an option is out of range.
+
+    Example:
+        >>> from lgrin import LGrIN
+        >>> data = [Data(x=torch.randn(5, 3) + i % 2, y=torch.tensor([i % 2])) for i in range(24)]
+        >>> run = fit_in_memory(SequenceClassifier(LGrIN(3, 5, 2), num_sequences=24), data, [], epochs=2)
+        >>> run.epoch, len(run.losses)
+        (1, 2)
+    """
+    start = time.perf_counter()
+    epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
+    patience, seed = check_whole("patience", patience), check_seed("seed", seed)
+    averaging, place = check_decay(averaging), find_device(device)
+    learned, held_out = read_data(classifier, train, validation)
+    loop = _Loop(classifier.to(place), Sequences(learned.sequences, place), epochs, batch_size, averaging, seed)
+    batches = draw_batches(learned.lengths, batch_size, seed)
+    validated = Sequences(held_out.sequences, place) if len(validation) else None
+    kept, kept_epoch, lowest = loop.average.average, epochs - 1, None
+    with tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
+        for epoch in range(epochs):
+            bar.set_description(f"Epoch {epoch + 1}", refresh=epoch == 0)
+            batches.sampler.set_epoch(epoch)
+            loop.run_epoch(batches, epoch)
+            bar.update()
+            if validated is None:
+                continue
+            loss = loop.validate(validated)
+            if lowest is None or loss < lowest:
+                kept, kept_epoch, lowest = loop.average.values(), epoch, loss
+            elif epoch - kept_epoch >= patience:
+                break
+    loop.average.exchange(kept)
+    loop.divergence.check(classifier.cpu(), loop.step)
+    return Run(kept_epoch, lowest, [float(loss) for loss in loop.losses], time.perf_counter() - start)
+
+
+class Sequences:
+    """Sequences in memory, of which batches are taken by index.
+
+    Args:
+        sequences: With ``x``, ``y [1]``, and perhaps ``frame`` and ``mask``.
+        device: Where they are kept.
+
+    Example:
+        >>> data = [Data(x=torch.full((2, 1), float(i)), y=torch.tensor([i])) for i in range(3)]
+        >>> target, inputs = Sequences(data, torch.device("cpu")).batch([2, 0])
+        >>> target.tolist(), inputs["x"].flatten().tolist(), inputs["batch"].tolist()
+        ([2, 0], [2.0, 2.0, 0.0, 0.0], [0, 0, 1, 1])
+    """
+
+    def __init__(self, sequences: Sequence[Data], device: torch.device) -> None:
+        self.data = [sequences[index] for index in range(len(sequences))]
+        self.device = device
+        self.target = torch.cat([data.y for data in self.data]).to(device)
+        self.lengths = torch.tensor([data.num_nodes for data in self.data], device=device)
+        names = [name for name in ("x", "frame", "mask") if self.data[0].get(name) is not None]
+        self.parts = {name: [data[name].to(device) for data in self.data] for name in names}
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, index: list[int]) -> tuple[Tensor, dict[str, Any]]:
+        """Takes a batch.
+
+        Args:
+            index: Which sequences.
+
+        Returns:
+            Their classes ``[B]``, and the arguments of a model by name, the nodes one sequence after the other.
+        """
+        which = torch.tensor(index, device=self.device)
+        inputs: dict[str, Any] = {"x": None, "frame": None, "batch": None, "mask": None, "batch_size": len(index)}
+        for name, part in self.parts.items():
+            inputs[name] = torch.cat([part[one] for one in index])
+        order = torch.arange(len(index), device=self.device)
+        inputs["batch"] = order.repeat_interleave(self.lengths[which], output_size=len(inputs["x"]))
+        return self.target[which], inputs
+
+
+class _Loop:
+    """The steps of a run, and what they leave: the average of the weights, and losses."""
+
+    def __init__(
+        self,
+        classifier: SequenceClassifier,
+        sequences: Sequences,
+        epochs: int,
+        batch_size: int,
+        averaging: float,
+        seed: int,
+    ) -> None:
+        self.classifier, self.sequences, self.batch_size, self.seed = classifier, sequences, batch_size, seed
+        steps = epochs * -(-len(sequences) // batch_size)
+        self.optimizer, rates = classifier.make_optimizer(lambda: steps)
+        by_step = isinstance(rates, dict) and rates.get("interval") == "step"
+        scheduler: Any = rates["scheduler"] if isinstance(rates, dict) else rates
+        self.after_step, self.after_epoch = (scheduler, None) if by_step else (None, scheduler)
+        self.average = AveragedTensors(chain(classifier.parameters(), classifier.buffers()), averaging)
+        self.divergence = Divergence(classifier)
+        self.step, self.losses = 0, []
+
+    @torch.enable_grad()
+    def run_epoch(self, batches: Any, epoch: int) -> None:
+        """Takes the steps of one epoch."""
+        self.divergence.look_up(self.classifier)
+        total: Any = 0.0
+        for index in batches:
+            loss = self.take_step(index)
+            self.divergence.note(self.classifier, loss, self.step, epoch)
+            self.average.update()
+            total = total + loss * len(index)
+        self.divergence.read(self.classifier, self.step, epoch)
+        self.losses.append(total / len(self.sequences))
+        if self.after_epoch is not None:
+            self.after_epoch.step()
+
+    def take_step(self, index: list[int]) -> Tensor:
+        """Takes the step of one batch, and returns its loss."""
+        seed_step(self.seed, self.step, self.sequences.device)
+        if len(index) == 1:
+            self.classifier.check_lone(Batch.from_data_list([self.sequences.data[index[0]]]))
+        loss = self.classifier.loss_of(*self.sequences.batch(index))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        if self.after_step is not None:
+            self.after_step.step()
+        self.step += 1
+        return loss.detach()
+
+    @torch.no_grad()
+    def validate(self, sequences: Sequences) -> float:
+        """Measures the mean cross-entropy of the averaged weights."""
+        trained = self.average.exchange(self.average.average) if self.average.decay else None
+        total: Any = 0.0
+        with _evaluating(self.classifier):
+            for start in range(0, len(sequences), self.batch_size):
+                index = list(range(start, min(start + self.batch_size, len(sequences))))
+                target, inputs = sequences.batch(index)
+                logits = self.classifier.logits_of(inputs)
+                total = total + torch.nn.functional.cross_entropy(logits, target) * len(index)
+        loss = total / len(sequences)
+        self.divergence.check_validation(self.classifier, loss, self.step)
+        if trained is not None:
+            self.average.exchange(trained)
+        return float(loss)
+
+
+@contextmanager
+def _evaluating(module: Module) -> Iterator[None]:
+    """Puts a module into evaluation mode, and each of its parts back into its own mode afterwards."""
+    modes = [(one, one.training) for one in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for one, mode in modes:
+            one.training = mode
