@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lgrin.arguments import check_nodes, check_range
 from lgrin.ops.functional import is_mapped
+from lgrin.ops.sequence_max import sequence_max
 
 
 def is_readable(x: Tensor) -> bool:
@@ -386,7 +387,7 @@ class Nodes(NamedTuple):
         Returns:
             The maxima ``[B, F]`` and the frames that they come from ``[B, F]``; 0 and -1 for an empty sequence.
         """
-        nodes = self._sorted_by_frame()
+        nodes = self if self._is_sorted() else self._sorted_by_frame()
         x = nodes.x if nodes.mask is None else nodes.x.masked_fill(~nodes.mask.unsqueeze(-1), -torch.inf)
         if nodes.batch is None:
             values, source = x.max(1)  # documented to return the first of equal maxima
@@ -394,7 +395,7 @@ class Nodes(NamedTuple):
             if self._is_full():
                 return values, frame
         else:
-            values, source = _first_max(x, nodes.batch, self.batch_size)
+            values, source = sequence_max(x, nodes.batch, self.batch_size)
             frame = frames_from_start(nodes.batch, self.batch_size) if nodes.frame is None else nodes.frame
             frame = frame[source] if frame.numel() else source
         empty = nodes.num_present() == 0
@@ -417,11 +418,19 @@ class Nodes(NamedTuple):
         """Whether no sequence can be empty and every node counts."""
         return self.batch is None and self.mask is None and self.x.size(1) > 0
 
+    def _is_sorted(self) -> bool:
+        """Whether the nodes of each sequence stand in the order of their frames, where it costs nothing to know."""
+        if self.frame is None or not is_readable(self.frame):
+            return self.frame is None
+        ascends = self.frame.diff() > 0
+        return bool((ascends if self.batch is None else ascends | (self.batch.diff() > 0)).all())
+
     def _sorted_by_frame(self) -> "Nodes":
-        if self.frame is None:
-            return self
+        assert self.frame is not None
         frame, order = self.frame.sort(dim=-1, stable=True)
         if self.batch is not None:
+            order = order[self.batch[order].sort(stable=True)[1]]  # sequence by sequence again
+            frame = self.frame[order]
             mask = None if self.mask is None else self.mask[order]
             return self._replace(x=self.x[order], frame=frame, batch=self.batch[order], mask=mask)
         mask = None if self.mask is None else self.mask.gather(1, order)
@@ -489,19 +498,3 @@ def frames_from_start(batch: Tensor, batch_size: int) -> Tensor:
     """
     first = torch.searchsorted(batch, torch.arange(batch_size, device=batch.device))
     return torch.arange(batch.numel(), device=batch.device) - first[batch]
-
-
-def _first_max(x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-    """The maximum of each sequence of ``[N, F]`` and the first row that holds it."""
-    index = batch.unsqueeze(-1).expand_as(x)
-    if x.size(0) == 0:
-        return x.new_zeros(batch_size, x.size(1)), index.new_zeros(batch_size, x.size(1))
-    start = x.new_full((batch_size, x.size(1)), -torch.inf)
-    best = start.scatter_reduce(0, index, x.detach(), "amax")
-    wins = (x == best[batch]) | x.isnan()
-    last = x.size(0) - 1
-    row = torch.arange(x.size(0), device=x.device).unsqueeze(-1)
-    source = index.new_full((batch_size, x.size(1)), last).scatter_reduce(
-        0, index, torch.where(wins, row, last), "amin"
-    )
-    return x.gather(0, source), source

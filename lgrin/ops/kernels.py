@@ -16,7 +16,7 @@ def kernels_for(device_type: str) -> ModuleType:
         device_type: ``"cpu"``, ``"cuda"`` or another.
 
     Returns:
-        A module with ``window_max``, ``edge_max`` and ``gather_back``.
+        A module with ``window_max``, ``edge_max``, ``gather_back`` and ``first_of_maxima``.
 
     Example:
         >>> kernels_for("mps").__name__

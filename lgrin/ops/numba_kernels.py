@@ -1,7 +1,8 @@
-"""The neighbour maximum on CPUs in machine code, on as many threads as PyTorch may use.
+"""The maxima over neighbours and over sequences on CPUs in machine code, on as many threads as PyTorch may use.
 
-See :mod:`lgrin.ops.neighbor_max` for the meaning of the three functions. The threads are Python's, since numba's own
-come with a second OpenMP runtime, beside which PyTorch's small operations take milliseconds.
+See :mod:`lgrin.ops.neighbor_max` and :mod:`lgrin.ops.sequence_max` for the meaning of the functions. The threads are
+Python's, since numba's own come with a second OpenMP runtime, beside which PyTorch's small operations take
+milliseconds.
 """
 
 import os
@@ -190,6 +191,20 @@ def edge_max(x: Tensor, edge_index: Tensor, mask: Tensor | None) -> tuple[Tensor
         rows.numpy(), pointers.numpy(), nodes.numpy(), _is_ordered(rows), values.numpy(), source.numpy(),
     )  # fmt: skip
     return values.to(x.dtype), source
+
+
+def first_of_maxima(x: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+    """Finds the first node of each maximum over sequences; see :func:`lgrin.ops.sequence_max`."""
+    rows, num_nodes = _readable(x).contiguous(), x.size(0)
+    pointers = torch.searchsorted(batch, torch.arange(batch_size + 1))
+    nodes = torch.arange(num_nodes, dtype=torch.int32)
+    values = torch.empty(batch_size, x.size(1), dtype=rows.dtype)
+    source = torch.empty(values.shape, dtype=torch.int32)
+    _share(
+        _edge_max, batch_size, x.numel(),
+        rows.numpy(), pointers.numpy(), nodes.numpy(), _is_ordered(rows), values.numpy(), source.numpy(),
+    )  # fmt: skip
+    return source.long().clamp_(max=num_nodes - 1)
 
 
 def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:

@@ -1,7 +1,7 @@
 """The neighbour maximum in PyTorch alone: packed keys on CPUs, a race of nodes on every other device.
 
 A key is one float64 that orders like a value and its node together, so that a plain minimum finds both. See
-:mod:`lgrin.ops.neighbor_max` for the meaning of the three functions.
+:mod:`lgrin.ops.neighbor_max` and :mod:`lgrin.ops.sequence_max` for the meaning of the functions.
 """
 
 import warnings
@@ -47,6 +47,17 @@ def edge_max(x: Tensor, edge_index: Tensor, mask: Tensor | None) -> tuple[Tensor
         best = torch.full_like(keys, torch.inf).scatter_reduce_(0, index, keys[edge_index[0]], "amin")
     values, winner = _read_winners(x, best, row_of)
     return values, winner.masked_fill_(winner < 0, num_nodes).int()
+
+
+def first_of_maxima(x: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+    """Finds the first node of each maximum over sequences; see :func:`lgrin.ops.sequence_max`."""
+    index = batch.unsqueeze(-1).expand_as(x)
+    best = x.new_full((batch_size, x.size(1)), -torch.inf).scatter_reduce(0, index, x, "amax")
+    wins = (x == best[batch]) | x.isnan()
+    last = x.size(0) - 1
+    row = torch.arange(x.size(0), device=x.device).unsqueeze(-1)
+    source = index.new_full((batch_size, x.size(1)), last)
+    return source.scatter_reduce(0, index, torch.where(wins, row, last), "amin")
 
 
 def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:

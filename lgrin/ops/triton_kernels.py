@@ -16,6 +16,7 @@ from lgrin.ops.window import Window
 ROWS, CHANNELS = 16, 64
 
 edge_max = torch_kernels.edge_max
+first_of_maxima = torch_kernels.first_of_maxima
 
 
 @triton.jit
