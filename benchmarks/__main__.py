@@ -16,7 +16,7 @@ from benchmarks.table import print_table
 from lgrin.ops.kernels import kernels_for
 from lgrin.training import write_results
 
-BENCHMARKS = ("step", "neighbor_max", "inference", "long", "ragged", "processes", "memory", "gpu")
+BENCHMARKS = ("step", "fit", "predict", "neighbor_max", "inference", "long", "ragged", "processes", "memory", "gpu")
 
 
 def main() -> None:

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 
 import torch
+from torch_geometric.data import Data
 
 from benchmarks.composed import ComposedLGrIN, broadcast_max, loop_max, tuned_loop_max, wide
 from benchmarks.measure import in_process, row, times
 from lgrin import LGrIN
 from lgrin.nn import LGrINLoss, fused
+from lgrin.training import SequenceClassifier
+from lgrin.training.experiment import AVERAGING, RECIPE
+from lgrin.training.loop import Loop, Sequences
 
 SIZES = {"RML": (136, 90, 6), "IEMOCAP": (35, 120, 4), "MPI": (72, 120, 11)}  # features, frames, classes
+DEFAULTS = {"JapaneseVowels": ((12, 26, 9), 3), "ERing": ((4, 65, 6), 3), "EmoDB": ((34, 120, 7), 1.5)}
+DEFAULT_BRANCHES = (64, 32)
 LOOPS = {"loop": loop_max, "tuned loop": tuned_loop_max}
 
 
@@ -21,6 +27,7 @@ def measure() -> list[dict]:
     for name, size in SIZES.items():
         rows += _memory(name, size)
     rows.append(_against_one_by_one())
+    rows += [_of_the_default(name, size, goal) for name, (size, goal) in DEFAULTS.items()]
     torch.set_num_threads(2)
     rows += _against_products()
     return rows
@@ -107,16 +114,34 @@ def _against_products() -> list[dict]:
     return rows
 
 
-def products(batch_size: int, size: tuple[int, int, int], fewest: bool = False) -> Callable[[], None]:
+def _of_the_default(name: str, size: tuple[int, int, int], goal: float) -> dict:
+    """A step of the default by the recipe, augmentation, optimiser and average of the weights included."""
+    features, frames, classes = size
+    torch.manual_seed(0)
+    data = [Data(x=torch.randn(frames, features), y=torch.tensor([index % classes])) for index in range(32)]
+    classifier = SequenceClassifier(LGrIN(*size), num_sequences=32, **RECIPE)
+    loop = Loop(classifier, Sequences(data, torch.device("cpu")), 10_000, 32, AVERAGING, seed=0)
+    loop.divergence.look_up(classifier)
+    index = list(range(32))
+    calls = {"step": lambda: loop.take_step(index), "products": products(32, size, DEFAULT_BRANCHES, fewest=True)}
+    taken = times(calls, repeats=25, calls=3)
+    what = f"training step of the default, {name}, {frames} x {features}, B=32, one thread: its matrix products alone"
+    ms = {"ms": 1e3 * taken["step"], "products": 1e3 * taken["products"]}
+    return row(what, taken["step"] / taken["products"], "times as long", goal, **ms)
+
+
+def products(
+    batch_size: int, size: tuple[int, int, int], branches: tuple[int, int] = (128, 64), fewest: bool = False
+) -> Callable[[], None]:
     """The matrix products of a step, forward and backward, in the order of Eq. (4) or of fewest channels."""
     features, frames, _ = size
     parts: list[Callable[[], None]] = []
-    for layer, channels in enumerate((features, features + 192)):
-        width = min(channels, 192) if fewest else channels
+    for layer, channels in enumerate((features, features + sum(branches))):
+        width = min(channels, sum(branches)) if fewest else channels
         parts.append(_sum_over_neighbors(batch_size, frames, width, to_input=layer > 0 or width < channels))
-        for branch in (192,) if fewest else (128, 64):
+        for branch in (sum(branches),) if fewest else branches:
             parts.append(_linear(batch_size * frames, channels, branch))
-        parts += [_linear(batch_size * frames, branch, branch) for branch in (128, 64)]
+        parts += [_linear(batch_size * frames, branch, branch) for branch in branches]
 
     def run() -> None:
         for part in parts:

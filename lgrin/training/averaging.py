@@ -74,8 +74,8 @@ class AveragedTensors:
         self.average = [one.clone() for one in self.current] if decay else self.current
         self.decay, self.updates = decay, 0
         pairs = list(zip(self.average, self.current, strict=True))
-        self._floats: list[list[Tensor]] = _columns([pair for pair in pairs if pair[1].is_floating_point()])
-        self._others: list[list[Tensor]] = _columns([pair for pair in pairs if not pair[1].is_floating_point()])
+        self._floats = _columns([pair for pair in pairs if pair[1].is_floating_point()])
+        self._others = _columns([pair for pair in pairs if not pair[1].is_floating_point()])
 
     @torch.no_grad()
     def update(self) -> None:
@@ -147,5 +147,5 @@ def _move(average: list[Tensor], current: list[Tensor], decay: float) -> None:
     torch._foreach_add_(average, torch._foreach_mul(current, 1 - decay))
 
 
-def _columns(pairs: list[tuple[Tensor, Tensor]]) -> list[list[Tensor]]:
-    return [[pair[side] for pair in pairs] for side in (0, 1)]
+def _columns(pairs: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    return [one for one, _ in pairs], [other for _, other in pairs]

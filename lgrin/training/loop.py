@@ -5,7 +5,7 @@ step: loggers, callbacks, checkpoints, and devices that work together.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, NamedTuple
@@ -93,7 +93,7 @@ def fit_in_memory(
     patience, seed = check_whole("patience", patience), check_seed("seed", seed)
     averaging, place = check_decay(averaging), find_device(device)
     learned, held_out = read_data(classifier, train, validation)
-    loop = _Loop(classifier.to(place), Sequences(learned.sequences, place), epochs, batch_size, averaging, seed)
+    loop = Loop(classifier.to(place), Sequences(learned.sequences, place), epochs, batch_size, averaging, seed)
     batches = draw_batches(learned.lengths, batch_size, seed)
     validated = Sequences(held_out.sequences, place) if len(validation) else None
     kept, kept_epoch, lowest = loop.average.average, epochs - 1, None
@@ -101,7 +101,7 @@ def fit_in_memory(
         for epoch in range(epochs):
             bar.set_description(f"Epoch {epoch + 1}", refresh=epoch == 0)
             batches.sampler.set_epoch(epoch)
-            loop.run_epoch(batches, epoch)
+            loop.run_epoch(batches)
             bar.update()
             if validated is None:
                 continue
@@ -158,8 +158,31 @@ class Sequences:
         return self.target[which], inputs
 
 
-class _Loop:
-    """The steps of a run, and what they leave: the average of the weights, and losses."""
+class Loop:
+    """The steps of a run, and what they leave: the average of the weights, and losses.
+
+    Args:
+        classifier: The classifier, on the device where it is trained.
+        sequences: The training sequences.
+        epochs: Passes over them.
+        batch_size: Sequences per step.
+        averaging: Decay per step of the average of the weights.
+        seed: Draws dropout and changes.
+
+    Attributes:
+        average: The average of the weights and statistics.
+        step: Steps that were taken.
+        losses: The mean loss of each epoch.
+
+    Example:
+        >>> from lgrin import LGrIN
+        >>> data = [Data(x=torch.randn(5, 3) + i % 2, y=torch.tensor([i % 2])) for i in range(4)]
+        >>> classifier = SequenceClassifier(LGrIN(3, 5, 2), num_sequences=4)
+        >>> loop = Loop(classifier, Sequences(data, torch.device("cpu")), epochs=1, batch_size=2, averaging=0.0, seed=0)
+        >>> loop.run_epoch([[0, 3], [1, 2]])
+        >>> loop.step, len(loop.losses)
+        (2, 1)
+    """
 
     def __init__(
         self,
@@ -173,28 +196,34 @@ class _Loop:
         self.classifier, self.sequences, self.batch_size, self.seed = classifier, sequences, batch_size, seed
         steps = epochs * -(-len(sequences) // batch_size)
         self.optimizer, rates = classifier.make_optimizer(lambda: steps)
-        by_step = isinstance(rates, dict) and rates.get("interval") == "step"
         scheduler: Any = rates["scheduler"] if isinstance(rates, dict) else rates
-        self.after_step, self.after_epoch = (scheduler, None) if by_step else (None, scheduler)
+        by_step = isinstance(rates, dict) and rates.get("interval") == "step"
+        self.after_step: Any = scheduler if by_step else None
+        self.after_epoch: Any = None if by_step else scheduler
         self.average = AveragedTensors(chain(classifier.parameters(), classifier.buffers()), averaging)
         self.divergence = Divergence(classifier)
-        self.step, self.losses = 0, []
+        self.step = 0
+        self.losses: list[Tensor] = []
 
-    @torch.enable_grad()
-    def run_epoch(self, batches: Any, epoch: int) -> None:
-        """Takes the steps of one epoch."""
+    def run_epoch(self, batches: Iterable[list[int]]) -> None:
+        """Takes the steps of one epoch.
+
+        Args:
+            batches: The sequences of each batch by index.
+
+        Raises:
+            FloatingPointError: If a loss, weight or statistic is not finite any more, with the step.
+        """
         self.divergence.look_up(self.classifier)
         total: Any = 0.0
         for index in batches:
-            loss = self.take_step(index)
-            self.divergence.note(self.classifier, loss, self.step, epoch)
-            self.average.update()
-            total = total + loss * len(index)
-        self.divergence.read(self.classifier, self.step, epoch)
+            total = total + self.take_step(index) * len(index)
+        self.divergence.read(self.classifier, self.step, len(self.losses))
         self.losses.append(total / len(self.sequences))
         if self.after_epoch is not None:
             self.after_epoch.step()
 
+    @torch.enable_grad()
     def take_step(self, index: list[int]) -> Tensor:
         """Takes the step of one batch, and returns its loss."""
         seed_step(self.seed, self.step, self.sequences.device)
@@ -207,11 +236,13 @@ class _Loop:
         if self.after_step is not None:
             self.after_step.step()
         self.step += 1
+        self.divergence.note(self.classifier, loss, self.step, len(self.losses))
+        self.average.update()
         return loss.detach()
 
     @torch.no_grad()
     def validate(self, sequences: Sequences) -> float:
-        """Measures the mean cross-entropy of the averaged weights."""
+        """Measures the mean cross-entropy of the averaged weights on other sequences."""
         trained = self.average.exchange(self.average.average) if self.average.decay else None
         total: Any = 0.0
         with _evaluating(self.classifier):

@@ -1,0 +1,35 @@
+"""Predictions of one sequence by the estimator, compared with a copy of the network in float64 at every call."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from aeon.datasets import load_classification
+
+from benchmarks.measure import row, times
+from lgrin.sklearn import LGrINClassifier
+from lgrin.sklearn.inputs import read_sequences, to_nodes, to_one_length
+from lgrin.transforms import from_settings
+
+
+def measure() -> list[dict]:
+    torch.set_num_threads(1)
+    X, y = load_classification("JapaneseVowels", split="train")
+    estimator = LGrINClassifier(epochs=1, random_state=0).fit(X, y)
+    one = [X[0]]
+    assert np.allclose(estimator.predict_proba(one), copied(estimator, one), rtol=0, atol=1e-12)
+    taken = times({"ours": lambda: estimator.predict(one), "copied": lambda: copied(estimator, one)}, 25, calls=4)
+    what = "predict of one sequence, JapaneseVowels, one thread: with a copy of the network in float64 at every call"
+    ms = {"ms": 1e3 * taken["ours"], "theirs": 1e3 * taken["copied"]}
+    return [row(what, taken["ours"] / taken["copied"], "times as long", 0.1, **ms)]
+
+
+@torch.no_grad()
+def copied(estimator: LGrINClassifier, X: list) -> np.ndarray:
+    """The probabilities of the classes, as a copy of the network that is not folded computes them."""
+    classifier = estimator.classifier_
+    model, scale = deepcopy(classifier.model).double(), deepcopy(classifier.normalize).double()
+    nodes = to_nodes(read_sequences(estimator, X, model.in_channels))
+    to_one_length(nodes, from_settings(classifier.hparams["transform"]))
+    x = scale(torch.stack([data.x for data in nodes]).double())
+    return model(x).softmax(-1).numpy()
