@@ -429,8 +429,9 @@ class Nodes(NamedTuple):
         assert self.frame is not None
         frame, order = self.frame.sort(dim=-1, stable=True)
         if self.batch is not None:
-            order = order[self.batch[order].sort(stable=True)[1]]  # sequence by sequence again
-            frame = self.frame[order]
+            if is_readable(frame):  # the kernel of the maximum reads sequence by sequence, what compiles does not
+                order = order[self.batch[order].sort(stable=True)[1]]
+                frame = self.frame[order]
             mask = None if self.mask is None else self.mask[order]
             return self._replace(x=self.x[order], frame=frame, batch=self.batch[order], mask=mask)
         mask = None if self.mask is None else self.mask.gather(1, order)
