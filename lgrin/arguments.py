@@ -109,6 +109,25 @@ def check_mask(x: Tensor, mask: Tensor | None) -> None:
         )
 
 
+def over_steps(x: Any, mask: Tensor) -> Tensor:
+    """Repeats a mask ``[B, M]`` over the axes of ``x`` between its sequences and its nodes, such as time.
+
+    Args:
+        x: Node features ``[B, *, M, F]``.
+        mask: A mask ``[B, M]``, or any other.
+
+    Returns:
+        ``[B, *, M]``; any other mask, and one beside other features, as it is.
+
+    Example:
+        >>> over_steps(torch.rand(2, 7, 5, 3), torch.ones(2, 5)).shape
+        torch.Size([2, 7, 5])
+    """
+    if not isinstance(x, Tensor) or x.dim() <= 3 or mask.dim() != 2 or mask.shape != (x.size(0), x.size(-2)):
+        return mask
+    return mask.view(x.size(0), *[1] * (x.dim() - 3), x.size(-2)).expand(x.shape[:-1])
+
+
 def check_index(name: str, index: Any) -> None:
     """Raises unless frames or sequences are numbered by int64 or int32.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lgrin.arguments import check_nodes, check_range
+from lgrin.arguments import check_nodes, check_range, over_steps
 from lgrin.ops.functional import is_mapped
 from lgrin.ops.sequence_max import sequence_max
 
@@ -185,7 +185,8 @@ class Nodes(NamedTuple):
             x: Features ``[*, L, F]``, or ``[N, F]`` beside ``batch``.
             frame: Int64, each node's frame.
             batch: Int64 ``[N]``, each node's sequence, sorted.
-            mask: Bool, the nodes that are present.
+            mask: Bool, the nodes that are present, shaped like the nodes; ``[B, M]`` beside ``[B, *, M, F]`` serves
+                every step.
             batch_size: The number of sequences.
             num_nodes: What frames are below, M; ``None`` where sequences may have any number of frames.
 
@@ -198,6 +199,7 @@ class Nodes(NamedTuple):
             >>> Nodes.read(torch.ones(3, 2), batch=torch.tensor([0, 0, 1])).batch_size
             2
         """
+        mask = mask if mask is None else over_steps(x, mask)
         check_nodes(x, frame, batch, mask, batch_size)
         if frame is not None:
             frame = frame.long().expand(x.shape[:-1])

@@ -1,5 +1,7 @@
 """Leading axes: features [B, T, M, F] on one graph are what the same sequences are one after the other."""
 
+import functools
+
 import pytest
 import torch
 from torch_geometric.nn import GraphConv
@@ -88,6 +90,45 @@ def test_each_matrix_of_a_stack_serves_one_entry_of_the_first_axis(name, leading
     found = run(LAYERS[name], x, True, lambda layer, x: layer(x, stack, mask=mask))
     expected = run(LAYERS[name], flat, True, lambda layer, x: layer(x, repeated, mask=flat_mask))
     assert_same(found, expected, leading)
+
+
+KINDS = {
+    "dense": {},
+    "banded": {"bandwidth": 2},
+    "averages": {"normalize": "present"},
+    "banded averages": {"normalize": "present", "bandwidth": 2},
+    "signed": {"nonnegativity": None, "topk": 3},
+}
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_heads_and_own_features_equal_a_flattening_to_the_bit(kind, heads, masked):
+    x, mask = sequences((2, 5), masked)
+    flat, flat_mask = x.flatten(0, 1), None if mask is None else mask.flatten(0, 1)
+    adjacency = LearnableAdjacency(6, init="uniform", heads=heads, **KINDS[kind]).double()
+    make = functools.partial(GStarConv, 3, 4, heads=heads, self_features=True)
+    found = run(make, x, True, lambda layer, x: layer(x, adjacency.graph(mask=mask)))
+    expected = run(make, flat, True, lambda layer, x: layer(x, adjacency.graph(mask=flat_mask)))
+    assert_same(found, expected, (2, 5))
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_of_whole_sequences_serves_every_step(kind, heads):
+    x, mask = sequences((2, 5), False)[0], torch.rand(2, 6) > 0.3
+    every = mask.unsqueeze(1).expand(2, 5, 6)
+    adjacency = LearnableAdjacency(6, init="uniform", heads=heads, **KINDS[kind]).double()
+    layer = GraphInception(3, (4, 2), heads=heads, self_features=True).double()
+    expected = layer.eval()(x, adjacency.graph(mask=every))
+    assert torch.allclose(layer(x, adjacency.graph(mask=mask)), expected, atol=1e-12)
+    if heads == 1:
+        assert torch.equal(layer(x, adjacency(), mask=mask), layer(x, adjacency(), mask=every))
+    for readout in (make().double() for name, make in READOUTS.items() if name != "batch norm"):
+        assert torch.equal(readout(x, mask=mask), readout(x, mask=every))
+    with pytest.raises(ValueError, match=r"mask is torch.bool \[5, 6\]; .*\[2, 5, 6\]"):
+        layer(x, adjacency.graph(mask=torch.ones(5, 6, dtype=torch.bool)))
 
 
 def test_a_stack_of_another_length_is_refused():

@@ -35,5 +35,6 @@ STUDIES = {
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),
     "missing-recommended": Study("missing_recommended", "frames missing at test, the recommended recipe"),
     "refine": Study("refine", "whether training repairs a graph with missing and false edges"),
+    "sensors": Study("sensors", "hidden pairs of sensors: what the learned graph names"),
     "statistics": Study("statistics", "coverage of the intervals and false alarms of the tests, by simulation"),
 }

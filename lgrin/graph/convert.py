@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.typing import SparseTensor
 
-from lgrin.arguments import check_edge_weight, check_features, check_index, check_mask, check_range
+from lgrin.arguments import check_edge_weight, check_features, check_index, check_mask, check_range, over_steps
 from lgrin.graph.banded import BandedGraph
 from lgrin.graph.base import Graph
 from lgrin.graph.dense import DenseGraph
@@ -44,7 +44,8 @@ def as_graph(
         x: Node features that the graph is meant for.
         edge_index: The adjacency.
         edge_weight: Weights ``[E]`` beside an edge list; ``None`` means 1.
-        mask: Bool with the leading shape of ``x``, the nodes that are present; ``None`` means all.
+        mask: Bool with the leading shape of ``x``, the nodes that are present; ``None`` means all. ``[B, M]`` beside x
+            ``[B, *, M, F]`` serves every step.
         in_channels: Channels that x has to have, where they are known.
 
     Returns:
@@ -68,7 +69,7 @@ def as_graph(
     elif edge_weight is not None or mask is not None:
         _refuse("edge_weight", edge_weight, "a graph object", "put the weights into the graph")
         _refuse("mask", mask, "a graph object", "build the graph with it, for example adjacency.graph(mask=mask)")
-    _check_fit(x, graph)
+    graph = _fitted(x, graph)
     if in_channels is not None and x.size(-1) != in_channels:
         raise ValueError(f"x has {x.size(-1)} channels, but this layer was built for in_channels={in_channels}")
     read: Graph = graph
@@ -150,16 +151,32 @@ def _refuse(name: str, value: object, beside: str, way_out: str) -> None:
         raise ValueError(f"{name} was given beside {beside}, which carries its own; {way_out} and leave {name} out")
 
 
-def _check_fit(x: Tensor, graph: Any) -> None:
-    """Raises unless x fits a graph; what a layout needs beyond a mask and a dtype stands in :data:`CHECKS`."""
+def _fitted(x: Tensor, graph: Any) -> Any:
+    """Repeats a mask ``[B, M]`` for every step, and raises unless x fits the graph.
+
+    What a layout needs beyond a mask and a dtype stands in :data:`CHECKS`.
+    """
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2:
         check_features(x)  # says which
     if graph.mask is not None:
+        if graph.mask.dim() < x.dim() - 1:
+            graph = _over_steps(x, graph)
         check_mask(x, graph.mask)
     check = CHECKS.get(type(graph))
     weights = None if check is None else check(x, graph)
     if weights is not None and weights.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
         raise TypeError(f"x is {x.dtype}, but the edge weights are {weights.dtype}; convert one with .to(dtype)")
+    return graph
+
+
+def _over_steps(x: Tensor, graph: Any) -> Any:
+    """Repeats the mask of a graph for every step, and with it the scale of its sums."""
+    mask, scale = over_steps(x, graph.mask), getattr(graph, "scale", None)
+    if mask is graph.mask or scale is None:
+        return graph._replace(mask=mask)
+    if scale.dim() == graph.mask.dim():
+        return graph._replace(mask=mask, scale=over_steps(x, scale))
+    return graph._replace(mask=mask, scale=torch.stack([over_steps(x, one) for one in scale.unbind(-1)], dim=-1))
 
 
 def _check_matrix(x: Tensor, graph: FrameGraph) -> Tensor:

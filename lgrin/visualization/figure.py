@@ -129,7 +129,7 @@ def name_ticks(ax: "Axes", names: list[str], sides: str = "xy") -> None:
         >>> [label.get_text() for label in ax.get_xticklabels()]
         ['left', 'right']
     """
-    size = min(10.0, 260 / len(names))
+    size = min(10.0, 190 / len(names))
     if "x" in sides:
         ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size, parse_math=False)
     if "y" in sides:

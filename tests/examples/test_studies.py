@@ -42,7 +42,12 @@ def run(emodb, tmp_path, monkeypatch):
 
 
 def test_every_study_is_run_here_or_with_the_papers():
-    assert {name for name, study in STUDIES.items() if study.module != "paper"} == {*RUNS, "statistics", "refine"}
+    assert {name for name, study in STUDIES.items() if study.module != "paper"} == {
+        *RUNS,
+        "statistics",
+        "refine",
+        "sensors",
+    }
 
 
 def test_accuracy_has_a_row_a_method_and_tests_each_against_the_default(run, tmp_path):
