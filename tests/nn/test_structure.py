@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lgrin.graph import DenseGraph
+from lgrin.graph import DenseGraph, StationaryGraph
 from lgrin.nn import LearnableAdjacency, PriorLoss, SparsityLoss, prior_loss, sparsity_loss, structure_loss
 
 M, K = 5, 3
@@ -23,6 +23,12 @@ def near(matrix):
     return matrix.tril(2).triu(-2)
 
 
+def along(kernel):
+    """The matrix of one kernel for all rows, A[i, j] = a[j - i + 2]."""
+    diagonals = [kernel[..., d + 2, None].expand(*kernel.shape[:-1], M - abs(d)) for d in range(-2, 3)]
+    return sum(torch.diag_embed(one, d) for d, one in zip(range(-2, 3), diagonals, strict=True))
+
+
 GRAPHS = {
     "matrix": (weights(), weights()),
     "dense": (DenseGraph(weights()), weights()),
@@ -30,6 +36,8 @@ GRAPHS = {
     "one for each sequence": (DenseGraph(weights(4)), weights(4)),
     "heads for each sequence": (DenseGraph(weights(4, K)), weights(4, K)),
     "banded": (banded(near(weights())), near(weights())),
+    "stationary": (StationaryGraph(weights()[0], M), along(weights()[0])),
+    "stationary heads": (StationaryGraph(weights()[:K], M), along(weights()[:K])),
     "banded heads": (banded(near(weights(K)), K), near(weights(K))),
 }
 
