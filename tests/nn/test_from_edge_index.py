@@ -143,6 +143,7 @@ def test_it_is_copied_stored_folded_pruned_and_compiled(refinement, bandwidth, n
     assert torch.equal(copy.deepcopy(adjacency)(), expected)
     assert torch.equal(pickle.loads(pickle.dumps(adjacency))(), expected)
     torch.testing.assert_close(adjacency.frozen()(), expected)
+    assert new_edges or adjacency.frozen().allowed is None
     again = LearnableAdjacency(4, **adjacency.config)
     again.load_state_dict(adjacency.state_dict())
     assert torch.equal(again(), expected)

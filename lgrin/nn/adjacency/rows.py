@@ -62,7 +62,8 @@ def normalize_symmetric(graph: FrameGraph) -> FrameGraph:
     """
     weights = graph.weights
     degree = at_least_float32(weights.abs()).sum(-1)
-    empty = degree < torch.finfo(degree.dtype).tiny ** 0.5
+    limits = torch.finfo(degree.dtype)
+    degree, empty = degree.clamp(max=limits.max), degree < limits.tiny**0.5
     root = degree.masked_fill(empty, 1).rsqrt().masked_fill(empty, 0)
     source = graph.sources().clamp(0, graph.num_nodes - 1)  # the corners of a band hold zeros
     of_source = root[..., source] if source.dim() == 2 else root.unsqueeze(-2)
