@@ -16,7 +16,8 @@ from benchmarks.table import print_table
 from lgrin.ops.kernels import kernels_for
 from lgrin.training import write_results
 
-BENCHMARKS = ("step", "fit", "predict", "neighbor_max", "inference", "long", "ragged", "processes", "memory", "gpu")
+TRAINING, LAYERS = ("step", "fit", "predict"), ("neighbor_max", "inference", "long", "ragged", "graphs")
+BENCHMARKS = (*TRAINING, *LAYERS, "processes", "memory", "gpu")
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ STUDIES = {
     "optimism": Study("paper", "the same data split in four ways"),
     "missing": Study("paper", "frames missing at test or in training too, the paper's recipe beside an LSTM"),
     "planted": Study("paper", "whether a known graph is recovered"),
+    "kinds": Study("kinds", "what each kind of graph recovers of a planted one"),
     "accuracy": Study("accuracy", "the default classifier beside other methods, on the same folds"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),
     "missing-recommended": Study("missing_recommended", "frames missing at test, the recommended recipe"),

@@ -6,8 +6,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from lgrin import LGrIN
-from lgrin.graph import DenseGraph
-from lgrin.nn import AttentionAdjacency
+from lgrin.graph import DenseGraph, RaggedGraph
+from lgrin.nn import AttentionAdjacency, GStarConv
 
 
 def batch(seed=0):
@@ -80,6 +80,34 @@ def test_a_network_tells_its_width_and_computes_the_graph_once_for_all_layers(in
     torch.testing.assert_close(features[mask], model.eval()._scale_input(nodes)[mask], rtol=0, atol=10)
     again = LGrIN(**model.config).double()
     again.load_state_dict(model.state_dict())
+
+
+def test_sequences_of_any_length_are_read():
+    adjacency, conv = AttentionAdjacency(3).double(), GStarConv(3, 4).double().eval()
+    x, mask = batch()
+    sequence, frame = mask.nonzero(as_tuple=True)
+    ragged = adjacency.graph(frame, sequence, x=x[mask], batch_size=4)
+    assert isinstance(ragged, RaggedGraph)
+    expected = conv(x, adjacency.graph(x=x, mask=mask))
+    torch.testing.assert_close(conv(x[mask], ragged), expected[mask])
+    for length in (1, 3, 50):
+        assert adjacency.graph(x=torch.randn(2, length, 3).double()).matrix().shape == (2, length, length)
+
+
+def test_a_network_without_a_length_gives_the_same_in_every_layout():
+    torch.manual_seed(0)
+    model = LGrIN(3, None, 2, branch_channels=(4,), adjacency={"name": "AttentionAdjacency", "topk": 3}).double().eval()
+    x, mask = batch()
+    mask[:, 5:] = False
+    sequence, frame = mask.nonzero(as_tuple=True)
+    place = {"frame": frame, "batch": sequence, "batch_size": 4}
+    masked, graph = model(x, mask=mask, return_graph=True)
+    ragged, placed = model(x[mask], **place, return_graph=True)
+    torch.testing.assert_close(ragged, masked, rtol=1e-10, atol=1e-10)
+    prices = [model.adjacency.penalty(one) for one in (graph, placed)]
+    torch.testing.assert_close(*prices)
+    torch.testing.assert_close(model.graphs(x, mask=mask)[:, :5, :5], model.graphs(x[mask], **place))
+    assert LGrIN(**model.config).adjacency.in_channels == 3
 
 
 def test_scores_may_have_either_sign():

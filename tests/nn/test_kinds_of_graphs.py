@@ -1,7 +1,7 @@
 """Every kind of graph in every layout: values, derivatives, and every tool that a network meets.
 
 A kind is one entry of :data:`KINDS`, with its definition in float64 NumPy. What a kind cannot do is listed in
-:data:`REFUSED`, with the reason; docs/guides/graphs.md has both as tables.
+:data:`REFUSED` and :data:`NO_DERIVATIVE`; docs/guides/graphs.md has both as tables.
 """
 
 import copy
@@ -59,6 +59,12 @@ def low_rank(weights, x, present):
     return relu(target @ source.swapaxes(-1, -2)).reshape(-1, M, M)
 
 
+def stationary(weights, x, present):
+    target, source = np.indices((M, M))
+    taps = weights["weight"].reshape(-1, 5)
+    return np.where(abs(source - target) <= 2, taps[:, (source - target + 2).clip(0, 4)], 0)
+
+
 def attention(heads):
     def weigh(weights, x, present):
         query = x @ weights["query.weight"].T + weights["query.bias"]
@@ -81,6 +87,7 @@ def signed(x):
 
 
 LEARNABLE, LOW_RANK, ATTENTION = "LearnableAdjacency", "LowRankAdjacency", "AttentionAdjacency"
+STATIONARY, PLAIN = "StationaryAdjacency", {"heads": 2, "normalize": None}
 FULL, SPARSE = {"nonnegativity": None, "heads": 2}, {"topk": 2, "self_loops": False}
 KINDS = {
     "learnable": Kind({"name": LEARNABLE, "normalize": "present"}, stored(relu), ("", "weight")),
@@ -101,23 +108,81 @@ KINDS = {
     "low rank": Kind({"name": LOW_RANK, "rank": 2, "normalize": "present"}, low_rank, ("", "target_embedding")),
     "low rank, symmetric": Kind({"name": LOW_RANK, "rank": 2, "symmetric": True}, low_rank, ("", "target_embedding")),
     "low rank, topk": Kind({"name": LOW_RANK, "rank": 2, "topk": 2, "heads": 2}, low_rank, ("", "source_embedding")),
+    "stationary": Kind({"name": STATIONARY, "reach": 2, "normalize": "present"}, stationary, ("", "weight")),
+    "stationary, heads": Kind({"name": STATIONARY, "reach": 2, **PLAIN}, stationary, ("", "weight")),
     "attention": Kind({"name": ATTENTION, "channels": 4}, attention(1), ("query", "weight")),
     "attention, topk": Kind({"name": ATTENTION, "channels": 4, "heads": 2, "topk": 2}, attention(2), ("key", "weight")),
 }
+NO_DERIVATIVE = "topk"  # kinds whose gradient is that of all weights, and not the derivative of those that are kept
+
+
+class Refusal(NamedTuple):
+    """What some kinds cannot do.
+
+    Attributes:
+        kinds: Parts of the names of these kinds.
+        ask: What asks for it.
+        error: What it raises.
+        message: What the error says.
+    """
+
+    kinds: tuple[str, ...]
+    ask: Callable[[str], Any]
+    error: type[Exception]
+    message: str
+
+
+DIFFER = ("attention",)
+HEADS = ("heads", "learnable, signed", "topk")
 REFUSED = {
-    ("finite differences", "topk"): "the gradient of top-k is that of all weights, not the derivative of those kept",
+    "a matrix of all sequences": Refusal(
+        DIFFER, lambda kind: network(kind).adjacency(), ValueError, "x is None, but the graph of"
+    ),
+    "a matrix of any length": Refusal(
+        ("stationary",), lambda kind: network(kind).adjacency(), ValueError, "max_num_nodes is None"
+    ),
+    "edges without features": Refusal(
+        DIFFER, lambda kind: network(kind).adjacency.edges(), ValueError, "x is None, but the graph of"
+    ),
+    "a price without a graph": Refusal(
+        DIFFER, lambda kind: network(kind).adjacency.penalty(), ValueError, "differs by sequence; take it from"
+    ),
+    "a picture of all sequences": Refusal(
+        DIFFER, lambda kind: picture(kind), ValueError, "graph differs by sequence; pass that of one"
+    ),
+    "one picture of several heads": Refusal(
+        HEADS, lambda kind: picture(kind, x=batch("dense")[0]), ValueError, "of several heads draw one"
+    ),
+    "neighbours of full support": Refusal(
+        ("attention", "learnable, signed"), lambda kind: learned_neighbors(kind), ValueError, "connects all frames"
+    ),
 }
 
 
-def is_refused(column, kind):
-    return any(column == refused and part in kind for refused, part in REFUSED)
+def picture(kind, x=None):
+    from lgrin.visualization import plot_adjacency
+
+    model = network(kind)
+    plot_adjacency(model.adjacency if x is None else model.graphs(x)[0].detach())
 
 
-def cases(column=None):
-    return pytest.mark.parametrize(
-        ("kind", "layout"),
-        [pytest.param(kind, layout) for kind in KINDS for layout in LAYOUTS if not is_refused(column, kind)],
-    )
+def learned_neighbors(kind):
+    settings = {name: value for name, value in KINDS[kind].settings.items() if name != "topk"}
+    LGrIN(F, M, C, adjacency=settings, neighborhood="learned")
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [(what, kind) for what, one in REFUSED.items() for kind in KINDS if any(part in kind for part in one.kinds)],
+)
+def test_what_a_kind_cannot_do_is_refused_with_a_way_out(what, kind):
+    refusal = REFUSED[what]
+    with pytest.raises(refusal.error, match=refusal.message):
+        refusal.ask(kind)
+
+
+def cases(kinds=tuple(KINDS)):
+    return pytest.mark.parametrize(("kind", "layout"), [(kind, layout) for kind in kinds for layout in LAYOUTS])
 
 
 def network(kind, **options):
@@ -186,7 +251,8 @@ def weights_of(adjacency):
 
 
 def graph_of(adjacency, x, place):
-    return adjacency.graph(**place, x=x) if adjacency.reads_features else adjacency.graph(**place)
+    needs_features = adjacency.reads_features or adjacency.num_nodes is None
+    return adjacency.graph(**place, x=x) if needs_features else adjacency.graph(**place)
 
 
 @cases()
@@ -250,7 +316,7 @@ def test_the_graphs_of_sequences_are_those_of_the_definition(kind, layout):
         np.testing.assert_allclose(matrices, definition(kind, weights, H, there)[0], rtol=0, atol=1e-10)
 
 
-@cases("finite differences")
+@cases([kind for kind in KINDS if NO_DERIVATIVE not in kind])
 def test_derivatives_are_those_of_finite_differences(kind, layout):
     adjacency, (x, place, _) = network(kind).adjacency, batch(layout)
     names = [name for name, _ in adjacency.named_parameters()]

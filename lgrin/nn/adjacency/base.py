@@ -244,7 +244,7 @@ class Adjacency(Module):
         """Prices the graph by :func:`lgrin.nn.structure_loss`.
 
         Edges of absent frames cost nothing where the graph depends on features, and the mean is over all M * M
-        entries, so that the price is the same in every layout.
+        entries, so that the price is the same in every layout; without an M, over those of the present frames.
 
         Args:
             graph: The graph of a batch, from ``model(..., return_graph=True)``; needed, and read, only where the graph
@@ -277,7 +277,13 @@ class Adjacency(Module):
             )
         check_option("reduction", reduction, REDUCTIONS)
         total = structure_loss(_without_absent(graph), lambda_distance, lambda_frobenius, "sum")
-        return total / (self.heads * (self.num_nodes or graph.num_nodes) ** 2) if reduction == "mean" else total
+        return total / (self.heads * self._count_pairs(graph)) if reduction == "mean" else total
+
+    def _count_pairs(self, graph: Any) -> Tensor | int:
+        """Counts the pairs of frames of a sequence, M * M; without an M those that sequences have on average."""
+        if self.num_nodes is not None or graph.mask is None:
+            return int(self.num_nodes or graph.num_nodes) ** 2
+        return graph.mask.sum(-1).square().to(graph.weights.dtype).mean().clamp(min=1)
 
     def _whole(self, nodes: Nodes | None, called: bool = False) -> FrameGraph:
         """The graph over all M frames, through the call where somebody watches it and this is not the call."""
