@@ -89,6 +89,13 @@ def test_allowed_pairs_that_are_absent_start_and_the_others_never_do():
     assert not bool(adjacency.allowed[0, 0])  # it is a copy
 
 
+def test_what_is_allowed_lies_where_the_weights_do():
+    with torch.device("meta"):
+        adjacency = LearnableAdjacency(4, allowed=PAIRS)
+    assert adjacency.allowed.device == adjacency.weight.device == torch.device("meta")
+    assert not LearnableAdjacency(4, allowed="stored").edges()[1].numel()
+
+
 def test_whether_all_frames_are_connected_follows_what_is_allowed():
     options = {"nonnegativity": "softplus"}
     assert LearnableAdjacency(3, **options, allowed=torch.ones(3, 3).bool()).connects_all

@@ -111,12 +111,13 @@ class LearnableAdjacency(Adjacency):
         self.nonnegativity, self.symmetric = nonnegativity, symmetric
         self.bandwidth = None if bandwidth is None else check_whole("bandwidth", bandwidth, minimum=0)
         self.heads = check_whole("heads", heads)
-        self.register_buffer("allowed", self._read_allowed(allowed))
+        leading = () if self.heads == 1 else (self.heads,)
+        self.weight = Parameter(torch.empty(*leading, *self._storage.shape))
+        pairs = self._read_allowed(allowed)
+        self.register_buffer("allowed", None if pairs is None else pairs.to(self.weight.device))
         self.init = init.detach().clone() if isinstance(init, Tensor) else init
         if isinstance(init, Tensor):
             self._check_matrix(init)
-        leading = () if self.heads == 1 else (self.heads,)
-        self.weight = Parameter(torch.empty(*leading, *self._storage.shape))
         self.reset_parameters()
 
     allowed: Tensor | None
