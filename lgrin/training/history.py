@@ -25,7 +25,17 @@ class AdjacencyHistory(Callback):
         self.history: list[Tensor] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Collects the start."""
+        """Collects the start.
+
+        Raises:
+            ValueError: If there is no matrix of all sequences to collect.
+        """
+        adjacency = pl_module.get_submodule("model.adjacency")
+        if getattr(adjacency, "reads_features", False) or getattr(adjacency, "num_nodes", 0) is None:
+            raise ValueError(
+                f"AdjacencyHistory collects one matrix [M, M], and the graph of {type(adjacency).__name__} differs by "
+                f"sequence; leave this callback out, and look at model.graphs(x) of some sequences"
+            )
         self._collect(pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

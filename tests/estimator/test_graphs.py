@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lgrin.sklearn import LGrINClassifier
-from lgrin.training import RECIPES
+from lgrin.training import RECIPES, AdjacencyHistory, SequenceClassifier
 from lgrin.visualization import plot_adjacency
 
 
@@ -59,3 +59,11 @@ def test_a_picture_is_that_of_one_sequence(attention):
     assert plot_adjacency(attention.graph(X)[0]).images
     with pytest.raises(ValueError, match=r"whose graph differs by sequence; pass that of one, .*graphs\(x\)\[0\]"):
         plot_adjacency(attention.classifier_.model.adjacency)
+
+
+@pytest.mark.parametrize(("name", "num_nodes"), [("AttentionAdjacency", 5), ("StationaryAdjacency", None)])
+def test_a_history_of_graphs_that_differ_by_sequence_is_refused_before_training(name, num_nodes):
+    network = {"in_channels": 3, "num_nodes": num_nodes, "num_classes": 2, "adjacency": {"name": name}}
+    classifier = SequenceClassifier({**network, "neighborhood": "line"}, num_sequences=9)
+    with pytest.raises(ValueError, match=rf"the graph of {name} differs by sequence; leave this callback out"):
+        AdjacencyHistory().on_fit_start(None, classifier)

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from lgrin import LGrIN
-from lgrin.graph import DenseGraph, RaggedGraph
+from lgrin.graph import DenseGraph, RaggedGraph, averaging
 from lgrin.nn import AttentionAdjacency, GStarConv
 
 
@@ -117,6 +117,26 @@ def test_scores_may_have_either_sign():
     scores = query @ adjacency.key(x).detach().numpy().swapaxes(1, 2) / 2
     np.testing.assert_allclose(A.detach().numpy(), scores / np.abs(scores).sum(-1, keepdims=True), atol=1e-12)
     assert bool((A < 0).any())
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_averages_over_present_frames_are_those_of_each_sequence(heads):
+    x, mask = batch()
+    weights = torch.rand(4, heads, 7, 7, dtype=x.dtype)
+    weights = weights / weights.sum(-1, keepdim=True)
+    stack = DenseGraph(weights if heads > 1 else weights[:, 0], mask)
+    found = averaging(stack, num_nodes=7).aggregate(x)
+    for index in range(4):
+        one = DenseGraph(weights[index : index + 1] if heads > 1 else weights[index, 0], mask[index : index + 1])
+        torch.testing.assert_close(averaging(one, num_nodes=7).aggregate(x[index : index + 1])[0], found[index])
+        A = weights[index] * mask[index]
+        A = A / A.sum(-1, keepdim=True)
+        expected = torch.cat([head @ x[index] for head in A], dim=-1)
+        torch.testing.assert_close(found[index][mask[index]], expected[mask[index]])
+    adjacency = AttentionAdjacency(3, 4, nonnegativity="softplus", normalize="present", heads=heads).double()
+    rows = adjacency.graph(x=x, mask=mask).matrix().sum(-1)
+    rows = rows if heads == 1 else rows[:, 0]
+    torch.testing.assert_close(rows[mask], torch.ones_like(rows[mask]))
 
 
 def test_a_network_whose_neighbors_follow_the_graph_asks_for_the_strongest():
