@@ -146,6 +146,28 @@ def check_index(name: str, index: Any) -> None:
         raise TypeError(f"{name} is {kind}; it has to be a tensor of whole numbers: pass {name}.long()")
 
 
+def one_place(frame: Tensor | None, node: Tensor) -> Tensor:
+    """Reads ``node``, the second name of ``frame`` in calls whose nodes are sensors and no frames.
+
+    Args:
+        frame: What was given as ``frame``.
+        node: What was given as ``node``.
+
+    Returns:
+        ``node``.
+
+    Raises:
+        ValueError: If both were given.
+
+    Example:
+        >>> one_place(None, torch.tensor([0, 2])).tolist()
+        [0, 2]
+    """
+    if frame is not None:
+        raise ValueError("frame and node were both given; they are two names of one argument: pass one of them")
+    return node
+
+
 def check_edge_weight(edge_weight: Any) -> None:
     """Raises unless weights of edges are floating, as a batch vector in their place is not.
 

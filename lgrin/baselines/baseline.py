@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import Module
 
-from lgrin.arguments import check_edge_weight, check_one_batch
+from lgrin.arguments import check_edge_weight, check_one_batch, one_place
 from lgrin.graph import Graph
 from lgrin.nodes import Nodes
 from lgrin.options import check_number, check_whole
@@ -29,7 +29,7 @@ class Baseline(Module):
         - **x:** ``[B, M, P]``, ``[M, P]``, or flat ``[N, P]`` beside ``batch``
         - **edge_index, edge_weight:** a graph for this call, in the models that have one
         - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or for flat x the position in
-          sequences of M nodes each
+          sequences of M nodes each; **node:** another name of it
         - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B
         - **output:** logits ``[B, C]``
 
@@ -67,11 +67,13 @@ class Baseline(Module):
         edge_weight: Tensor | None = None,
         *,
         frame: Tensor | None = None,
+        node: Tensor | None = None,
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         if edge_weight is not None:
             check_edge_weight(edge_weight)
         for name, value in (("edge_index", edge_index), ("edge_weight", edge_weight)):

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lgrin.arguments import one_place
 from lgrin.baselines.baseline import Baseline
 from lgrin.graph import Graph, RaggedGraph, as_graph
 
@@ -64,11 +65,13 @@ class GraphBaseline(Baseline):
         edge_weight: Tensor | None = None,
         *,
         frame: Tensor | None = None,
+        node: Tensor | None = None,
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         if edge_index is None:
             return super().forward(x, None, edge_weight, frame=frame, batch=batch, mask=mask, batch_size=batch_size)
         graph = as_graph(x, edge_index, edge_weight, mask)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.aggr import SortAggregation
 
+from lgrin.arguments import one_place
 from lgrin.nodes import Nodes
 from lgrin.options import check_whole
 
@@ -64,8 +65,11 @@ class SortReadout(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        *,
+        node: Tensor | None = None,
     ) -> Tensor:
         """Reads nodes out into ``[B, k * F]``; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         nodes = Nodes.read(x, frame, batch, mask, batch_size).stacked()
         sequence = nodes.batch
         if sequence is None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleList
 from torch_geometric.nn.inits import reset
 
-from lgrin.arguments import check_edge_weight, check_one_batch, stand_in
+from lgrin.arguments import check_edge_weight, check_one_batch, one_place, stand_in
 from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, to_matrices
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
@@ -91,7 +91,7 @@ class LGrIN(Module):
         - **edge_index, edge_weight:** ``None`` uses the learned graph; any adjacency of :func:`lgrin.graph.as_graph`
           replaces it for this call
         - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or for flat x the position in
-          sequences of M nodes each, of any number without a length
+          sequences of M nodes each, of any number without a length; **node:** another name of it
         - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B;
           **max_num_nodes:** without a length, the frames of the longest sequence, which flat x needs on a GPU and in
           compiled programs
@@ -232,6 +232,7 @@ class LGrIN(Module):
         edge_weight: Tensor | None = None,
         *,
         frame: Tensor | None = None,
+        node: Tensor | None = None,
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
@@ -239,6 +240,7 @@ class LGrIN(Module):
         return_graph: bool = False,
     ) -> Any:
         """Computes logits ``[B, C]``, and with ``return_graph`` the graph that they came from; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         place = frame, batch, mask, batch_size, max_num_nodes
         nodes, graph = self._run(*self._read(x, edge_index, edge_weight, *place))
         logits = self.head(self._read_out(nodes))
@@ -251,12 +253,14 @@ class LGrIN(Module):
         edge_weight: Tensor | None = None,
         *,
         frame: Tensor | None = None,
+        node: Tensor | None = None,
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
         max_num_nodes: int | None = None,
     ) -> Tensor:
         """Computes what the head sees of each sequence, ``[B, F]``; arguments as for the class."""
+        frame = frame if node is None else one_place(frame, node)
         place = frame, batch, mask, batch_size, max_num_nodes
         nodes, _ = self._run(*self._read(x, edge_index, edge_weight, *place))
         return self._read_out(nodes)
@@ -266,6 +270,7 @@ class LGrIN(Module):
         x: Tensor,
         *,
         frame: Tensor | None = None,
+        node: Tensor | None = None,
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
@@ -283,6 +288,7 @@ class LGrIN(Module):
             >>> model.graphs(torch.rand(4, 8, 3)).shape
             torch.Size([4, 8, 8])
         """
+        frame = frame if node is None else one_place(frame, node)
         nodes, graph, frames = self._read(x, None, None, frame, batch, mask, batch_size, max_num_nodes)
         return to_matrices(self._run(nodes, graph, frames)[1], nodes.batch_size)  # type: ignore[arg-type]
 
@@ -294,6 +300,7 @@ class LGrIN(Module):
         edge_weight: Tensor | None = None,
         *,
         frame: Tensor | None = None,
+        node: Tensor | None = None,
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
@@ -313,6 +320,7 @@ class LGrIN(Module):
             >>> model.salient_frames(torch.rand(4, 8, 3)).shape
             torch.Size([4])
         """
+        frame = frame if node is None else one_place(frame, node)
         with _evaluating(self):
             place = frame, batch, mask, batch_size, max_num_nodes
             nodes, _ = self._run(*self._read(x, edge_index, edge_weight, *place))

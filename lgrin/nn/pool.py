@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import LazyLinear, Module, Parameter
 from torch_geometric.nn.inits import reset
 
+from lgrin.arguments import one_place
 from lgrin.nn.fused import is_plain, needs_call
 from lgrin.nn.structure import REDUCTIONS
 from lgrin.nodes import Nodes, at_least_float32, zero_absent
@@ -39,7 +40,7 @@ class LearnablePool(Module):
     Shapes:
         - **x:** ``[*, M, F]``, or flat ``[N, F]`` beside ``batch``
         - **frame:** int64, each node's frame in ``[0, M)``; ``None`` means 0..M-1, or the position in sequences of M
-          nodes each
+          nodes each; **node:** another name of it
         - **batch:** int64 ``[N]``, sorted; **mask:** bool, shaped like the nodes; **batch_size:** B
         - **output:** ``[*, F]``, ``[1, F]`` for x ``[M, F]``; ``[B, F]`` beside ``batch``
 
@@ -74,8 +75,11 @@ class LearnablePool(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        *,
+        node: Tensor | None = None,
     ) -> Tensor:
         """Pools nodes into ``[*, F]``; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         nodes = Nodes.read(x, frame, batch, mask, batch_size, self.num_nodes).stacked()
         return unstacked(self.pool(nodes), x)
 
@@ -170,8 +174,11 @@ class AttentionPool(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        *,
+        node: Tensor | None = None,
     ) -> Tensor:
         """Pools nodes into ``[*, F]``; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         nodes = Nodes.read(x, frame, batch, mask, batch_size).stacked()
         return unstacked(self.pool(nodes), x)
 
@@ -293,8 +300,11 @@ class GraphReadout(Module):
         batch: Tensor | None = None,
         mask: Tensor | None = None,
         batch_size: int | None = None,
+        *,
+        node: Tensor | None = None,
     ) -> Tensor:
         """Reads nodes out into ``[*, len(parts) * F]``; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         return unstacked(self.read_out(Nodes.read(x, frame, batch, mask, batch_size, self.num_nodes)), x)
 
     def read_out(self, nodes: Nodes) -> Tensor:

@@ -120,13 +120,13 @@ def _draw_edges(ax: "Axes", matrix: Tensor, place: np.ndarray, target: Tensor, s
 def _draw_nodes(ax: "Axes", matrix: Tensor, place: np.ndarray, labels: list[str]) -> None:
     with optional("train"):
         from matplotlib.patheffects import withStroke
-    own, halo = matrix.diag(), [withStroke(linewidth=3, foreground="white")]  # names stay legible on lines
+    own, halo = matrix.diag(), withStroke(linewidth=3, foreground="white")  # names stay legible on lines
     sizes = 20 + 80 * own.abs() / (float(own.abs().max()) or 1.0)
     faces = ["white" if weight < 0 else "black" for weight in own.tolist()]
-    ax.scatter(*place.T, s=sizes.numpy(), facecolors=faces, edgecolors="black", zorder=2)
+    ax.scatter(place[:, 0], place[:, 1], s=sizes.numpy(), facecolors=faces, edgecolors="black", zorder=2)
     for label, xy in zip(labels, place, strict=True):
         name = ax.annotate(label, xy, (0, 8), textcoords="offset points", ha="center", parse_math=False, zorder=3)
-        name.set_path_effects(halo)
+        name.set_path_effects([halo])
 
 
 def _draw_legend(ax: "Axes", weights: Tensor) -> None:

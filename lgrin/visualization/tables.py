@@ -56,7 +56,7 @@ def strongest_edges(adjacency: AdjacencyLike, names: Sequence[str] | None = None
         Edge(source='left', target='right', weight=-2.0)
     """
     matrix, count = to_matrix(adjacency), check_whole("count", count)
-    nodes = check_names(names, len(matrix)) or list(range(len(matrix)))
+    nodes = _nodes(names, len(matrix))
     target, source = (one.tolist() for one in strongest(matrix, count))
     return [Edge(nodes[j], nodes[i], float(matrix[i, j])) for i, j in zip(target, source, strict=True)]
 
@@ -88,7 +88,12 @@ def pairs_heard_together(adjacency: AdjacencyLike, names: Sequence[str] | None =
         [Pair(first='a', second='b', weight=2.0)]
     """
     matrix, count = to_matrix(adjacency), check_whole("count", count)
-    nodes = check_names(names, len(matrix)) or list(range(len(matrix)))
+    nodes = _nodes(names, len(matrix))
     together = matrix.T @ matrix
     first, second = (one.tolist() for one in strongest(together.triu(), count))
     return [Pair(nodes[j], nodes[k], float(together[j, k])) for j, k in zip(first, second, strict=True)]
+
+
+def _nodes(names: Sequence[str] | None, num_nodes: int) -> Sequence[str | int]:
+    """What a table calls the nodes: their names, or their numbers."""
+    return check_names(names, num_nodes) or range(num_nodes)

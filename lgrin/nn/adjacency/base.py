@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from lgrin.arguments import check_index
+from lgrin.arguments import check_index, one_place
 from lgrin.graph import BandedGraph, DenseGraph, FrameGraph, Graph, RaggedGraph, StationaryGraph, list_edges
 from lgrin.nn.fused import needs_call
 from lgrin.nn.structure import REDUCTIONS, structure_loss
@@ -122,8 +122,11 @@ class Adjacency(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
         max_num_nodes: int | None = None,
+        *,
+        node: Tensor | None = None,
     ) -> Any:
         """Builds the matrix ``[M, M]``, or with arguments the graph of these nodes; see the class."""
+        frame = frame if node is None else one_place(frame, node)
         if isinstance(x, int) or (x is None and frame is None and batch is None and mask is None):
             return self._whole(self._frames(x), called=True).matrix()
         nodes = self._read(x, frame, batch, mask, batch_size, max_num_nodes)
@@ -136,6 +139,7 @@ class Adjacency(Module):
         mask: Tensor | None = None,
         batch_size: int | None = None,
         *,
+        node: Tensor | None = None,
         x: Tensor | None = None,
         max_num_nodes: int | None = None,
     ) -> Graph:
@@ -151,6 +155,7 @@ class Adjacency(Module):
             mask: Bool, shaped like the nodes, those that are present.
             batch_size: The number of sequences; ``None`` reads it from ``batch``, which ``torch.compile`` and
                 ``torch.export`` cannot.
+            node: Another name of ``frame``, for nodes that are sensors and no frames.
             x: Node features, for a graph that depends on them.
             max_num_nodes: For a kind that takes sequences of any length, how many frames they have at most: needed
                 without nodes, on a GPU and in compiled programs.
@@ -168,6 +173,7 @@ class Adjacency(Module):
             >>> graph.aggregate(torch.rand(3, 2)).shape
             torch.Size([3, 2])
         """
+        frame = frame if node is None else one_place(frame, node)
         if x is None and frame is None and batch is None and mask is None:
             return self._whole(self._frames(max_num_nodes))
         return self.graph_of(self._read(x, frame, batch, mask, batch_size, max_num_nodes))
@@ -188,6 +194,7 @@ class Adjacency(Module):
         threshold: float = 0.0,
         mask: Tensor | None = None,
         *,
+        node: Tensor | None = None,
         x: Tensor | None = None,
         head: int | None = None,
         max_num_nodes: int | None = None,
@@ -199,6 +206,7 @@ class Adjacency(Module):
             batch: Int64 ``[N]``, each node's sequence; ``None`` means a single one.
             threshold: Edges have an absolute weight above this, which is not negative.
             mask: Bool, shaped like the nodes; absent ones get no edge. Needs ``frame`` or ``batch``.
+            node: Another name of ``frame``.
             x: Node features, for a graph that depends on them.
             head: The head whose edges to list; ``None`` lists the edges of all of them.
             max_num_nodes: As for :meth:`graph`.
@@ -218,6 +226,7 @@ class Adjacency(Module):
             >>> edge_index.tolist(), edge_weight.tolist()
             ([[1, 2], [0, 2]], [2.0, 1.0])
         """
+        frame = frame if node is None else one_place(frame, node)
         threshold = check_number("threshold", threshold)  # an entry of 0 is no edge
         if head is not None and check_whole("head", head, minimum=0) >= self.heads:
             raise ValueError(f"head is {head}; with heads={self.heads} it is one of 0..{self.heads - 1}")
