@@ -65,12 +65,14 @@ def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
     _check_range(y, num_classes, name, f"with num_classes={num_classes} a label is one of 0..{num_classes - 1}")
 
 
-def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None, mask: Tensor | None = None) -> None:
+def frames(
+    frame: Tensor, num_nodes: int | None, batch: Tensor | None = None, mask: Tensor | None = None
+) -> None:
     """Raises an error unless every frame exists in the graph and occurs once in its sequence.
 
     Args:
         frame: Int64 ``[N]``, or ``[B, L]`` beside dense features.
-        num_nodes: Frames per sequence, M.
+        num_nodes: Frames per sequence, M; ``None`` where sequences may have any number.
         batch: Int64 ``[N]``, each node's sequence; ``None`` means one sequence, or one a row.
         mask: Bool, shaped like frame; absent nodes may have any frame.
 
@@ -85,13 +87,14 @@ def frames(frame: Tensor, num_nodes: int, batch: Tensor | None = None, mask: Ten
     """
     check_index("frame", frame)
     here = torch.ones_like(frame, dtype=torch.bool) if mask is None else mask
-    way_out = f"pad or shorten with lgrin.transforms.CyclicPad({num_nodes}, longer='resample')"
-    _check_range(
-        frame.masked_fill(~here, 0),
-        num_nodes,
-        "frame",
-        f"with num_nodes={num_nodes} a frame is one of 0..{num_nodes - 1}: {way_out}",
-    )
+    counted = frame.masked_fill(~here, 0)
+    if num_nodes is None:
+        num_nodes = int(counted.max()) + 1 if counted.numel() else 1
+        _check_range(counted, num_nodes, "frame", "a frame is 0 or more: count from 0")
+    else:
+        way_out = f"pad or shorten with lgrin.transforms.CyclicPad({num_nodes}, longer='resample')"
+        limits = f"with num_nodes={num_nodes} a frame is one of 0..{num_nodes - 1}"
+        _check_range(counted, num_nodes, "frame", f"{limits}: {way_out}")
     if batch is None:
         rows = frame.view(-1, frame.size(-1)) if frame.numel() else frame.view(1, -1)
         batch = torch.arange(rows.size(0), device=frame.device).unsqueeze(-1).expand_as(rows).reshape(-1)

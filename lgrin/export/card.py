@@ -14,6 +14,7 @@ from lgrin.files import write_atomically
 from lgrin.options import check_whole
 from lgrin.text import cell
 
+EXAMPLE_LENGTH = 100  # frames that are timed where a model takes any number
 RUNS = 50
 UNTRUSTED_ROWS = ("network", "classes", "features", "length fixed by")  # with text from the file, which is escaped
 TEMPLATE = """# {title}
@@ -64,7 +65,7 @@ def latency(model: ExportedModel, runs: int = RUNS) -> float:
         The median in seconds.
     """
     runs = check_whole("runs", runs)
-    shape = (1, model.description.num_nodes, model.description.in_channels)
+    shape = (1, model.description.num_nodes or EXAMPLE_LENGTH, model.description.in_channels)
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     inputs, taken = {"x": x, "mask": np.ones(shape[:2], bool)}, []
     for _ in range(runs + 1):
@@ -76,12 +77,13 @@ def latency(model: ExportedModel, runs: int = RUNS) -> float:
 
 def _render(path: Path, model: ExportedModel, seconds: float) -> str:
     description = model.description
-    shape = f"[B, {description.num_nodes}, {description.in_channels}]"
+    shape = f"[B, {description.num_nodes or 'M'}, {description.in_channels}]"
+    timed = "one sequence" if description.num_nodes else f"one sequence of {EXAMPLE_LENGTH} frames"
     rows = {
         "network": f"{description.network}, {description.parameters:,} parameters, {description.precision} weights",
         "size on disk": f"{path.stat().st_size / 1000:,.0f} kB",
-        "one sequence, one thread": f"{1000 * seconds:.2f} ms, the median of {RUNS} on {platform.machine()}",
-        "input x": f"float32 {shape}: sequences, frames, features",
+        f"{timed}, one thread": f"{1000 * seconds:.2f} ms, the median of {RUNS} on {platform.machine()}",
+        "input x": f"float32 {shape}: sequences, frames{'' if description.num_nodes else ' (any number)'}, features",
         "input mask": f"bool {shape.rpartition(',')[0]}]: which frames exist",
         "outputs logits, probabilities": f"float32 [B, {len(description.classes)}]",
         "classes": ", ".join(description.classes),

@@ -11,7 +11,7 @@ from lgrin.features import from_settings as extractor_from
 from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
 from lgrin.text import one_line
 
-FORMAT = 1  # increased whenever an older reader would misread a newer file
+FORMATS = (1, 2)  # those that are read; 2 has sequences of any length, which readers of 1 would misread
 PREFIX = "lgrin."
 MAX_ENTRY_LENGTH = 1 << 20  # characters
 PRECISIONS = ("float32", "8-bit")
@@ -26,7 +26,7 @@ class Description:
         precision: ``"float32"`` or ``"8-bit"``.
         parameters: Trained parameters.
         in_channels: Features per frame, P.
-        num_nodes: Frames per sequence, M.
+        num_nodes: Frames per sequence, M; ``None`` takes sequences of any length.
         classes: Names of the classes.
         features: The settings of the extractor, see :class:`lgrin.features.Extractor`; ``None`` if it is not known.
         fingerprint: The extractor's fingerprint; extractors with the same one give the same frames.
@@ -44,7 +44,7 @@ class Description:
     precision: str
     parameters: int
     in_channels: int
-    num_nodes: int
+    num_nodes: int | None
     classes: Sequence[str]
     features: Mapping[str, object] | None = None
     fingerprint: str | None = None
@@ -54,7 +54,7 @@ class Description:
     @property
     def properties(self) -> dict[str, str]:
         """The entries of the file's ``metadata_props``."""
-        fields = {"format": FORMAT, "version": lgrin.__version__, **dataclasses.asdict(self)}
+        fields = {"format": 2 if self.num_nodes is None else 1, "version": lgrin.__version__, **dataclasses.asdict(self)}
         return {f"{PREFIX}{name}": json.dumps(value) for name, value in fields.items()}
 
     @classmethod
@@ -72,11 +72,11 @@ class Description:
         values = {name.removeprefix(PREFIX): text for name, text in properties.items() if name.startswith(PREFIX)}
         if "format" not in values:
             raise ValueError(f"{path} was not written by lgrin; make such a file with lgrin.export.to_onnx")
-        if values["format"] != str(FORMAT):
+        if values["format"] not in map(str, FORMATS):
             raise ValueError(
                 f"{path} has format {one_line(values['format'], 40)}, written by lgrin "
                 f"{one_line(values.get('version'), 40)}, and lgrin "
-                f"{lgrin.__version__} reads format {FORMAT}; export it again with this version, or use that one"
+                f"{lgrin.__version__} reads formats {' and '.join(map(str, FORMATS))}; export it again with this version, or use that one"
             )
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in values]
@@ -86,7 +86,8 @@ class Description:
             description = cls(**{name: _parse_entry(values[name]) for name in names})
         except (ValueError, RecursionError):
             description = None
-        if description is None or not _is_valid(description):
+        any_length = values["format"] == "2"
+        if description is None or not _is_valid(description) or (description.num_nodes is None) != any_length:
             raise ValueError(f"{path} is damaged: what it says about itself cannot be read; export it again")
         return description
 
@@ -99,10 +100,11 @@ def _parse_entry(text: str) -> Any:
 
 def _is_valid(description: Description) -> bool:
     """Says whether every entry has the type that lgrin writes."""
-    sizes = (description.num_nodes, description.in_channels)
+    sizes = [size for size in (description.num_nodes, description.in_channels) if size is not None]
     settings = (description.features, description.transform)
     return (
         all(type(size) is int and size > 0 for size in sizes)
+        and description.in_channels is not None
         and type(description.parameters) is int
         and isinstance(description.network, str)
         and description.network.isidentifier()

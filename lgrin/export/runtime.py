@@ -69,8 +69,10 @@ class ExportedModel:
         frames, num_nodes, in_channels = np.asarray(x), self.description.num_nodes, self.description.in_channels
         if not np.issubdtype(frames.dtype, np.floating):
             raise TypeError(f"x is {frames.dtype}; frames are floating: pass x.astype('float32')")
-        if frames.ndim != 3 or len(frames) == 0 or frames.shape[1:] != (num_nodes, in_channels):
-            raise ValueError(f"x has shape {list(frames.shape)}; this model takes [B, {num_nodes}, {in_channels}]")
+        fits = frames.ndim == 3 and frames.size > 0 and frames.shape[2] == in_channels
+        if not fits or num_nodes not in (None, frames.shape[1]):
+            taken = f"[B, {'any number of frames' if num_nodes is None else num_nodes}, {in_channels}]"
+            raise ValueError(f"x has shape {list(frames.shape)}; this model takes {taken}")
         present = np.ones(frames.shape[:2], bool) if mask is None else np.asarray(mask)
         if present.dtype != bool or present.shape != frames.shape[:2]:
             raise ValueError(
@@ -156,7 +158,10 @@ def _check_sizes(path: str | Path, session: "InferenceSession", description: Des
     if set(values) != {"x", "mask", *OUTPUTS}:
         raise ValueError(f"{path} is damaged: its network does not take x and mask and give {OUTPUTS}; export it again")
     taken, mask, *given = (values[name].shape[1:] for name in ("x", "mask", *OUTPUTS))
-    frames, channels, classes = description.num_nodes, description.in_channels, len(description.classes)
+    frames: int | str | None = description.num_nodes
+    channels, classes = description.in_channels, len(description.classes)
+    if frames is None and taken[:1] == mask == ["frames"]:  # the name of an axis of any length
+        frames = "frames"
     if [taken, mask, *given] != [[frames, channels], [frames], [classes], [classes]]:
         raise ValueError(
             f"{path} is damaged: it takes {one_line(taken)} and gives {one_line(given[0])}, but says that it has "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from onnx_ir import Model
 
 TOLERANCE = 1e-4  # largest difference between network and file, relative to the largest logit
+LENGTHS = (1, 50, 400)  # frames for which a file for sequences of any length is held against the network
 SIZE_LIMIT = 2**31  # bytes: smaller constants are computed during export, not on the device
 
 
@@ -55,7 +56,8 @@ def to_onnx(
         The metadata of the file.
 
     Shapes:
-        - **x:** float32 ``[B, M, P]``, frames as the transform leaves them; **mask:** bool ``[B, M]``
+        - **x:** float32 ``[B, M, P]``, frames as the transform leaves them; **mask:** bool ``[B, M]``; M is any number
+          where the model has no length
         - **logits, probabilities:** float32 ``[B, C]``
 
     Raises:
@@ -98,7 +100,7 @@ def to_onnx(
     )
     program = deepcopy(_Program(network, getattr(model, "normalize", Identity()))).cpu().float().eval()
     with _quiet():
-        written = _optimize(_to_onnx_model(fold(program), description))
+        written = _optimize(_to_onnx_model(fold(program), description), description.num_nodes is None)
     onnx.helper.set_model_props(written, {**description.properties, **CHECKSUM})
     _check_outputs(program, written.SerializeToString(), description)
     write_with_checksum(path, lambda name: onnx.save(written, name))
@@ -143,8 +145,9 @@ def _network_of(model: Module) -> Any:
             f"model is a {type(model).__name__}; it may be a SequenceClassifier, such as the classifier_ of a fitted "
             f"LGrINClassifier, or a model with in_channels, num_nodes and num_classes that is called like LGrIN"
         )
-    if not isinstance(network.num_nodes, int) or getattr(network, "encoder", None) is not None:
-        reason = "has an encoder" if isinstance(network.num_nodes, int) else "looks at several modalities"
+    several = isinstance(network.num_nodes, Mapping)
+    if several or getattr(network, "encoder", None) is not None:
+        reason = "looks at several modalities" if several else "has an encoder"
         raise TypeError(
             f"model is a {type(network).__name__} that {reason}, and an exported file takes features [B, M, P]; export "
             f"an LGrIN of one modality without encoder"
@@ -167,9 +170,11 @@ def _class_names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
 
 def _to_onnx_model(program: _Program, description: Description) -> "Model":
     """Traces a program for any number of sequences, and translates it to operators of ONNX."""
-    x, mask = _random_inputs(2, description)
-    sequences = {0: torch.export.Dim("batch")}
-    exported = torch.export.export(program, (x, mask), dynamic_shapes=(sequences, sequences))
+    x, mask = _random_inputs(2, description, description.num_nodes or LENGTHS[1])
+    axes = {0: torch.export.Dim("batch")}
+    if description.num_nodes is None:
+        axes[1] = torch.export.Dim("frames")
+    exported = torch.export.export(program, (x, mask), dynamic_shapes=(axes, axes))
     written: Any = torch.onnx.export(
         exported.run_decompositions({**decompositions(), torch.ops.aten.masked_fill.Scalar: _masked_fill_bool}),
         dynamo=True,
@@ -183,7 +188,7 @@ def _to_onnx_model(program: _Program, description: Description) -> "Model":
     return written.model
 
 
-def _optimize(model: "Model") -> "ModelProto":
+def _optimize(model: "Model", any_length: bool) -> "ModelProto":
     """Folds constants, keeps one copy of each, and drops metadata about the source code."""
     with optional("export"):
         import onnx_ir
@@ -197,6 +202,8 @@ def _optimize(model: "Model") -> "ModelProto":
     del bare.graph.value_info[:]
     for value in (*bare.graph.input, *bare.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for value in bare.graph.input if any_length else ():
+        value.type.tensor_type.shape.dim[1].dim_param = "frames"
     return bare
 
 
@@ -216,12 +223,13 @@ def _stable_sort(x: Any, *, stable: bool | None = None, dim: int = -1, descendin
 
 
 def _check_outputs(program: _Program, content: bytes, description: Description) -> None:
-    session = open_session(content, threads=1)
-    x, mask = _random_inputs(3, description)
-    with torch.no_grad():
-        expected = program(x, mask)[0].numpy()
-    logits = session.run(["logits"], {"x": x.numpy(), "mask": mask.numpy()})[0]
-    difference = np.abs(logits - expected).max() / max(1.0, np.abs(expected).max())
+    session, difference = open_session(content, threads=1), 0.0
+    for num_nodes in LENGTHS if description.num_nodes is None else (description.num_nodes,):
+        x, mask = _random_inputs(3, description, num_nodes)
+        with torch.no_grad():
+            expected = program(x, mask)[0].numpy()
+        logits = session.run(["logits"], {"x": x.numpy(), "mask": mask.numpy()})[0]
+        difference = np.maximum(difference, np.abs(logits - expected).max() / max(1.0, np.abs(expected).max()))
     if not difference <= TOLERANCE:
         raise RuntimeError(
             f"the exported program differs from the model by {difference:g} of the largest logit, above the "
@@ -229,10 +237,10 @@ def _check_outputs(program: _Program, content: bytes, description: Description) 
         )
 
 
-def _random_inputs(count: int, description: Description) -> tuple[Tensor, Tensor]:
+def _random_inputs(count: int, description: Description, num_nodes: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(count, description.num_nodes, description.in_channels, generator=generator)
-    mask = torch.rand(count, description.num_nodes, generator=generator) < 0.8
+    x = torch.randn(count, num_nodes, description.in_channels, generator=generator)
+    mask = torch.rand(count, num_nodes, generator=generator) < 0.8
     return x, mask.index_fill(1, torch.tensor([0]), True)
 
 

@@ -19,7 +19,7 @@ from lgrin.graph.dense import DenseGraph
 from lgrin.graph.edge_list import EdgeList, parallel_sum
 from lgrin.graph.listing import list_edges
 from lgrin.graph.matrices import to_matrices
-from lgrin.graph.ragged import FrameGraph, RaggedGraph
+from lgrin.graph.ragged import FrameGraph, MatrixGraph, RaggedGraph
 from lgrin.graph.stationary import StationaryGraph
 
 LAYOUTS = {
@@ -58,6 +58,7 @@ __all__ = [
     "EdgeList",
     "FrameGraph",
     "Graph",
+    "MatrixGraph",
     "RaggedGraph",
     "StationaryGraph",
     "as_graph",

@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor
 
-from lgrin.graph.banded import BandedGraph
-from lgrin.graph.dense import DenseGraph
+from lgrin.graph.ragged import MatrixGraph
 from lgrin.nodes import is_readable
 
 
-def averaging(graph: DenseGraph | BandedGraph, num_nodes: int) -> DenseGraph | BandedGraph:
+def averaging(graph: MatrixGraph, num_nodes: int) -> MatrixGraph:
     r"""Lets the weights of the present neighbours of each node add up to 1, as those of all neighbours do.
 
     .. math:: \frac{\sum_j A_{ij} m_j x_j}{\sum_j |A_{ij}| m_j}
@@ -25,6 +24,7 @@ def averaging(graph: DenseGraph | BandedGraph, num_nodes: int) -> DenseGraph | B
         The graph with such a scale; the same if it has no mask.
 
     Example:
+        >>> from lgrin.graph import DenseGraph
         >>> graph = DenseGraph(torch.full((2, 2), 0.5), torch.tensor([True, False]))
         >>> graph.aggregate(torch.ones(2, 1)).flatten().tolist()
         [0.5, 0.0]
@@ -44,7 +44,7 @@ def averaging(graph: DenseGraph | BandedGraph, num_nodes: int) -> DenseGraph | B
     return graph._replace(scale=present.masked_fill(keeps | too_small, 1).reciprocal())
 
 
-def _present_weight(graph: DenseGraph | BandedGraph, mask: Tensor) -> Tensor:
+def _present_weight(graph: MatrixGraph, mask: Tensor) -> Tensor:
     """Adds up the weights of the present neighbours of each node, shaped like the mask, ``[*, M, K]`` with heads."""
     plain, present = type(graph)(graph.weights.abs()), mask.to(graph.weights.dtype)
     if graph.heads > 1:

@@ -13,7 +13,8 @@ from lgrin.graph.dense import DenseGraph
 from lgrin.graph.stationary import StationaryGraph
 from lgrin.nodes import is_readable, lay_out, read_back, zero_absent
 
-FrameGraph: TypeAlias = DenseGraph | BandedGraph | StationaryGraph  # a graph over the frames of a sequence
+MatrixGraph: TypeAlias = DenseGraph | BandedGraph  # a graph with weights of its own for each frame
+FrameGraph: TypeAlias = MatrixGraph | StationaryGraph  # a graph over the frames of a sequence
 WORTH_PADDING = 0.75  # part of the padding that nodes fill from which on the padding is the faster layout
 
 

@@ -14,6 +14,7 @@ from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, to_matrices
 from lgrin.models.encode import encode
 from lgrin.models.head import make_head, reset_head
 from lgrin.models.registry import ADJACENCY, READOUT, Role, build, plain_settings, settings_of
+from lgrin.models.stream import Stream
 from lgrin.nn import Adjacency, GraphInception, GraphReadout, MaskedBatchNorm, MaskedInstanceNorm
 from lgrin.nn.adjacency import graph_for
 from lgrin.nn.fused import is_plain
@@ -291,6 +292,22 @@ class LGrIN(Module):
         frame = frame if node is None else one_place(frame, node)
         nodes, graph, frames = self._read(x, None, None, frame, batch, mask, batch_size, max_num_nodes)
         return to_matrices(self._run(nodes, graph, frames)[1], nodes.batch_size)  # type: ignore[arg-type]
+
+    def stream(self) -> Stream:
+        """Begins to classify a sequence that arrives frame by frame; see :class:`lgrin.models.stream.Stream`.
+
+        Returns:
+            The stream, with ``push(frame) -> logits``.
+
+        Raises:
+            ValueError: If the model is training, or a part of it looks at the whole sequence.
+
+        Example:
+            >>> stream = LGrIN(3, None, num_classes=2).eval().stream()
+            >>> stream.push(torch.rand(3)).shape
+            torch.Size([2])
+        """
+        return Stream(self)
 
     @torch.no_grad()
     def salient_frames(

@@ -105,7 +105,7 @@ class GraphInception(GraphLayer):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Convolves and pools node features; see the class."""
-        neighborhood = self._neighbors()
+        neighborhood = self.neighbors
         graph = as_graph(x, edge_index, edge_weight, mask, in_channels=self.in_channels)
         graph = self.explained(graph) if self.explain else graph
         if getattr(graph, "heads", 1) not in (1, self.heads):
@@ -130,10 +130,11 @@ class GraphInception(GraphLayer):
         Raises:
             ValueError: If it asks for the frames before and after a node, and the graph is an edge list.
         """
-        if self._neighbors().needs_frames and isinstance(graph, EdgeList):
+        if self.neighbors.needs_frames and isinstance(graph, EdgeList):
             graph.line_max(graph.edge_index)  # raises
 
-    def _neighbors(self) -> Neighborhood:
+    @property
+    def neighbors(self) -> Neighborhood:
         """The neighbourhood that a name stands for."""
         return self.neighborhood if isinstance(self.neighborhood, Neighborhood) else NEIGHBORHOODS[self.neighborhood]
 

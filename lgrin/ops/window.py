@@ -76,10 +76,14 @@ class Window(NamedTuple):
 def source_dtype(num_nodes: int) -> torch.dtype:
     """Picks the smallest integer type that holds every node and the number of nodes itself, which means nobody.
 
+    A program that is exported for any number of nodes takes the largest: it has one type for all.
+
     Example:
         >>> source_dtype(120)
         torch.uint8
     """
+    if not isinstance(num_nodes, int) and torch.compiler.is_exporting():
+        return torch.int32
     for dtype in (torch.uint8, torch.int16):
         if num_nodes <= torch.iinfo(dtype).max:
             return dtype

@@ -30,6 +30,7 @@ class Adjacency(Module):
     Attributes:
         reads_features: Whether the graph depends on the features of the nodes, and so differs by sequence.
         heads: Graphs over the same nodes, K.
+        context: How many frames before and after a frame its row depends on; ``None`` means all.
         connects_all: Whether every pair of frames is an edge, whatever was learned.
         config: The arguments apart from M, from which the class builds the module again; ``None`` if there are none.
 
@@ -60,6 +61,7 @@ class Adjacency(Module):
 
     reads_features = False
     connects_all = False
+    context: tuple[int, int] | None = None
     heads = 1
     config: dict[str, Any] | None = None
 

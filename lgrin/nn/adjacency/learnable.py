@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-from lgrin.graph import BandedGraph, DenseGraph
+from lgrin.graph import FrameGraph, MatrixGraph
 from lgrin.nn.adjacency.base import Adjacency
 from lgrin.nn.adjacency.priors import Edges, read_allowed, read_matrix
 from lgrin.nn.adjacency.rows import NORMALIZATIONS, Refinement
@@ -85,6 +85,8 @@ class LearnableAdjacency(Adjacency):
         >>> edge_index.shape[0], bool((edge_weight > 0.5).all())
         (2, True)
     """
+
+    num_nodes: int
 
     def __init__(
         self,
@@ -255,7 +257,7 @@ class LearnableAdjacency(Adjacency):
         all_allowed = self.allowed is None or (is_readable(self.allowed) and bool(self.allowed.all()))
         return self._sign.connects_all and self.bandwidth is None and self.topk is None and all_allowed
 
-    def weigh(self, nodes: Nodes | None) -> DenseGraph | BandedGraph:
+    def weigh(self, nodes: Nodes | None) -> MatrixGraph:
         """Computes the refined weights; see the class."""
         sign, refinement, storage = self._sign, self.refinement, self._storage
         entries = storage.inside(sign.apply(storage.entries(self.weight)))
@@ -264,7 +266,7 @@ class LearnableAdjacency(Adjacency):
         entries = entries if self.heads == 1 or self.bandwidth is not None else entries.unsqueeze(0)
         return refinement.apply(storage.layout(entries))
 
-    def rescaled(self, graph: DenseGraph | BandedGraph) -> DenseGraph | BandedGraph:
+    def rescaled(self, graph: FrameGraph) -> FrameGraph:
         """Averages over the present frames where ``normalize="present"``."""
         return self.refinement.rescaled(graph, self.num_nodes)
 

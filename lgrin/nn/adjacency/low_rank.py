@@ -71,6 +71,8 @@ class LowRankAdjacency(Adjacency):
         (torch.Size([100, 100]), True)
     """
 
+    num_nodes: int
+
     def __init__(
         self,
         num_nodes: int,

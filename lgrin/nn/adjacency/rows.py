@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lgrin.graph import FrameGraph, averaging
+from lgrin.graph import MatrixGraph, averaging
 from lgrin.nodes import at_least_float32, is_readable
 from lgrin.options import check_option, check_whole
 
@@ -37,7 +37,7 @@ def normalize_rows(weights: Tensor) -> Tensor:
     return weights / total.masked_fill(total < torch.finfo(total.dtype).tiny, 1)
 
 
-def normalize_symmetric(graph: FrameGraph) -> FrameGraph:
+def normalize_symmetric(graph: MatrixGraph) -> MatrixGraph:
     r"""Divides every weight by the roots of the degrees of its two nodes.
 
     .. math:: \frac{A_{ij}}{\sqrt{d_i d_j}}, \qquad d_i = \sum_j |A_{ij}|
@@ -70,7 +70,7 @@ def normalize_symmetric(graph: FrameGraph) -> FrameGraph:
     return _reweighted(graph, (weights * root.unsqueeze(-1) * of_source).to(weights.dtype))
 
 
-def without_self_loops(graph: FrameGraph) -> FrameGraph:
+def without_self_loops(graph: MatrixGraph) -> MatrixGraph:
     """Sets the weights of nodes for themselves to 0.
 
     Args:
@@ -117,21 +117,21 @@ def strongest(weights: Tensor, k: int) -> Tensor:
     return weights - weights.masked_fill(kept, 0).detach()
 
 
-def _reweighted(graph: FrameGraph, weights: Tensor) -> FrameGraph:
+def _reweighted(graph: MatrixGraph, weights: Tensor) -> MatrixGraph:
     return type(graph)(weights, graph.mask, graph.scale)
 
 
-def keep(graph: FrameGraph) -> FrameGraph:
+def keep(graph: MatrixGraph) -> MatrixGraph:
     """Leaves a graph as it is."""
     return graph
 
 
-def by_row(graph: FrameGraph) -> FrameGraph:
+def by_row(graph: MatrixGraph) -> MatrixGraph:
     """Normalises each row of a graph; see :func:`normalize_rows`."""
     return type(graph)(normalize_rows(graph[0]), graph.mask, graph.scale)
 
 
-def keep_scale(graph: FrameGraph, num_nodes: int) -> FrameGraph:
+def keep_scale(graph: MatrixGraph, num_nodes: int) -> MatrixGraph:
     """Leaves a graph as it is."""
     return graph
 
@@ -145,8 +145,8 @@ class Normalization(NamedTuple):
         frozen: The normalisation that a matrix needs which was normalised already.
     """
 
-    apply: Callable[[FrameGraph], FrameGraph]
-    present: Callable[[FrameGraph, int], FrameGraph]
+    apply: Callable[[MatrixGraph], MatrixGraph]
+    present: Callable[[MatrixGraph, int], MatrixGraph]
     frozen: str | None
 
 
@@ -195,7 +195,7 @@ class Refinement(NamedTuple):
         """The arguments that differ from their defaults."""
         return {name: value for name, value in self._asdict().items() if value != self._field_defaults[name]}
 
-    def apply(self, graph: FrameGraph) -> FrameGraph:
+    def apply(self, graph: MatrixGraph) -> MatrixGraph:
         """Drops the edges of nodes from themselves, keeps the strongest of each row, and normalises."""
         if not self.self_loops:
             graph = without_self_loops(graph)
@@ -203,6 +203,6 @@ class Refinement(NamedTuple):
             graph = _reweighted(graph, strongest(graph.weights, self.topk))
         return NORMALIZATIONS[self.normalize].apply(graph)
 
-    def rescaled(self, graph: FrameGraph, num_nodes: int) -> FrameGraph:
+    def rescaled(self, graph: Any, num_nodes: int) -> Any:
         """Adapts a graph to the nodes that are present, of which its mask tells: averages under ``"present"``."""
         return NORMALIZATIONS[self.normalize].present(graph, num_nodes)

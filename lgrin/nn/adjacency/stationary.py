@@ -158,6 +158,14 @@ class StationaryAdjacency(Adjacency):
         settings |= {"nonnegativity": self.nonnegativity, "self_loops": self.self_loops, "topk": self.topk}
         return {"reach": (self.past, self.future), **settings, "normalize": self.normalize}
 
+    @property
+    def context(self) -> tuple[int, int]:  # type: ignore[override]
+        """How many frames before and after a frame its row depends on."""
+        past, future = self.past * max(self.dilation), self.future * max(self.dilation)
+        if self.normalize != "sym":
+            return past, future
+        return past + max(past, future), future + max(past, future)  # the degree of a source depends on its own row
+
     def reset_parameters(self) -> None:
         """Draws or computes the start again."""
         taps = KERNELS[self.start](self.distance.cpu().to(torch.get_default_dtype()))
