@@ -80,6 +80,8 @@ class LGrIN(Module):
         encoder: A module ``[K, ...] -> [K, P]`` that makes the features of each frame and is trained with the rest;
             it sees the frames that are present, all sequences' side by side. ``None`` takes frames as features.
         self_features: Whether G* convolutions get a node's own features beside the sums over its neighbours.
+        mix: How the sums of several graphs are joined, see :class:`lgrin.nn.GStarConv`.
+        reduced_channels: Width of the features before the graphs, see there.
 
     Attributes:
         config: The arguments, from which ``LGrIN(**config)`` builds the model again; ``None`` if one was a
@@ -137,6 +139,8 @@ class LGrIN(Module):
         input_norm: bool | str | Module = True,
         encoder: Module | None = None,
         self_features: bool = False,
+        mix: str = "concat",
+        reduced_channels: int | None = None,
     ) -> None:
         super().__init__()
         in_channels = check_whole("in_channels", in_channels)
@@ -167,6 +171,7 @@ class LGrIN(Module):
         heads = getattr(self.adjacency, "heads", 1)
         options: dict[str, Any] = {"hidden_channels": hidden_channels, "norm": norm}
         options |= {"heads": heads, "self_features": self_features}
+        options |= {"mix": mix, "reduced_channels": reduced_channels}
         self.layers = ModuleList()
         for _ in range(num_layers):
             layer = GraphInception(channels, branch_channels, neighborhood, **options)

@@ -156,9 +156,10 @@ def _first_layers(convs: Sequence[Any], x: Tensor, graph: Graph) -> tuple[Tensor
     """The first linear layers of the sums over neighbours, side by side, and their widths."""
     lins = [conv.lins[0] for conv in convs]
     heads, self_features = convs[0].heads, convs[0].self_features
-    if not is_plain(lins, Linear):  # quantised, pruned or watched: each is called as its owner expects
-        total = neighborhood_sums(x, graph, heads, self_features)
-        parts = [lin(total) for lin in lins]
+    mixes = convs[0].mix is not None or convs[0].reduce is not None
+    if mixes or not is_plain(lins, Linear):  # quantised, pruned or watched: each is called as its owner expects
+        shared = None if convs[0].reduce is not None else _side_by_side(x, graph, heads, self_features)
+        parts = [lin(neighborhood_sums(conv, x, graph, shared)) for conv, lin in zip(convs, lins, strict=True)]
         return torch.cat(parts, dim=-1), [part.size(-1) for part in parts]
     widths, weight = [lin.out_features for lin in lins], torch.cat([lin.weight for lin in lins])
     bias = None if all(lin.bias is None for lin in lins) else torch.cat([_bias(lin) for lin in lins])
@@ -186,23 +187,33 @@ def _weighted_sums(weight: Tensor, x: Tensor, graph: Any, heads: int, self_featu
     return total + linear(rows, own) if self_features else total
 
 
-def neighborhood_sums(x: Tensor, graph: Any, heads: int, self_features: bool) -> Tensor:
-    """Puts the sums over neighbours of every head beside each other, behind a node's own features if wanted.
+def neighborhood_sums(conv: Any, x: Tensor, graph: Any, shared: Tensor | None = None) -> Tensor:
+    """What the first linear layer of a G* convolution gets: the sums over neighbours of every head.
 
     Args:
+        conv: The convolution.
         x: Node features ``[*, F]``.
         graph: A graph with as many heads, or with one that serves all.
-        heads: The number of heads K.
-        self_features: Whether the features of the node come first.
+        shared: The sums side by side, where they are known already.
 
     Returns:
-        ``[*, K F]``, or ``[*, (K + 1) F]``.
+        ``[*, K F]``, behind a node's own features ``[*, (K + 1) F]``; mixed by channel ``[*, F]``.
 
     Example:
         >>> from lgrin.graph import DenseGraph
-        >>> neighborhood_sums(torch.rand(5, 4), DenseGraph(torch.rand(5, 5)), 1, True).shape
+        >>> from lgrin.nn import GStarConv
+        >>> conv = GStarConv(4, 8, self_features=True)
+        >>> neighborhood_sums(conv, torch.rand(5, 4), DenseGraph(torch.rand(5, 5))).shape
         torch.Size([5, 8])
     """
+    if conv.reduce is not None:
+        x = conv.reduce(x)
+    total = _side_by_side(x, graph, conv.heads, conv.self_features) if shared is None else shared
+    return total if conv.mix is None else (total.unflatten(-1, conv.mix.shape) * conv.mix).sum(-2)
+
+
+def _side_by_side(x: Tensor, graph: Any, heads: int, self_features: bool) -> Tensor:
+    """The sums of every head beside each other, behind the features themselves if wanted."""
     total = graph.aggregate(x)
     parts = [total] * (heads if getattr(graph, "heads", 1) == 1 else 1)
     parts = [zero_absent(x, graph.mask), *parts] if self_features else parts

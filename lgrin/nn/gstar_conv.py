@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import LayerNorm, Linear, Module, ModuleList
+from torch.nn import LayerNorm, Linear, Module, ModuleList, Parameter
 from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import activation_resolver
 
@@ -16,6 +16,7 @@ from lgrin.nn.norm import MaskedBatchNorm, check_takes_mask
 from lgrin.nodes import zero_absent
 from lgrin.options import check_number, check_option, check_whole
 
+MIXES = ("concat", "channel")
 NORMS = {"batch_norm": MaskedBatchNorm, "layer_norm": LayerNorm}
 
 
@@ -37,6 +38,11 @@ class GStarConv(GraphLayer):
         heads: Graphs over the same nodes, K: the first linear layer gets :math:`[A_1 H | \ldots | A_K H]`. A graph with
             one head serves all.
         self_features: Whether the first linear layer gets H itself before them.
+        mix: ``"concat"`` gives the first linear layer all of them side by side. ``"channel"`` adds them up, each channel
+            with weights of its own, :math:`\sum_k w_k \odot A_k H`, so that K graphs cost K P weights in place of
+            K P times the width.
+        reduced_channels: Width to which a linear layer without bias reduces H before the graphs, so that K multiplies
+            that; ``None`` takes H as it is.
 
     Shapes:
         - **x:** ``[*, M, F]`` beside a matrix, ``[N, F]`` beside an edge list or a ragged graph
@@ -61,6 +67,7 @@ class GStarConv(GraphLayer):
     """
 
     self_features = False  # also of layers that were pickled without the attribute
+    mix: Parameter | None
 
     def __init__(
         self,
@@ -73,20 +80,36 @@ class GStarConv(GraphLayer):
         dropout: float = 0.0,
         heads: int = 1,
         self_features: bool = False,
+        mix: str = "concat",
+        reduced_channels: int | None = None,
     ) -> None:
         super().__init__(in_channels)
         in_channels, out_channels = self.in_channels, check_whole("out_channels", out_channels)
+        check_option("mix", mix, MIXES)
         num_layers = check_whole("num_layers", num_layers)
         check_option("norm", norm, (*NORMS, None))
         self.out_channels = out_channels
         hidden = check_whole("hidden_channels", _hidden_width(in_channels, out_channels, hidden_channels))
         self.heads, self.self_features = check_whole("heads", heads), self_features
-        widths = [(self.heads + self_features) * in_channels, *[hidden] * (num_layers - 1), out_channels]
+        self.reduce: Linear | None = None
+        if reduced_channels is not None:
+            in_channels = check_whole("reduced_channels", reduced_channels)
+            self.reduce = Linear(self.in_channels, in_channels, bias=False)
+        count = self.heads + self_features
+        self.register_parameter("mix", Parameter(torch.empty(count, in_channels)) if mix == "channel" else None)
+        count = count if self.mix is None else 1
+        widths = [count * in_channels, *[hidden] * (num_layers - 1), out_channels]
         self.lins = ModuleList(Linear(before, after) for before, after in pairwise(widths))
         self.norms = ModuleList(NORMS[norm](width) for width in widths[1:]) if norm else None
         self.act = activation_resolver(act)
         self.dropout = torch.nn.Dropout(check_number("dropout", dropout, maximum=1))
         self.reset_parameters()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Reads a pickled layer; older ones know neither mix nor reduce."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._parameters.setdefault("mix", None)
+        self._modules.setdefault("reduce", None)
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuses methods that nothing calls any more, in place of ignoring them."""
@@ -102,6 +125,10 @@ class GStarConv(GraphLayer):
             torch.nn.init.xavier_uniform_(lin.weight)
             if lin.bias is not None:
                 torch.nn.init.zeros_(lin.bias)
+        if self.reduce is not None:
+            torch.nn.init.xavier_uniform_(self.reduce.weight)
+        if self.mix is not None:
+            torch.nn.init.normal_(self.mix, std=self.mix.size(0) ** -0.5)
         reset(self.norms)
         reset(self.act)
 
@@ -116,7 +143,7 @@ class GStarConv(GraphLayer):
         graph = self.read_graph(x, edge_index, edge_weight, mask)
         if type(self) is GStarConv and fused.is_enabled():
             return fused.convolve([self], x, graph)[0]
-        x = fused.neighborhood_sums(x, graph, self.heads, self.self_features)
+        x = fused.neighborhood_sums(self, x, graph)
         for layer, lin in enumerate(self.lins):
             x = self.dropout(self.act(self.apply_norm(layer, lin(x), graph.mask)))
         return zero_absent(x, graph.mask)
