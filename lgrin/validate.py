@@ -65,9 +65,7 @@ def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
     _check_range(y, num_classes, name, f"with num_classes={num_classes} a label is one of 0..{num_classes - 1}")
 
 
-def frames(
-    frame: Tensor, num_nodes: int | None, batch: Tensor | None = None, mask: Tensor | None = None
-) -> None:
+def frames(frame: Tensor, num_nodes: int | None, batch: Tensor | None = None, mask: Tensor | None = None) -> None:
     """Raises an error unless every frame exists in the graph and occurs once in its sequence.
 
     Args:

@@ -54,7 +54,11 @@ class Description:
     @property
     def properties(self) -> dict[str, str]:
         """The entries of the file's ``metadata_props``."""
-        fields = {"format": 2 if self.num_nodes is None else 1, "version": lgrin.__version__, **dataclasses.asdict(self)}
+        fields = {
+            "format": 2 if self.num_nodes is None else 1,
+            "version": lgrin.__version__,
+            **dataclasses.asdict(self),
+        }
         return {f"{PREFIX}{name}": json.dumps(value) for name, value in fields.items()}
 
     @classmethod
@@ -75,8 +79,8 @@ class Description:
         if values["format"] not in map(str, FORMATS):
             raise ValueError(
                 f"{path} has format {one_line(values['format'], 40)}, written by lgrin "
-                f"{one_line(values.get('version'), 40)}, and lgrin "
-                f"{lgrin.__version__} reads formats {' and '.join(map(str, FORMATS))}; export it again with this version, or use that one"
+                f"{one_line(values.get('version'), 40)}, and lgrin {lgrin.__version__} reads formats "
+                f"{' and '.join(map(str, FORMATS))}; export it again with this version, or use that one"
             )
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in values]

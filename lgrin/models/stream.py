@@ -44,9 +44,7 @@ RUNNING: dict[str, Running] = {
     "mean": Running(
         lambda nodes, _: (nodes.sum(nodes.x), nodes.num_present()), _add, lambda state: state[0] / state[1]
     ),
-    "attention": Running(
-        lambda nodes, pool: pool.state(nodes), _merge_attention, lambda state: state[2] / state[1]
-    ),
+    "attention": Running(lambda nodes, pool: pool.state(nodes), _merge_attention, lambda state: state[2] / state[1]),
 }
 
 
@@ -111,8 +109,8 @@ class Stream:
         frame = frame.unsqueeze(0) if single else frame
         if self._frames is not None and frame.shape != self._frames.shape[:1] + self._frames.shape[2:]:
             raise ValueError(
-                f"frame has shape {list(frame.shape)}, but this stream has begun with {list(self._frames[:, 0].shape)}; "
-                f"call reset() before a new sequence"
+                f"frame has shape {list(frame.shape)}, but this stream has begun with "
+                f"{list(self._frames[:, 0].shape)}; call reset() before a new sequence"
             )
         before = self._frames if self._frames is not None else frame.unsqueeze(1)[:, :0]
         frames = torch.cat([before, frame.unsqueeze(1)], dim=1)

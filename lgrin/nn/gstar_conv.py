@@ -38,9 +38,9 @@ class GStarConv(GraphLayer):
         heads: Graphs over the same nodes, K: the first linear layer gets :math:`[A_1 H | \ldots | A_K H]`. A graph with
             one head serves all.
         self_features: Whether the first linear layer gets H itself before them.
-        mix: ``"concat"`` gives the first linear layer all of them side by side. ``"channel"`` adds them up, each channel
-            with weights of its own, :math:`\sum_k w_k \odot A_k H`, so that K graphs cost K P weights in place of
-            K P times the width.
+        mix: ``"concat"`` gives the first linear layer all of them side by side. ``"channel"`` adds them up, each
+            channel with weights of its own, :math:`\sum_k w_k \odot A_k H`, so that K graphs cost K P weights in place
+            of K P times the width.
         reduced_channels: Width to which a linear layer without bias reduces H before the graphs, so that K multiplies
             that; ``None`` takes H as it is.
 

@@ -78,6 +78,20 @@ def attention(heads):
     return weigh
 
 
+def taps_at(*distances):
+    """A kernel over these distances in frames, those of each head in a row."""
+
+    def weigh(weights, x, present):
+        target, source = np.indices((M, M))
+        matrices = np.zeros((len(distances), M, M))
+        for matrix, taps, row in zip(matrices, weights["weight"].reshape(len(distances), -1), distances, strict=True):
+            for tap, distance in zip(taps, row, strict=True):
+                matrix[source - target == distance] = tap
+        return matrices
+
+    return weigh
+
+
 def relu(x):
     return np.maximum(x, 0)
 
@@ -88,6 +102,7 @@ def signed(x):
 
 LEARNABLE, LOW_RANK, ATTENTION = "LearnableAdjacency", "LowRankAdjacency", "AttentionAdjacency"
 STATIONARY, PLAIN = "StationaryAdjacency", {"heads": 2, "normalize": None}
+KERNEL = {"name": STATIONARY, "start": "random"}
 FULL, SPARSE = {"nonnegativity": None, "heads": 2}, {"topk": 2, "self_loops": False}
 KINDS = {
     "learnable": Kind({"name": LEARNABLE, "normalize": "present"}, stored(relu), ("", "weight")),
@@ -112,6 +127,20 @@ KINDS = {
     "stationary, heads": Kind({"name": STATIONARY, "reach": 2, **PLAIN}, stationary, ("", "weight")),
     "attention": Kind({"name": ATTENTION, "channels": 4}, attention(1), ("query", "weight")),
     "attention, topk": Kind({"name": ATTENTION, "channels": 4, "heads": 2, "topk": 2}, attention(2), ("key", "weight")),
+    "stationary, to both sides unlike": Kind(
+        {**KERNEL, "reach": (2, 1), "normalize": "present"}, taps_at([-2, -1, 0, 1]), ("", "weight")
+    ),
+    "stationary, heads of other dilations": Kind(
+        {**KERNEL, "reach": 1, "heads": 2, "dilation": (1, 2), "self_loops": False, "normalize": "present"},
+        taps_at([-1, 0, 1], [-2, 0, 2]),
+        ("", "weight"),
+    ),
+    "stationary, as it is": Kind(
+        {**KERNEL, "reach": (3, 0), "normalize": None}, taps_at([-3, -2, -1, 0]), ("", "weight")
+    ),
+    "stationary, symmetrically normalised": Kind(
+        {**KERNEL, "reach": 2, "normalize": "sym"}, taps_at([-2, -1, 0, 1, 2]), ("", "weight")
+    ),
 }
 NO_DERIVATIVE = "topk"  # kinds whose gradient is that of all weights, and not the derivative of those that are kept
 
