@@ -22,7 +22,7 @@ import onnxruntime
 import opensmile
 import soundfile
 
-FORMAT = 1
+FORMATS = (1, 2)  # of 2 the network takes any number of frames
 ENTRIES = ("classes", "features", "in_channels", "num_nodes", "opensmile", "transform")
 MAX_ENTRY_LENGTH = 1 << 20  # characters
 MARK, ZEROS = b"lgrin-sha256:", 64 * b"0"
@@ -78,12 +78,13 @@ def open_model(path):
     except Exception as error:  # onnxruntime has a class for each way in which a file can be broken
         reason = plain(error, 300)
         raise Refused(f"{path} is no whole ONNX file, or newer than this onnxruntime ({reason})") from None
-    if said.get("format") != FORMAT:
+    if said.get("format") not in FORMATS:
         shown = plain(said.get("format"), 40)
-        raise Refused(f"{path} has format {shown}; this script reads format {FORMAT} of lgrin.export")
+        raise Refused(f"{path} has format {shown}; this script reads formats 1 and 2 of lgrin.export")
     if missing := [name for name in ENTRIES if name not in said]:
         raise Refused(f"{path} is cut short: it does not say its {missing[0]}; export it again")
-    if said["opensmile"] is None or said["transform"] is None:
+    any_length = said["format"] == 2
+    if said["opensmile"] is None or (said["transform"] is None and not any_length):
         shown = plain(said["features"], 300)
         raise Refused(f"{path} does not say how speech becomes frames; its features are {shown}")
     said["opensmile"] = known_extractor(said["opensmile"])
@@ -92,11 +93,13 @@ def open_model(path):
     if said["in_channels"] in (len(said["opensmile"]["columns"]) + more for more in (1, 2)):
         raise Refused(f"{path} was also told which speech is spontaneous, which this script does not know")
     check_sizes(path, said, session)
+    if whole is None:
+        print(plain(f"{path} carries no checksum, so damage to it may go unseen; export it again"), file=sys.stderr)
+    if any_length and said["transform"] is None:
+        return session, said
     said["transform"] = known_transform(said["transform"], said["num_nodes"])
     if said["transform"] is None:
         raise Refused(f"{path} asks for a transform that this script does not know; export it again")
-    if whole is None:
-        print(plain(f"{path} carries no checksum, so damage to it may go unseen; export it again"), file=sys.stderr)
     return session, said
 
 
@@ -134,7 +137,9 @@ def known_transform(settings, nodes):
 def check_sizes(path, said, session):
     """Raises unless the names are names and the sizes those of the network."""
     sizes, classes = [said["num_nodes"], said["in_channels"]], said["classes"]
-    if not all(type(size) is int and size > 0 for size in sizes):
+    if said["format"] == 2 and sizes[0] is None:
+        sizes[0] = "frames"  # the name of an axis of any length
+    if not all(type(size) is int and size > 0 for size in sizes if size != "frames"):
         raise Refused(f"{path} is damaged: its sizes are no positive whole numbers; export it again")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise Refused(f"{path} is damaged: its classes are no list of names; export it again")
@@ -236,7 +241,7 @@ def take(length, transform):
 def classify(path, session, said, smile):
     """Computes the probability of each class."""
     frames = describe(path, smile, said["opensmile"])
-    x = frames[take(len(frames), said["transform"])].astype(np.float32)[None]
+    x = (frames if said["transform"] is None else frames[take(len(frames), said["transform"])]).astype(np.float32)[None]
     try:
         probabilities = session.run(["probabilities"], {"x": x, "mask": np.ones(x.shape[:2], bool)})[0]
     except Exception as error:  # onnxruntime has a class for each way in which a network can be wrong

@@ -14,7 +14,9 @@ from torch_geometric.data import Data
 
 from examples import predict as predict_command
 from examples.edge import classify, export
+from lgrin import LGrIN
 from lgrin.checksum import is_whole, write_with_checksum
+from lgrin.export import to_onnx
 from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech
 from lgrin.training import predict
@@ -52,6 +54,18 @@ def test_the_script_says_what_lgrin_says(model, recording, tmp_path, rate, secon
     assert np.array_equal(classify.describe(clip, smile, said["opensmile"]), Speech()(clip).x.numpy())
     expected = predict(classifier, clip).probabilities.numpy()
     assert np.allclose(classify.classify(clip, session, said, smile), expected, atol=1e-5)
+
+
+def test_the_script_feeds_every_frame_to_a_model_without_a_length(recording, tmp_path):
+    torch.manual_seed(0)
+    network = LGrIN(34, None, 2, branch_channels=(4,)).eval()
+    to_onnx(network, tmp_path / "any.onnx", classes=["calm", "glad"], features=Speech().settings)
+    session, said = classify.open_model(str(tmp_path / "any.onnx"))
+    smile = classify.open_smile(said["opensmile"], tmp_path)
+    for seconds in (0.3, 2.0):
+        clip = recording(seconds=seconds)
+        expected = network(Speech()(clip).x).softmax(-1)[0].detach().numpy()
+        assert np.allclose(classify.classify(clip, session, said, smile), expected, atol=1e-5)
 
 
 def test_the_script_runs_without_torch_and_lgrin(model, recording):
@@ -95,7 +109,7 @@ def test_the_script_refuses_models_that_it_cannot_feed(model, tmp_path):
     written = onnx.load(model[1])
     said = {entry.key: entry.value for entry in written.metadata_props}
     for change, message in (
-        ({"lgrin.format": "2"}, "has format 2; this script reads format 1"),
+        ({"lgrin.format": "3"}, "has format 3; this script reads formats 1 and 2"),
         ({"lgrin.opensmile": "null"}, "does not say how speech becomes frames"),
         ({"lgrin.in_channels": "35"}, "was also told which speech is spontaneous"),
         ({"lgrin.classes": "["}, "is no whole ONNX file"),
