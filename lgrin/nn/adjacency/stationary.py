@@ -28,8 +28,8 @@ def widths(heads: int) -> Tensor:
         ``[K]``, each the same multiple of the one before.
 
     Example:
-        >>> widths(4).round(decimals=1).tolist()
-        [0.7..., 1.6..., 3.5..., 8.0]
+        >>> [round(width, 1) for width in widths(4).tolist()]
+        [0.7, 1.6, 3.5, 8.0]
     """
     if heads == 1:
         return torch.tensor([ALONE])
@@ -106,6 +106,7 @@ class StationaryAdjacency(Adjacency):
         A convolution along time, written as the adjacency of Eq. (4) of Shirian, Tripathi and Guha, 2021.
 
     Example:
+        >>> import torch
         >>> adjacency = StationaryAdjacency(reach=2, heads=4)
         >>> adjacency(6).shape
         torch.Size([4, 6, 6])
