@@ -1,6 +1,7 @@
 """The network of a fitted estimator as it predicts: folded, in float64, made once."""
 
 from copy import deepcopy
+from itertools import chain
 from weakref import WeakKeyDictionary
 
 import torch
@@ -35,7 +36,9 @@ class FoldedNetwork:
         self.scale = deepcopy(classifier.normalize).double()
         self.model = _folded(classifier.model)
         modules = list(classifier.model.modules()), list(classifier.normalize.modules())
-        self._parts = [vars(one) for some in modules for one in some]
+        kinds = "_modules", "_parameters", "_buffers"
+        parts = [[vars(one)[kind] for some in modules for one in some] for kind in kinds]
+        self._modules, *self._tensors = ([one for one in some if one] for some in parts)
         self._state = self._read_state()
 
     @torch.inference_mode()
@@ -68,9 +71,10 @@ class FoldedNetwork:
     def _read_state(self) -> list[int]:
         """What changes with the modules of the classifier, its tensors, where they lie, and their values."""
         state: list[int] = []
-        for part in self._parts:
-            state += map(id, part["_modules"].values())
-            for tensor in (*part["_parameters"].values(), *part["_buffers"].values()):
+        for modules in self._modules:
+            state += map(id, modules.values())
+        for tensors in chain(*self._tensors):
+            for tensor in tensors.values():
                 state += [0] if tensor is None else [id(tensor), tensor.data_ptr(), tensor._version]
         return state
 

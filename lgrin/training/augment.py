@@ -64,7 +64,7 @@ class Augment(Module):
             if mask is not None:
                 left = batch.new_zeros(size).index_add(0, batch, mask[take].long())
                 take = torch.where((left > 0)[batch], take, torch.arange(len(batch), device=batch.device))
-            x, mask = x[take], None if mask is None else mask[take]
+            x, mask = x.index_select(0, take), None if mask is None else mask[take]
         if self.training and self.shift and x.dim() == 2:
             x = x + self.shift * torch.randn(size, x.size(1), device=x.device, dtype=x.dtype)[batch]
         return x, mask

@@ -47,7 +47,9 @@ class MovingAverage(WeightAveraging):
 
     def _average(self, average: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
         if average[0].is_floating_point():
-            _move(average, current, self.decay_at(int(num_averaged)))
+            decay = self.decay_at(int(num_averaged))
+            torch._foreach_mul_(average, decay)
+            torch._foreach_add_(average, torch._foreach_mul(current, 1 - decay))
         else:  # counts of batches
             torch._foreach_copy_(average, current)
 
@@ -71,23 +73,36 @@ class AveragedTensors:
 
     def __init__(self, tensors: Iterable[Tensor], decay: float) -> None:
         self.current = [one.detach() for one in tensors]
-        self.average = [one.clone() for one in self.current] if decay else self.current
         self.decay, self.updates = decay, 0
-        pairs = list(zip(self.average, self.current, strict=True))
-        self._floats = _columns([pair for pair in pairs if pair[1].is_floating_point()])
-        self._others = _columns([pair for pair in pairs if not pair[1].is_floating_point()])
+        self.average = [one.clone() for one in self.current] if decay else self.current
+        kinds = dict.fromkeys(one.dtype for one in self.current if one.is_floating_point())
+        self._floats = [self._lay_out(kind) for kind in kinds] if decay else []
+        counts = [index for index, one in enumerate(self.current) if not one.is_floating_point()]
+        self._counts = [self.average[index] for index in counts], [self.current[index] for index in counts]
+
+    def _lay_out(self, kind: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+        """Lays the averages of one dtype one after the other, so that few calls move all of them."""
+        chosen = [index for index, one in enumerate(self.current) if one.dtype == kind]
+        flat = torch.cat([self.average[index].reshape(-1) for index in chosen])
+        sizes = [self.average[index].numel() for index in chosen]
+        for index, part in zip(chosen, flat.split(sizes), strict=True):
+            self.average[index] = part.view(self.average[index].shape)
+        return flat, [self.current[index] for index in chosen]
 
     @torch.no_grad()
     def update(self) -> None:
         """Takes in what the tensors are after a step."""
         if not self.decay:
             return
-        if self.updates:
-            _move(*self._floats, decay_at(self.updates, self.decay))
-        else:
-            torch._foreach_copy_(*self._floats)
-        if self._others[0]:
-            torch._foreach_copy_(*self._others)
+        decay = decay_at(self.updates, self.decay)
+        for average, tensors in self._floats:
+            current = torch.cat([one.reshape(-1) for one in tensors])
+            if self.updates:
+                average.mul_(decay).add_(current.mul_(1 - decay))
+            else:
+                average.copy_(current)
+        if self._counts[0]:
+            torch._foreach_copy_(*self._counts)
         self.updates += 1
 
     def values(self) -> list[Tensor]:
@@ -140,12 +155,3 @@ def decay_at(step: int, largest: float) -> float:
         0.1
     """
     return min(largest, (1 + step) / (HEAD_START + step))
-
-
-def _move(average: list[Tensor], current: list[Tensor], decay: float) -> None:
-    torch._foreach_mul_(average, decay)
-    torch._foreach_add_(average, torch._foreach_mul(current, 1 - decay))
-
-
-def _columns(pairs: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
-    return [one for one, _ in pairs], [other for _, other in pairs]
