@@ -23,6 +23,7 @@ from lgrin.training.checkpoints import seed_step
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.divergence import Divergence
 from lgrin.training.hardware import find_device
+from lgrin.training.memory import kept_memory
 from lgrin.training.reading import read_data
 
 
@@ -97,7 +98,7 @@ def fit_in_memory(
     batches = draw_batches(learned.lengths, batch_size, seed)
     validated = Sequences(held_out.sequences, place) if len(validation) else None
     kept, kept_epoch, lowest = loop.average.average, epochs - 1, None
-    with tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
+    with kept_memory(), tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
         for epoch in range(epochs):
             bar.set_description(f"Epoch {epoch + 1}", refresh=epoch == 0)
             batches.sampler.set_epoch(epoch)
