@@ -1,4 +1,7 @@
-"""A whole fit of the estimator on JapaneseVowels, compared with its steps alone."""
+"""A whole fit of the estimator on JapaneseVowels, compared with its steps alone, in time of the processor.
+
+Steps that wait for other processes would move the sum and the median differently.
+"""
 
 import statistics
 import time
@@ -20,14 +23,16 @@ def measure() -> list[dict]:
     seconds, original = [], Loop.take_step
 
     def timed(loop: Loop, index: list[int]) -> torch.Tensor:
-        start = time.perf_counter()
+        start = time.process_time()
         loss = original(loop, index)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
         return loss
 
     Loop.take_step = timed
     try:
-        whole = LGrINClassifier(epochs=EPOCHS, random_state=0).fit(X, y).fit_time_
+        start = time.process_time()
+        LGrINClassifier(epochs=EPOCHS, random_state=0).fit(X, y)
+        whole = time.process_time() - start
     finally:
         Loop.take_step = original
     step = statistics.median(seconds)
