@@ -29,7 +29,7 @@ def widths(heads: int) -> Tensor:
 
     Example:
         >>> [round(width, 1) for width in widths(4).tolist()]
-        [0.7, 1.6, 3.5, 8.0]
+        [0.7, 1.6, 3.6, 8.0]
     """
     if heads == 1:
         return torch.tensor([ALONE])
