@@ -28,7 +28,9 @@ def is_readable(x: Tensor) -> bool:
         >>> is_readable(torch.zeros(1))
         True
     """
-    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not is_mapped(x)
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return not torch._C._functorch.is_functorch_wrapped_tensor(x) or not is_mapped(x)
 
 
 def present_indices(mask: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ STUDIES = {
     "accuracy": Study("accuracy", "the default classifier beside other methods, on the same folds"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),
     "missing-recommended": Study("missing_recommended", "frames missing at test, the recommended recipe"),
+    "lengths": Study("lengths", "sequences of other lengths than those of training, nothing stretched"),
     "refine": Study("refine", "whether training repairs a graph with missing and false edges"),
     "sensors": Study("sensors", "hidden pairs of sensors: what the learned graph names"),
     "statistics": Study("statistics", "coverage of the intervals and false alarms of the tests, by simulation"),

@@ -107,7 +107,7 @@ class GStarConv(GraphLayer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Reads a pickled layer; older ones know neither mix nor reduce."""
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         self._parameters.setdefault("mix", None)
         self._modules.setdefault("reduce", None)
 

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from lgrin.ops import torch_kernels
-from lgrin.ops.functional import is_mapped
 from lgrin.ops.kernels import kernels_for
 
 
@@ -36,6 +35,6 @@ def sequence_max(x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, Ten
 
 def _is_plain(x: Tensor) -> bool:
     """Whether a kernel may read a tensor: outside compiled programs, transforms, and classes derived from tensors."""
-    if torch.compiler.is_compiling() or is_mapped(x) or torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x):
         return False
     return type(x.detach()) is Tensor

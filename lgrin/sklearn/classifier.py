@@ -30,7 +30,6 @@ from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
 from lgrin.training.splits import hold_out
-from lgrin.transforms import Resample
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -165,10 +164,13 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         seed, nodes = self._seed(), to_nodes(sequences, labels, members)
         learn, held_out = self._parts(nodes, seed)
         plan = self._plan(learn, len(classes))
-        resample = Resample(plan.num_nodes)
-        to_one_length(nodes, resample)
+        to_one_length(nodes, plan.transform)
         generators = range(torch.cuda.device_count())
-        options = {**plan.options, "classes": classes.tolist(), "transform": resample.settings}
+        options = {
+            **plan.options,
+            "classes": classes.tolist(),
+            "transform": None if plan.transform is None else plan.transform.settings,
+        }
         how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
         with torch.random.fork_rng(generators):
             model = draw(LGrIN, len(sequences[0]), plan.num_nodes, len(classes), seed=seed, **plan.network)
@@ -219,7 +221,10 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def adjacency_(self) -> np.ndarray:
-        """The learned graph, ``[M, M]``; of a network whose graphs differ by sequence, see :meth:`graph`."""
+        """The learned graph, ``[M, M]``, or of a network for sequences of any length its kernel, ``[K, 2w + 1]``.
+
+        Of a network whose graphs differ by sequence, see :meth:`graph`.
+        """
         validation.check_is_fitted(self)
         adjacency = self.classifier_.model.adjacency
         if getattr(adjacency, "reads_features", False):
@@ -227,7 +232,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 f"adjacency_ does not exist: the graph of {type(adjacency).__name__} differs by sequence; take those "
                 f"of sequences from graph(X)"
             )
-        return adjacency().detach().numpy()
+        return adjacency.weights().detach().numpy()
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted estimator to one file, whole or not at all.

@@ -2,11 +2,13 @@
 
 from copy import deepcopy
 from itertools import chain
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.nn import Module
+from torch.nn.functional import pad
 from torch_geometric.data import Data
 
 from lgrin.models import fold
@@ -32,7 +34,8 @@ class FoldedNetwork:
     """
 
     def __init__(self, classifier: SequenceClassifier) -> None:
-        self.resample = from_settings(classifier.hparams["transform"])
+        transform = classifier.hparams["transform"]
+        self.resample = None if transform is None else from_settings(transform)
         self.scale = deepcopy(classifier.normalize).double()
         self.model = _folded(classifier.model)
         modules = list(classifier.model.modules()), list(classifier.normalize.modules())
@@ -59,10 +62,14 @@ class FoldedNetwork:
         results = []
         for start in range(0, len(nodes), BATCH):
             batch = nodes[start : start + BATCH]
-            x = self.scale(torch.stack([one.x for one in batch]).double())
-            mask = torch.stack([one.mask for one in batch]) if "mask" in batch[0] else None
-            results.append(getattr(self.model, method)(x, mask=mask))
-        return torch.cat(results)
+            join = torch.cat if self.resample is None else torch.stack
+            x = self.scale(join([one.x for one in batch]).double())
+            place: dict[str, Any] = {"mask": join([one.mask for one in batch]) if "mask" in batch[0] else None}
+            if self.resample is None:
+                lengths = torch.tensor([len(one.x) for one in batch])
+                place |= {"batch": torch.arange(len(batch)).repeat_interleave(lengths), "batch_size": len(batch)}
+            results.append(getattr(self.model, method)(x, **place))
+        return torch.cat(results) if self.resample is not None else _join(results)
 
     def is_current(self) -> bool:
         """Says whether no weight, statistic or module of the classifier has changed since."""
@@ -77,6 +84,16 @@ class FoldedNetwork:
             for tensor in tensors.values():
                 state += [0] if tensor is None else [id(tensor), tensor.data_ptr(), tensor._version]
         return state
+
+
+def _join(results: list[Tensor]) -> Tensor:
+    """Joins the results of batches; graphs over more frames in one batch than in another get zeros."""
+    sizes = [max(one.size(axis) for one in results) for axis in range(1, results[0].dim())]
+    padded = []
+    for one in results:
+        missing = [size - have for size, have in zip(sizes, one.shape[1:], strict=True)]
+        padded.append(pad(one, [side for lacking in reversed(missing) for side in (0, lacking)]))
+    return torch.cat(padded)
 
 
 _KEPT: "WeakKeyDictionary[SequenceClassifier, FoldedNetwork]" = WeakKeyDictionary()

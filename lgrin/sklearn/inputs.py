@@ -250,12 +250,12 @@ def to_nodes(
     return nodes
 
 
-def to_one_length(nodes: list[Data], resample: BaseTransform) -> None:
+def to_one_length(nodes: list[Data], resample: BaseTransform | None) -> None:
     """Brings the nodes of all sequences to one length, in place.
 
     Args:
         nodes: What :func:`to_nodes` has made.
-        resample: Brings one sequence to the length.
+        resample: Brings one sequence to the length; ``None`` leaves sequences as they are.
 
     Raises:
         ValueError: If none of the frames that are taken of a sequence is without NaN, with its index.
@@ -267,6 +267,8 @@ def to_one_length(nodes: list[Data], resample: BaseTransform) -> None:
         >>> nodes[0].x.shape
         torch.Size([3, 1])
     """
+    if resample is None:
+        return
     for index, data in enumerate(nodes):
         resample.forward(data)
         if data.get("mask") is not None and not data.mask.any():

@@ -107,9 +107,11 @@ class Training(NamedTuple):
             train, len(self.classes), num_nodes=self.num_nodes, epochs=self.epochs, batch_size=self.batch_size
         )
 
-    def of_one_length(self, sequences: list[Data], num_nodes: int) -> list[Data]:
-        """Stretches sequences to so many frames, unless they have one length already."""
-        return sequences if self.num_nodes is not None else [Resample(num_nodes)(data) for data in sequences]
+    def of_one_length(self, sequences: list[Data], num_nodes: int | None) -> list[Data]:
+        """Stretches sequences to so many frames, unless they have one length already or may have any."""
+        if self.num_nodes is not None or num_nodes is None:
+            return sequences
+        return [Resample(num_nodes)(data) for data in sequences]
 
 
 def cross_validate(
@@ -241,7 +243,7 @@ class _Job(NamedTuple):
         short = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._replace(path=out / f"{file_name(self.fold.name)}-seed{self.seed}-{short}.json")
 
-    def build(self, train: Sequence[Data], num_nodes: int) -> Module:
+    def build(self, train: Sequence[Data], num_nodes: int | None) -> Module:
         """Draws the candidate's weights, its keywords chosen by what it is trained on."""
         choose = self.candidate.choose
         keywords = {} if choose is None else choose(train)

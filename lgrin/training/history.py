@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from lgrin.extras import optional
+from lgrin.nn import Adjacency
 
 with optional("train"):
     from lightning.pytorch import LightningModule, Trainer
@@ -31,7 +32,7 @@ class AdjacencyHistory(Callback):
             ValueError: If there is no matrix of all sequences to collect.
         """
         adjacency = pl_module.get_submodule("model.adjacency")
-        if getattr(adjacency, "reads_features", False) or getattr(adjacency, "num_nodes", 0) is None:
+        if getattr(adjacency, "reads_features", False):
             raise ValueError(
                 f"AdjacencyHistory collects one matrix [M, M], and the graph of {type(adjacency).__name__} differs by "
                 f"sequence; leave this callback out, and look at model.graphs(x) of some sequences"
@@ -43,4 +44,6 @@ class AdjacencyHistory(Callback):
         self._collect(pl_module)
 
     def _collect(self, pl_module: LightningModule) -> None:
-        self.history.append(pl_module.get_submodule("model.adjacency")().detach().cpu().clone())
+        adjacency = pl_module.get_submodule("model.adjacency")
+        matrix = adjacency.shown() if isinstance(adjacency, Adjacency) else adjacency()
+        self.history.append(matrix.detach().cpu().clone())

@@ -61,17 +61,20 @@ def predict(
         torch.Size([2])
     """
     settings = classifier.hparams
-    if settings.get("features") is None or settings.get("transform") is None:
+    any_length = getattr(classifier.model, "num_nodes", 0) is None
+    if settings.get("features") is None or (settings.get("transform") is None and not any_length):
         raise ValueError(
             "classifier does not know how its features are made; train it with SequenceClassifier(..., "
             "features=dataset.features.settings, transform=transform.settings)"
         )
     frames = extractor_from(_override(settings["features"], spontaneous, device))(path)
     time = torch.arange(len(frames.x)) / frames.frame_rate
-    transform = transform_from(settings["transform"])
-    data = transform(Data(x=frames.x, mask=frames.mask, time=time))
-    if not bool(data.mask.any()):
-        raise SignalError(path, f"none of its {int(frames.mask.sum())} frames is left after {transform!r}")
+    data = Data(x=frames.x, mask=frames.mask, time=time)
+    if settings.get("transform") is not None:
+        transform = transform_from(settings["transform"])
+        data = transform(data)
+        if not bool(data.mask.any()):
+            raise SignalError(path, f"none of its {int(frames.mask.sum())} frames is left after {transform!r}")
     model = classifier.eval().model
     if classifier.frame_channels not in (None, data.x.size(1)):
         raise ValueError(

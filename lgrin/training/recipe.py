@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from lgrin.options import check_whole
 from lgrin.training.levels import mean_level
+from lgrin.transforms import Resample
 
 LENGTHS = ("epochs", "batch_size", "averaging")
 
@@ -66,7 +67,7 @@ class Plan(NamedTuple):
     """What a recipe has decided for training data.
 
     Attributes:
-        num_nodes: Frames of the graph, M.
+        num_nodes: Frames of the graph, M; ``None`` leaves sequences at their own lengths.
         network: Further arguments of :class:`lgrin.LGrIN`.
         options: Arguments of :class:`lgrin.training.SequenceClassifier`: learning rate, schedule, weight decay and
             changes.
@@ -75,12 +76,17 @@ class Plan(NamedTuple):
         averaging: Decay per step of the average of the weights.
     """
 
-    num_nodes: int
+    num_nodes: int | None
     network: dict[str, Any]
     options: dict[str, Any]
     epochs: int
     batch_size: int
     averaging: float
+
+    @property
+    def transform(self) -> Resample | None:
+        """What brings sequences to the frames of the graph; ``None`` where they stay as they are."""
+        return None if self.num_nodes is None else Resample(self.num_nodes)
 
     @property
     def lengths(self) -> dict[str, Any]:
@@ -97,7 +103,8 @@ class Recipe:
 
     Attributes:
         network: From a :class:`Survey` to arguments of :class:`lgrin.LGrIN`.
-        frames: From the longest sequence, P, C and those arguments to the frames of the graph, M.
+        frames: From the longest sequence, P, C and those arguments to the frames of the graph, M; or to ``None``,
+            where the network takes sequences of any length.
         epochs: From the number of sequences and the batch size to passes over the training sequences.
         options: Arguments of :class:`lgrin.training.SequenceClassifier`.
         averaging: Decay per step of the average of the weights; 0 takes the weights themselves.
@@ -112,7 +119,7 @@ class Recipe:
     """
 
     network: Callable[[Survey], dict[str, Any]]
-    frames: Callable[..., int]
+    frames: Callable[..., int | None]
     epochs: Callable[[int, int], int]
     options: Mapping[str, Any]
     averaging: float

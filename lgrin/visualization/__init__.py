@@ -7,6 +7,7 @@ from lgrin.visualization.graphs import (
     plot_change,
     plot_edge_distance,
     plot_heads,
+    plot_kernel,
     plot_timeline,
 )
 from lgrin.visualization.network import plot_network
@@ -24,6 +25,7 @@ __all__ = [
     "plot_confusion",
     "plot_edge_distance",
     "plot_heads",
+    "plot_kernel",
     "plot_learning_curves",
     "plot_network",
     "plot_salient_frames",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lgrin.extras import optional
+from lgrin.nn import StationaryAdjacency
 from lgrin.options import check_option, check_whole
 from lgrin.visualization.figure import BLUE, ORANGE, SIGN_STYLES, axes, check_names, name_ticks
 from lgrin.visualization.matrices import AdjacencyLike, strongest, to_matrix, to_values
@@ -60,6 +61,45 @@ def plot_adjacency(
     image = _draw(matrix, ax, names, _colors([matrix], scale))
     _mark_negative(matrix, image)
     ax.figure.colorbar(image, ax=ax, label="weight $A_{ij}$")
+    return ax
+
+
+def plot_kernel(adjacency: StationaryAdjacency, ax: "Axes | None" = None) -> "Axes":
+    """Draws the weight of every distance in time of a stationary graph, one line for each head.
+
+    Args:
+        adjacency: The graph.
+        ax: Matplotlib axes; ``None`` makes new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed (extra ``train``).
+        TypeError: If the adjacency is of another class.
+
+    Example:
+        >>> plot_kernel(StationaryAdjacency(reach=3, heads=2)).get_xlabel()
+        'distance of the source in frames'
+    """
+    if not isinstance(adjacency, StationaryAdjacency):
+        raise TypeError(
+            f"adjacency is a {type(adjacency).__name__}; plot_kernel draws a StationaryAdjacency, others plot_adjacency"
+        )
+    kernel, ax = to_values(adjacency.kernel()), axes(ax)
+    kernels = kernel if kernel.dim() == 2 else kernel.unsqueeze(0)
+    reach = kernels.size(1) // 2
+    distance = np.arange(-reach, reach + 1)
+    markers = "osD^vP*X"
+    for head, weights in enumerate(kernels):
+        taps = adjacency.distance[head].cpu().numpy() + reach
+        label = f"head {head}" if len(kernels) > 1 else None
+        ax.plot(distance[taps], weights[taps], marker=markers[head % len(markers)], markersize=4, label=label)
+    ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+    ax.set_xlabel("distance of the source in frames")
+    ax.set_ylabel("weight")
+    if len(kernels) > 1:
+        ax.legend(frameon=False, ncols=2)
     return ax
 
 

@@ -34,7 +34,7 @@ def to_values(adjacency: AdjacencyLike, name: str = "adjacency") -> Tensor:
             f"{name} is a {type(adjacency).__name__}, whose graph differs by sequence; pass that of one, such as "
             f"model.graphs(x)[0] or classifier.graph(X)[0]"
         )
-    values = adjacency() if isinstance(adjacency, Adjacency) else adjacency
+    values = adjacency.shown() if isinstance(adjacency, Adjacency) else adjacency
     return to_tensor(name, values, "a matrix [M, M] or a LearnableAdjacency, such as model.adjacency")
 
 

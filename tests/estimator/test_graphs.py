@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training import RECIPES, AdjacencyHistory, SequenceClassifier
-from lgrin.visualization import plot_adjacency
+from lgrin.visualization import plot_adjacency, plot_heads
 
 
 def sequences(missing=False):
@@ -61,9 +62,51 @@ def test_a_picture_is_that_of_one_sequence(attention):
         plot_adjacency(attention.classifier_.model.adjacency)
 
 
-@pytest.mark.parametrize(("name", "num_nodes"), [("AttentionAdjacency", 5), ("StationaryAdjacency", None)])
-def test_a_history_of_graphs_that_differ_by_sequence_is_refused_before_training(name, num_nodes):
-    network = {"in_channels": 3, "num_nodes": num_nodes, "num_classes": 2, "adjacency": {"name": name}}
+def test_a_history_of_graphs_that_differ_by_sequence_is_refused_before_training():
+    network = {"in_channels": 3, "num_nodes": 5, "num_classes": 2, "adjacency": {"name": "AttentionAdjacency"}}
     classifier = SequenceClassifier({**network, "neighborhood": "line"}, num_sequences=9)
-    with pytest.raises(ValueError, match=rf"the graph of {name} differs by sequence; leave this callback out"):
+    message = "the graph of AttentionAdjacency differs by sequence; leave this callback out"
+    with pytest.raises(ValueError, match=message):
         AdjacencyHistory().on_fit_start(None, classifier)
+
+
+def test_a_history_of_kernels_holds_matrices_that_show_every_weight():
+    classifier = SequenceClassifier({"in_channels": 3, "num_nodes": None, "num_classes": 2}, num_sequences=9)
+    history, adjacency = AdjacencyHistory(), classifier.model.adjacency
+    history.on_fit_start(None, classifier)
+    assert history.history[0].shape == (4, 9, 9)
+    torch.testing.assert_close(history.history[0][:, 4], adjacency.kernel().detach())
+    assert len(plot_heads(adjacency)) == 4
+
+
+@pytest.fixture(scope="module")
+def any_length():
+    """A classifier without a length, and what it was fitted on: 3 channels, 20 to 59 frames, some missing."""
+    random = np.random.default_rng(0)
+    X = [random.normal(size=(3, length)) + label for length, label in zip(range(20, 60), [0, 1] * 20, strict=True)]
+    X[3][:, 5] = np.nan
+    classifier = LGrINClassifier(recipe="any_length", epochs=2, random_state=0)
+    return classifier.fit(X, [0, 1] * 20), X
+
+
+def test_a_classifier_without_a_length_stretches_nothing(any_length, tmp_path):
+    classifier, X = any_length
+    assert classifier.classifier_.model.num_nodes is None
+    assert classifier.adjacency_.shape == (8, 25)
+    alone = np.concatenate([classifier.predict_proba([one]) for one in X])
+    np.testing.assert_allclose(classifier.predict_proba(X), alone, atol=1e-10)
+    long = np.concatenate([X[0]] * 50, axis=1)
+    assert np.isfinite(classifier.predict_proba([long])).all()
+    classifier.save(tmp_path / "any.lgrin")
+    assert np.array_equal(LGrINClassifier.load(tmp_path / "any.lgrin").predict_proba(X), classifier.predict_proba(X))
+    assert classifier.graph(X[:3]).shape == (3, 8, 22, 22)
+
+
+def test_a_classifier_without_a_length_becomes_a_file(any_length, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from lgrin.export import load, to_onnx
+
+    classifier, X = any_length
+    to_onnx(classifier.classifier_, tmp_path / "any.onnx")
+    found = load(tmp_path / "any.onnx")(X[0].T[None].astype(np.float32)).probabilities
+    np.testing.assert_allclose(found, classifier.predict_proba(X[:1]), atol=1e-5)

@@ -46,6 +46,7 @@ def test_every_study_is_run_here_or_with_the_papers():
         *RUNS,
         "statistics",
         "kinds",
+        "lengths",
         "refine",
         "sensors",
     }

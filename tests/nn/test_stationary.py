@@ -123,6 +123,17 @@ def any_length(**options):
     return model.eval()
 
 
+@pytest.mark.parametrize("start", KERNELS)
+def test_it_is_built_without_memory_and_started_again_in_its_own_type(start):
+    with torch.device("meta"):
+        assert StationaryAdjacency(reach=2, heads=2, start=start).weight.shape == (2, 5)
+    adjacency = StationaryAdjacency(reach=2, heads=2, start=start).double()
+    torch.manual_seed(0)
+    adjacency.reset_parameters()
+    assert adjacency.weight.dtype == torch.float64
+    assert adjacency.weight.isfinite().all()
+
+
 @pytest.mark.parametrize("segments", [(1,), (1, 2, 4), (3,)])
 @pytest.mark.parametrize("training", [False, True])
 def test_a_network_without_a_length_is_the_same_in_every_layout(segments, training):

@@ -112,6 +112,16 @@ class Adjacency(Module):
         """Adapts the graph to the nodes that are present, of which its mask tells; by default it stays as it is."""
         return graph
 
+    def weights(self) -> Tensor:
+        """Returns what was learned, as a call uses it: the matrix ``[M, M]``, or what stands for it at any length."""
+        matrix: Tensor = self()
+        return matrix
+
+    def shown(self) -> Tensor:
+        """Returns the matrix that pictures draw, ``[M, M]``; of any length one that shows every weight."""
+        matrix: Tensor = self()
+        return matrix
+
     def frozen(self) -> "Adjacency":
         """Returns what serves in a model that is not trained further; by default this module."""
         return self

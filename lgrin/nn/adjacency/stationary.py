@@ -18,11 +18,12 @@ from lgrin.options import check_number, check_option, check_whole
 NARROWEST, WIDEST, ALONE = 0.7, 8.0, 3.0  # standard deviations in frames: of the first head, the last, a single one
 
 
-def widths(heads: int) -> Tensor:
+def widths(heads: int, device: torch.device | None = None) -> Tensor:
     """Spreads standard deviations over heads, from 0.7 to 8 frames; a single head has 3.
 
     Args:
         heads: The number of heads K.
+        device: Where the result lies.
 
     Returns:
         ``[K]``, each the same multiple of the one before.
@@ -32,13 +33,13 @@ def widths(heads: int) -> Tensor:
         [0.7, 1.6, 3.6, 8.0]
     """
     if heads == 1:
-        return torch.tensor([ALONE])
-    return NARROWEST * (WIDEST / NARROWEST) ** torch.linspace(0, 1, heads)
+        return torch.tensor([ALONE], device=device)
+    return NARROWEST * (WIDEST / NARROWEST) ** torch.linspace(0, 1, heads, device=device)
 
 
 def gaussian(distance: Tensor) -> Tensor:
     r"""Averages, :math:`\exp(-d^2 / 2 \sigma_k^2)`."""
-    return torch.exp(-(distance / widths(distance.size(0)).unsqueeze(-1)).square() / 2)
+    return torch.exp(-_relative(distance).square() / 2)
 
 
 def derivative(distance: Tensor) -> Tensor:
@@ -48,13 +49,18 @@ def derivative(distance: Tensor) -> Tensor:
 
 def gabor(distance: Tensor) -> Tensor:
     r"""Oscillates, :math:`\cos(\pi d / \sigma_k) \exp(-d^2 / 2 \sigma_k^2)`, less its mean."""
-    wave = torch.cos(torch.pi * distance / widths(distance.size(0)).unsqueeze(-1))
+    wave = torch.cos(torch.pi * _relative(distance))
     return _zero_sum(wave * gaussian(distance))
 
 
 def random(distance: Tensor) -> Tensor:
     """Draws taps from N(0, 1), less their mean."""
-    return _zero_sum(torch.randn(distance.shape))
+    return _zero_sum(torch.randn_like(distance))
+
+
+def _relative(distance: Tensor) -> Tensor:
+    """Distances ``[K, T]`` in standard deviations of each head."""
+    return distance / widths(distance.size(0), distance.device).unsqueeze(-1).to(distance.dtype)
 
 
 def _zero_sum(taps: Tensor) -> Tensor:
@@ -169,7 +175,7 @@ class StationaryAdjacency(Adjacency):
 
     def reset_parameters(self) -> None:
         """Draws or computes the start again."""
-        taps = KERNELS[self.start](self.distance.cpu().to(torch.get_default_dtype()))
+        taps = KERNELS[self.start](self.distance.to(self.weight.dtype))
         taps = NONNEGATIVITIES[self.nonnegativity].invert(taps)
         self.weight.data.copy_(taps.view(self.weight.shape))
 
@@ -192,6 +198,15 @@ class StationaryAdjacency(Adjacency):
         if self.normalize in ("row", "present"):
             kernel = normalize_rows(kernel)
         return kernel if self.heads > 1 else kernel[0]
+
+    def weights(self) -> Tensor:
+        """Returns the :meth:`kernel`."""
+        return self.kernel()
+
+    def shown(self) -> Tensor:
+        """Returns the matrix over 2w + 1 frames, whose middle row is the whole kernel."""
+        matrix: Tensor = self(2 * max(self.context) + 1)
+        return matrix
 
     def weigh(self, nodes: Nodes | None) -> FrameGraph:
         """Lays the kernel over so many frames; see the class."""

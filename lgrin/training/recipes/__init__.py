@@ -6,10 +6,12 @@ from typing import Any
 
 from lgrin.options import check_option
 from lgrin.training.recipe import Recipe
+from lgrin.training.recipes.any_length import ANY_LENGTH
 from lgrin.training.recipes.recommended import RECOMMENDED
 
 RECIPES: dict[str, Recipe] = {
     "recommended": RECOMMENDED,
+    "any_length": ANY_LENGTH,
 }
 
 
