@@ -155,13 +155,13 @@ class LGrIN(Module):
         self.config = None if isinstance(encoder, Module) else _settings(arguments)
         self.in_channels, self.num_nodes, self.num_classes = in_channels, num_nodes, num_classes
         self.neighborhood, self.encoder = neighborhood, encoder
-        self.input_norm, self.instance_norm = _input_norms(input_norm, in_channels)
-        channels = in_channels if self.instance_norm is None else 2 * in_channels
+        norms = _input_norms(input_norm, in_channels)
+        channels = in_channels if norms[1] is None else 2 * in_channels
         defaults = ANY_LENGTH if num_nodes is None else OF_FRAMES
-        self.adjacency = _part(
-            ADJACENCY, defaults["adjacency"] if adjacency is None else adjacency, num_nodes, channels
-        )
+        adjacency = defaults["adjacency"] if adjacency is None else adjacency
+        self.adjacency = _part(ADJACENCY, adjacency, num_nodes, channels)
         self.readout = _part(READOUT, defaults["readout"] if readout is None else readout, num_nodes)
+        self.input_norm, self.instance_norm = norms
         if getattr(self.adjacency, "connects_all", False) and neighborhood == "learned":
             raise ValueError(
                 f"neighborhood is 'learned', but a {type(self.adjacency).__name__} that connects all frames makes its "
