@@ -271,6 +271,11 @@ class GraphReadout(Module):
         self.segments = tuple(check_whole("segments", count) for count in segments)
         if not self.segments:
             raise ValueError("segments is empty; (1,) describes the whole sequence")
+        if self.segments != (1,) and all(part in OF_PLACES for part in parts):
+            raise ValueError(
+                f"segments is {self.segments}, but parts is {self.parts}, which describe the whole sequence alone; add "
+                f"one such as 'max'"
+            )
         if num_nodes is None and (placed := [part for part in parts if part in OF_PLACES]):
             raise ValueError(
                 f"num_nodes is None, but the part {placed[0]!r} has a weight for each of so many frames; say how many, "

@@ -15,6 +15,7 @@ from lgrin.bounds import check_build, check_counts
 from lgrin.extras import optional
 from lgrin.models.registry import MODEL, from_config, settings_of
 from lgrin.nn import Adjacency, LGrINLoss, MaskedBatchNorm
+from lgrin.nodes import frames_from_start
 from lgrin.options import check_number, check_path, check_whole
 from lgrin.text import one_line
 from lgrin.training.augment import Augment
@@ -219,8 +220,12 @@ class SequenceClassifier(LightningModule):
     def logits_of(self, inputs: dict[str, Any], **options: Any) -> Any:
         """Computes logits from the arguments of the model by name, the features not standardised yet."""
         if not isinstance(self.normalize, ModuleDict):
-            return self.model(**self._prepared(self.normalize, inputs), **options)
-        prepared = {name: self._prepared(self.normalize[name], one) for name, one in inputs.items()}
+            prepared = self._prepared(self.normalize, inputs)
+            return self.model(**_told_longest(self.model.num_nodes, prepared), **options)
+        prepared = {
+            name: _told_longest(self.model.num_nodes[name], self._prepared(self.normalize[name], one))
+            for name, one in inputs.items()
+        }
         return self.model(prepared, **options)
 
     def _prepared(self, scaling: Module, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -282,6 +287,15 @@ def _reads_features(model: Module) -> bool:
     parts = getattr(model, "modalities", None)
     adjacencies = [getattr(one, "adjacency", None) for one in (parts.values() if parts else [model])]
     return any(isinstance(one, Adjacency) and one.reads_features for one in adjacencies)
+
+
+def _told_longest(num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Tells a model without a length how long the longest sequence is, which compiled ones and GPUs do not read."""
+    if num_nodes is not None:
+        return inputs
+    frame = inputs["frame"]
+    frame = frames_from_start(inputs["batch"], inputs["batch_size"]) if frame is None else frame
+    return {**inputs, "max_num_nodes": int(frame.max()) + 1 if frame.numel() else 1}
 
 
 def _inputs(batch: Data | HeteroData) -> dict[str, Any]:

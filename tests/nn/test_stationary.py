@@ -5,12 +5,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Batch, Data
 
 from lgrin import LGrIN
 from lgrin.graph import BandedGraph, StationaryGraph, list_edges
 from lgrin.models import fold
 from lgrin.nn import GraphReadout, LearnableAdjacency, StationaryAdjacency
 from lgrin.nn.adjacency.stationary import KERNELS
+from lgrin.training import SequenceClassifier
 
 LENGTHS = (1, 3, 9, 128, 129, 300)  # around the length from which on blocks are multiplied
 
@@ -200,6 +202,16 @@ def test_compiled_programs_are_told_the_longest():
     torch.testing.assert_close(found, model(x, batch=batch, batch_size=2))
     with pytest.raises(ValueError, match=r"max_num_nodes is None, but this \w+ takes sequences of any length"):
         torch.compile(model, backend="aot_eager")(x, batch=batch, batch_size=2)
+
+
+def test_training_tells_a_compiled_network_the_longest():
+    classifier = SequenceClassifier({"in_channels": 4, "num_nodes": None, "num_classes": 2}, num_sequences=2).eval()
+    data = [Data(x=torch.randn(length, 4), y=torch.tensor([label])) for label, length in enumerate((5, 9))]
+    batch = Batch.from_data_list(data)
+    expected = classifier(batch)
+    torch.compiler.reset()
+    classifier.model = torch.compile(classifier.model, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(classifier(batch), expected)
 
 
 @pytest.mark.parametrize("neighborhood", ["learned", "line"])

@@ -15,26 +15,31 @@ from lgrin.nn.structure import REDUCTIONS
 from lgrin.nodes import Nodes, at_least_float32
 from lgrin.options import check_number, check_option, check_whole
 
-NARROWEST, WIDEST, ALONE = 0.7, 8.0, 3.0  # standard deviations in frames: of the first head, the last, a single one
+WIDTHS, ALONE = (0.7, 1.5, 3.0, 8.0), 3.0  # standard deviations in frames: of four heads, and of a single one
 
 
 def widths(heads: int, device: torch.device | None = None) -> Tensor:
-    """Spreads standard deviations over heads, from 0.7 to 8 frames; a single head has 3.
+    """Spreads standard deviations over heads: 0.7, 1.5, 3 and 8 frames for four, as many between for more.
 
     Args:
         heads: The number of heads K.
         device: Where the result lies.
 
     Returns:
-        ``[K]``, each the same multiple of the one before.
+        ``[K]``, ascending; 3 frames for a single head.
 
     Example:
-        >>> [round(width, 1) for width in widths(4).tolist()]
-        [0.7, 1.6, 3.6, 8.0]
+        >>> [round(width, 1) for width in widths(4).tolist()], [round(width, 1) for width in widths(7).tolist()]
+        ([0.7, 1.5, 3.0, 8.0], [0.7, 1.0, 1.5, 2.1, 3.0, 4.9, 8.0])
     """
     if heads == 1:
         return torch.tensor([ALONE], device=device)
-    return NARROWEST * (WIDEST / NARROWEST) ** torch.linspace(0, 1, heads, device=device)
+    spread = []
+    for head in range(heads):
+        before, part = divmod(head * (len(WIDTHS) - 1) / (heads - 1), 1)
+        low, high = WIDTHS[int(before)], WIDTHS[min(int(before) + 1, len(WIDTHS) - 1)]
+        spread.append(low * (high / low) ** part)
+    return torch.tensor(spread, device=device)
 
 
 def gaussian(distance: Tensor) -> Tensor:
