@@ -1,6 +1,5 @@
 """Speech: low-level descriptors every 10 ms, Sec. IV-B."""
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -12,10 +11,10 @@ from torch import Tensor
 from lgrin.extras import optional
 from lgrin.features.containers import check_not_truncated
 from lgrin.features.extractor import Extractor, Frames, SignalError
+from lgrin.features.pieces import Descriptors, split
 from lgrin.options import check_option
 
 if TYPE_CHECKING:
-    from opensmile import Smile
     from soundfile import SoundFile
 
 SAMPLING_RATE = 16_000  # Hz
@@ -32,6 +31,9 @@ COLUMNS = {"paper": SMOOTHED + DELTAS, "released": STATICS[:16] + DELTAS}
 SPONTANEITY = {"paper": ["spontaneous"], "released": ["acted", "spontaneous"], "is09": ["spontaneous"]}
 LAYOUTS = tuple(SPONTANEITY)
 CONFIGURATION = Path(__file__).with_name("speech.conf")
+OURS = Descriptors(CONFIGURATION)
+STOCK = Descriptors(CONFIGURATION.with_name("is09.conf"), "is09-13/IS09_emotion_core.lld.conf.inc")
+DESCRIBE = {"paper": OURS, "released": OURS, "is09": STOCK}
 
 
 @dataclass(frozen=True)
@@ -101,17 +103,17 @@ class Speech(Extractor):
         """The name of each feature."""
         told = [] if self.spontaneous is None else SPONTANEITY[self.layout]
         if self.layout == "is09":
-            return [*(name for smile in _opensmile(self.layout) for name in smile.feature_names), *told]
+            return [*DESCRIBE["is09"].names, *told]
         statics = DESCRIPTORS if self.layout == "paper" else DESCRIPTORS[:16]
         return [*statics, *(f"{name}_delta" for name in DESCRIPTORS), *told]
 
     def read(self, path: Path) -> Frames:
         """Reads one audio file."""
         signal = read_speech(path)
-        length = 1 + (len(signal) - WINDOW) // STEP  # openSMILE's own set has frames beyond the end of the signal
-        levels = [smile(signal[None], SAMPLING_RATE)[0][:, :length] for smile in _opensmile(self.layout)]
-        features = np.concatenate(levels)[COLUMNS.get(self.layout, slice(None))]
-        x = torch.from_numpy(features.T.astype(np.float32))
+        length = 1 + (len(signal) - WINDOW) // STEP  # openSMILE's own set has a frame beyond the end of the signal
+        pieces = ((piece * 2**15).astype(np.int16) for piece in split(signal))
+        features = DESCRIBE[self.layout](pieces, SAMPLING_RATE)
+        x = torch.from_numpy(features[:length, COLUMNS.get(self.layout, slice(None))].copy())
         if self.spontaneous is not None:
             x = append_spontaneity(x, self.spontaneous, self.layout)
         return Frames(x, torch.ones(len(x), dtype=torch.bool), SAMPLING_RATE / STEP)
@@ -227,13 +229,3 @@ def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
     check_option("layout", layout, LAYOUTS)
     columns = [float(not spontaneous), float(spontaneous)][-len(SPONTANEITY[layout]) :]
     return torch.cat([x, x.new_tensor(columns).expand(len(x), -1)], dim=1)
-
-
-@functools.cache
-def _opensmile(layout: str) -> tuple["Smile", ...]:
-    with optional("speech"):
-        from opensmile import FeatureLevel, FeatureSet, Smile
-    if layout == "is09":
-        levels = FeatureLevel.LowLevelDescriptors, FeatureLevel.LowLevelDescriptors_Deltas
-        return tuple(Smile(FeatureSet.IS09, level) for level in levels)
-    return (Smile(str(CONFIGURATION), feature_level="features"),)
