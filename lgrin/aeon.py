@@ -94,7 +94,7 @@ class LGrINAeonClassifier(BaseClassifier):
         super().__init__()
 
     def _fit(self, X: np.ndarray | list[np.ndarray], y: np.ndarray) -> "LGrINAeonClassifier":
-        self.estimator_ = LGrINClassifier(**self.get_params()).fit(X, y)
+        self.estimator_ = LGrINClassifier(**self.get_params(), layout="channels_first").fit(X, y)
         return self
 
     def _predict(self, X: np.ndarray | list[np.ndarray]) -> np.ndarray:

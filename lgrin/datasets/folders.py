@@ -9,10 +9,10 @@ import torch
 from numpy.typing import ArrayLike
 
 from lgrin import validate
-from lgrin.arrays import real
+from lgrin.arrays import narrow, real
 from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions, walk
 from lgrin.datasets.sequences import Sequences, sequence
-from lgrin.extras import optional
+from lgrin.delimited import read_rows
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
 from lgrin.labels import entries, number
 from lgrin.options import check_path, check_whole
@@ -24,8 +24,9 @@ class FolderDataset(RecordingDataset):
     """Your own recordings, labelled by the folders that they are in or by a table.
 
     Without a table a file's class is the folder directly below ``root``, and a folder below that, if there is one, is
-    its group: ``angry/clip.wav`` or ``angry/anna/clip.wav``. A table is a CSV file with the columns ``path`` (relative
-    to root) and ``label`` and perhaps ``group`` and ``text``; only the files that it lists are taken.
+    its group: ``angry/clip.wav`` or ``angry/anna/clip.wav``. A table is a CSV file in UTF-8 with
+    the columns ``path`` (relative to root) and ``label`` and perhaps ``group`` and ``text``; only the files that it
+    lists are taken.
 
     Args:
         root: The folder.
@@ -175,7 +176,8 @@ def from_arrays(
 
     Returns:
         A PyG dataset whose ``Data`` have ``x``, ``frame``, ``y``, ``name`` (the index), ``group`` where there are
-        groups, and ``mask`` where a frame is missing in any of them.
+        groups, and ``mask`` where a frame is missing in any of them. ``x`` is float32, or float64 where float32 would
+        round a small signal on a large offset away (:func:`lgrin.arrays.narrow`).
 
     Raises:
         TypeError: If arrays, labels or groups are no list or array, or labels are of several kinds, such as ``1`` and
@@ -189,7 +191,7 @@ def from_arrays(
         >>> dataset.classes, dataset.groups, dataset[1]
         (['calm', 'glad'], ['anna', 'bert'], Data(x=[4, 2], y=[1], frame=[4], group=[1], name='1'))
     """
-    frames = [_to_float_tensor(index, array) for index, array in enumerate(_to_list(arrays))]
+    frames = [_read_array(index, array) for index, array in enumerate(_to_list(arrays))]
     if not frames:
         raise ValueError("arrays is empty; give at least one [T, P] array")
     for name, given in (("labels", labels), ("groups", [0] * len(frames) if groups is None else groups)):
@@ -197,11 +199,12 @@ def from_arrays(
         if shape != [len(frames)]:
             raise ValueError(f"{name} has shape {shape}; {len(frames)} arrays need one entry each")
     for index, x in enumerate(frames):
-        if x.dim() != 2 or x.size(1) != frames[0].size(-1):
+        if x.ndim != 2 or x.shape[1] != frames[0].shape[-1]:
             raise ValueError(
                 f"arrays[{index}] has shape {list(x.shape)}; each is [T, P], frames by features, with the same P"
             )
-    masks = [~x.isnan().any(-1) for x in frames]
+    tensors = [torch.tensor(x) for x in narrow(frames)]
+    masks = [~x.isnan().any(-1) for x in tensors]
     missing = not all(bool(mask.all()) for mask in masks)
     names, numbers = number("labels", labels)
     group_names, members = number("groups", [] if groups is None else groups)
@@ -213,7 +216,7 @@ def from_arrays(
             None if groups is None else int(members[index]),
             name=str(index),
         )
-        for index, (x, mask) in enumerate(zip(frames, masks, strict=True))
+        for index, (x, mask) in enumerate(zip(tensors, masks, strict=True))
     ]
     longest = max(len(x) for x in frames)
     validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(names))
@@ -225,10 +228,10 @@ def from_arrays(
     return dataset
 
 
-def _to_float_tensor(index: int, array: object) -> torch.Tensor:
-    """Copies an array or a tensor to float32; masked values become NaN."""
+def _read_array(index: int, array: object) -> np.ndarray:
+    """Reads an array or a tensor; masked values become NaN."""
     try:
-        return torch.tensor(real(array).copy())
+        return real(array)
     except (TypeError, ValueError) as error:
         raise ValueError(f"arrays[{index}] is no [T, P] array of real numbers ({error})") from error
 
@@ -254,15 +257,13 @@ def _read_table(table: Path, root: Path) -> dict[str, Recording]:
     """Reads which file has which class, group and sentence."""
     if not table.exists():
         raise FileNotFoundError(f"labels is {table}, which is not there; it is a CSV file with the columns {COLUMNS}")
-    with optional("signals"):
-        from pandas import read_csv
-    rows = read_csv(table, dtype=str, keep_default_na=False, skipinitialspace=True)
-    lacking = [column for column in COLUMNS if column not in rows.columns]
+    rows = read_rows(table)
+    columns = list(next(rows, (1, {}))[1])
+    lacking = [column for column in COLUMNS if column not in columns]
     if lacking:
-        raise ValueError(f"labels is {table}, which lacks the column {lacking[0]!r}; it has {list(rows.columns)}")
+        raise ValueError(f"labels is {table}, which lacks the column {lacking[0]!r}; it has {columns}")
     found: dict[str, Recording] = {}
-    for line, cells in enumerate(rows.to_dict("records"), start=2):
-        row = {column: cell.strip() for column, cell in cells.items()}
+    for line, row in rows:
         name = PurePosixPath(row["path"].replace("\\", "/")).as_posix()
         if not row["path"] or not row["label"]:
             raise ValueError(f"{table}, line {line}: path or label is empty")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from lgrin.arrays import narrow
 from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.extras import optional
 from lgrin.files import temporary_folder
@@ -36,7 +37,7 @@ class UEA(SequenceDataset):
         num_frames: The length of the split's longest sequence.
 
     Shapes:
-        - **data.x:** ``[L, P]`` float32; **data.frame:** ``[L]``; **data.y:** ``[1]``
+        - **data.x:** ``[L, P]`` float32, see :func:`lgrin.arrays.narrow`; **data.frame:** ``[L]``; **data.y:** ``[1]``
 
     Raises:
         ImportError: If aeon is not installed (extra ``train``).
@@ -103,7 +104,7 @@ class UEA(SequenceDataset):
         """Turns the series of both splits into sequences of nodes."""
         loaded = {split: self._load(split, None if self._is_bundled() else self.raw_dir) for split in SPLITS}
         classes = sorted({str(label) for _, labels in loaded.values() for label in labels})
-        frames = {split: [np.asarray(series, np.float32).T for series in loaded[split][0]] for split in SPLITS}
+        frames = {split: narrow([np.asarray(series).T for series in loaded[split][0]]) for split in SPLITS}
         missing = any(np.isnan(x).any() for split in SPLITS for x in frames[split])
         for split, path in zip(SPLITS, self.processed_paths, strict=True):
             labels = [classes.index(str(label)) for label in loaded[split][1]]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from lgrin.features import from_settings as extractor_from
 from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
 from lgrin.text import one_line
 
-FORMATS = (1, 2)  # those that are read; 2 has sequences of any length, which readers of 1 would misread
+FORMATS = (1, 2, 3)  # those that are read; 2 has sequences of any length, 3 an offset, which older readers misread
 PREFIX = "lgrin."
 MAX_ENTRY_LENGTH = 1 << 20  # characters
 PRECISIONS = ("float32", "8-bit")
@@ -33,6 +34,8 @@ class Description:
         transform: The settings of the transform to M frames, see :func:`lgrin.transforms.from_settings`.
         opensmile: For speech the settings of openSMILE, so that a device does not need lgrin: ``config``,
             ``columns``, ``sampling_rate`` in hertz, ``window`` and ``step`` in samples.
+        offset: What to subtract from each feature in float64 before the network sees it in float32, ``[P]``; ``None``
+            where float32 holds the features themselves.
 
     Example:
         >>> description = Description("LGrIN", "float32", 1000, 34, 120, ["calm", "glad"])
@@ -50,16 +53,20 @@ class Description:
     fingerprint: str | None = None
     transform: Mapping[str, object] | None = None
     opensmile: Mapping[str, object] | None = None
+    offset: Sequence[float] | None = None
 
     @property
     def properties(self) -> dict[str, str]:
         """The entries of the file's ``metadata_props``."""
-        fields = {
-            "format": 2 if self.num_nodes is None else 1,
-            "version": lgrin.__version__,
-            **dataclasses.asdict(self),
-        }
+        fields = {"format": self._format, "version": lgrin.__version__, **dataclasses.asdict(self)}
+        if self.offset is None:
+            del fields["offset"]
         return {f"{PREFIX}{name}": json.dumps(value) for name, value in fields.items()}
+
+    @property
+    def _format(self) -> int:
+        """The oldest format whose readers understand the file."""
+        return 3 if self.offset is not None else 2 if self.num_nodes is None else 1
 
     @classmethod
     def from_properties(cls, path: str, properties: Mapping[str, str]) -> "Description":
@@ -82,7 +89,8 @@ class Description:
                 f"{one_line(values.get('version'), 40)}, and lgrin {lgrin.__version__} reads formats "
                 f"{' and '.join(map(str, FORMATS))}; export it again with this version, or use that one"
             )
-        names = [field.name for field in dataclasses.fields(cls)]
+        wanted = [field.name for field in dataclasses.fields(cls)]
+        names = wanted if values["format"] == "3" else [name for name in wanted if name != "offset"]
         missing = [name for name in names if name not in values]
         if missing:
             raise ValueError(f"{path} is cut short: it does not say its {missing[0]}; export it again")
@@ -90,8 +98,7 @@ class Description:
             description = cls(**{name: _parse_entry(values[name]) for name in names})
         except (ValueError, RecursionError):
             description = None
-        any_length = values["format"] == "2"
-        if description is None or not _is_valid(description) or (description.num_nodes is None) != any_length:
+        if description is None or not _is_valid(description) or values["format"] != str(description._format):
             raise ValueError(f"{path} is damaged: what it says about itself cannot be read; export it again")
         return description
 
@@ -106,6 +113,7 @@ def _is_valid(description: Description) -> bool:
     """Says whether every entry has the type that lgrin writes."""
     sizes = [size for size in (description.num_nodes, description.in_channels) if size is not None]
     settings = (description.features, description.transform)
+    offset = description.offset
     return (
         all(type(size) is int and size > 0 for size in sizes)
         and description.in_channels is not None
@@ -117,8 +125,15 @@ def _is_valid(description: Description) -> bool:
         and all(isinstance(name, str) for name in description.classes)
         and isinstance(description.fingerprint, str | None)
         and isinstance(description.opensmile, dict | None)
+        and (offset is None or _are_numbers(offset, description.in_channels))
         and all(one is None or (isinstance(one, dict) and isinstance(one.get("name"), str)) for one in settings)
     )
+
+
+def _are_numbers(given: object, count: int) -> bool:
+    """Whether something is a list of so many finite numbers."""
+    numbers = given if isinstance(given, list) else []
+    return len(numbers) == count and all(type(one) in (int, float) and math.isfinite(one) for one in numbers)
 
 
 def describe_features(features: Mapping[str, object] | None) -> dict[str, Any]:

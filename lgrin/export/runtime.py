@@ -44,7 +44,8 @@ class ExportedModel:
         description: The metadata of the file.
 
     Shapes:
-        - **x:** floating ``[B, M, P]``, computed with in float32; **mask:** bool ``[B, M]``, ``None`` means all
+        - **x:** floating ``[B, M, P]``, computed with in float32, after the file's ``offset``, if it has one, was
+          subtracted; **mask:** bool ``[B, M]``, ``None`` means all
         - **output:** logits and probabilities, ``[B, C]`` each
 
     Raises:
@@ -79,6 +80,8 @@ class ExportedModel:
                 f"mask is {present.dtype} {list(present.shape)}; for x {list(frames.shape)} it has to be bool "
                 f"{list(frames.shape[:2])}"
             )
+        offset = self.description.offset
+        frames = frames if offset is None else frames.astype(np.float64) - np.array(offset)
         frames = np.ascontiguousarray(frames, np.float32)
         validate.features(torch.from_numpy(frames), torch.from_numpy(present))
         validate.sequences(None, torch.from_numpy(present), len(frames))

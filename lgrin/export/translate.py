@@ -21,6 +21,7 @@ from lgrin.extras import optional
 from lgrin.models import fold
 from lgrin.ops import decompositions
 from lgrin.options import check_path
+from lgrin.transforms import Standardize
 from lgrin.transforms import from_settings as transform_from
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def to_onnx(
     """Exports a model to an ONNX file with metadata, and writes a model card beside it.
 
     The file holds everything between frames and probabilities: the normalisation, the network folded for inference, and
-    the softmax. Its outputs are compared with those of the network before it is saved.
+    the softmax. Where float32 would round a small signal on a large offset away, the offset stands in the metadata, and
+    :func:`lgrin.export.load` subtracts it in float64 first. The outputs of the file are compared with those of the
+    network before it is saved.
 
     Args:
         model: A :class:`lgrin.training.SequenceClassifier`, or a bare :class:`lgrin.LGrIN` or BLSTM; it is not changed.
@@ -87,7 +90,8 @@ def to_onnx(
     transform = known.get("transform") if transform is None else _check_settings("transform", transform)
     if transform is not None:
         transform_from(transform)
-    network = _network_of(model)
+    network, normalize = _network_of(model), deepcopy(getattr(model, "normalize", Identity()))
+    offset = normalize.subtracted_before() if isinstance(normalize, Standardize) else None
     description = Description(
         network=type(network).__name__,
         precision="float32",
@@ -96,9 +100,10 @@ def to_onnx(
         num_nodes=network.num_nodes,
         classes=_class_names(network.num_classes, known.get("classes") if classes is None else classes),
         transform=transform,
+        offset=offset,
         **describe_features(known.get("features") if features is None else _check_settings("features", features)),
     )
-    program = deepcopy(_Program(network, getattr(model, "normalize", Identity()))).cpu().float().eval()
+    program = deepcopy(_Program(network, normalize)).cpu().float().eval()
     with _quiet():
         written = _optimize(_to_onnx_model(fold(program), description), description.num_nodes is None)
     onnx.helper.set_model_props(written, {**description.properties, **CHECKSUM})

@@ -1,9 +1,9 @@
 """The classifier for scikit-learn."""
 
-import time
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 import lgrin
+from lgrin.arrays import as_floats, narrow
 from lgrin.bounds import SPARE, check_build
 from lgrin.checksum import load_tensors
 from lgrin.extras import optional
@@ -21,10 +22,19 @@ from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_seed, check_whole
 from lgrin.sklearn.inference import network_of
-from lgrin.sklearn.inputs import Input, encode_labels, read_sequences, to_nodes, to_one_length
+from lgrin.sklearn.inputs import (
+    Input,
+    encode_labels,
+    read_labels,
+    read_sequences,
+    to_nodes,
+    to_one_length,
+    warn_of_thinning,
+)
 from lgrin.text import one_line
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
+from lgrin.training.generators import own_random_numbers
 from lgrin.training.loop import fit_in_memory
 from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
@@ -73,22 +83,32 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``; predictions are made on the CPU.
         verbose: Whether to show one line with the epoch and the time that is left, where the output is a terminal.
         random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one. A
-            whole number makes fits repeat on a CPU; ``None`` draws it from NumPy's generator. PyTorch's generator is
-            left as it was.
+            whole number makes fits repeat on a CPU, in processes and in threads, which take turns; another number of
+            PyTorch's threads may change the last digits. ``None`` draws it from NumPy's generator. PyTorch's generator
+            is left as it was.
         recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
+        layout: The axes of an array: ``"channels_first"`` (aeon's), ``"time_first"``, or ``"auto"``, which reads arrays
+            channels first and tables with named columns time first.
+        id: The column of a long table that says which sequence a row belongs to.
+        time: The column of a table that orders its rows, and is no channel.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
         adjacency_: The learned graph, ``[M, M]``, ``adjacency_[target, source]``.
         n_features_in_: Channels, or the columns of a matrix.
+        feature_names_in_: The names of the channels of tables, or of the columns of a matrix, where there are any.
         classifier_: The trained :class:`lgrin.training.SequenceClassifier`.
         loss_curve_: The mean training loss of every epoch.
         fit_time_: Seconds that :meth:`fit` took.
 
     Shapes:
-        - **X:** array ``[n, channels, time]``, list of arrays ``[channels, time]``, or matrix ``[n, channels * time]``.
-          A frame with NaN in any channel is missing and reaches nothing.
-        - **y:** ``[n]``, numbers or strings
+        - **X:** array ``[n, channels, time]``, list of arrays ``[channels, time]``, or matrix ``[n, channels * time]``;
+          list of tables ``[time, columns]``, whose columns are matched by name; a long table with ``id``; a panel of
+          aeon, a table whose index has the levels sequence and time; or a data set of :mod:`lgrin.datasets`. A frame
+          with NaN in any channel is missing and reaches nothing.
+        - **y:** ``[n]``, numbers or strings; the classes of a data set may be left out. For a long table or a panel, a
+          column of pandas is matched by its index where that holds the ids; otherwise classes stand in the order in
+          which ids first appear, for a panel in the order of the sorted ids
 
     Source:
         The estimator follows scikit-learn's conventions; X has the layout of aeon.
@@ -120,6 +140,9 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
         recipe: str = "recommended",
+        layout: str = "auto",
+        id: str | None = None,
+        time: str | None = None,
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -137,13 +160,18 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
         self.recipe = recipe
+        self.layout = layout
+        self.id = id
+        self.time = time
 
-    def fit(self, X: Input, y: ArrayLike | Tensor, groups: ArrayLike | Tensor | None = None) -> "LGrINClassifier":
+    def fit(
+        self, X: Input, y: ArrayLike | Tensor | None = None, groups: ArrayLike | Tensor | None = None
+    ) -> "LGrINClassifier":
         """Learns the graph and the classes.
 
         Args:
             X: Training sequences; see the class.
-            y: Their classes ``[n]``.
+            y: Their classes ``[n]``; ``None`` takes those of a data set.
             groups: ``[n]``, the speaker, subject or recording of each; with ``patience``, whole groups are held out.
 
         Returns:
@@ -155,29 +183,30 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If X or y cannot be trained on, with the index of the first offender, or an option is out of
                 range.
         """
-        start = time.perf_counter()
-        sequences = read_sequences(self, X)
+        start = perf_counter()
+        sequences = narrow(read_sequences(self, X), axis=1)
+        y, groups = read_labels(self, X, y, groups)
         classes, labels = encode_labels(y, "y", len(sequences))
         if len(classes) < 2:
             raise ValueError(f"y holds one class, {classes.tolist()[0]!r}; a classifier needs two or more")
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1]
         seed, nodes = self._seed(), to_nodes(sequences, labels, members)
         learn, held_out = self._parts(nodes, seed)
-        plan = self._plan(learn, len(classes))
-        to_one_length(nodes, plan.transform)
-        generators = range(torch.cuda.device_count())
-        options = {
-            **plan.options,
-            "classes": classes.tolist(),
-            "transform": None if plan.transform is None else plan.transform.settings,
-        }
-        how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
-        with torch.random.fork_rng(generators):
+        with own_random_numbers():
+            plan = self._plan(learn, len(classes))
+            warn_of_thinning(nodes, plan.transform)
+            to_one_length(nodes, plan.transform)
+            options = {
+                **plan.options,
+                "classes": classes.tolist(),
+                "transform": None if plan.transform is None else plan.transform.settings,
+            }
+            how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
             model = draw(LGrIN, len(sequences[0]), plan.num_nodes, len(classes), seed=seed, **plan.network)
             classifier = SequenceClassifier(model, num_sequences=len(learn), **options)
             run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
         self.classes_, self.classifier_ = classes, classifier.eval()
-        self.loss_curve_, self.fit_time_ = run.losses, time.perf_counter() - start
+        self.loss_curve_, self.fit_time_ = run.losses, perf_counter() - start
         return self
 
     def predict(self, X: Input) -> np.ndarray:
@@ -336,7 +365,9 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
     def _run(self, method: str, X: Input) -> Tensor:
         """Calls a method of the network."""
         validation.check_is_fitted(self)
-        nodes = to_nodes(read_sequences(self, X, self.classifier_.model.in_channels))
+        wide = self.classifier_.normalize.mean.dtype == torch.float64
+        sequences = as_floats(read_sequences(self, X, self.classifier_.model.in_channels), wide)
+        nodes = to_nodes(sequences)
         return network_of(self.classifier_).run(method, nodes)
 
 

@@ -1,5 +1,6 @@
 """From what scikit-learn's users call X and y to sequences of nodes."""
 
+import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, TypeAlias
@@ -15,6 +16,24 @@ from lgrin.arrays import from_tensor, real, refuse_kinds
 from lgrin.extras import optional
 from lgrin.labels import as_array, number
 from lgrin.options import check_whole
+from lgrin.sklearn.layouts import (
+    AUTO,
+    TIME_FIRST,
+    align,
+    check_layout,
+    groups_of_dataset,
+    has_names,
+    is_dataset,
+    is_table,
+    labels_of_dataset,
+    other_layout_hint,
+    read_dataset,
+    read_tables,
+    split_table,
+    to_rows,
+    warn_of_wide_arrays,
+)
+from lgrin.transforms import Resample
 
 with optional("train"):
     from sklearn.base import BaseEstimator
@@ -30,16 +49,17 @@ HINTS = {  # what errors of scikit-learn contain, and what they do not say
 
 
 def read_sequences(estimator: BaseEstimator, X: Input, in_channels: int | None = None) -> list[np.ndarray]:
-    """Reads an array ``[n, channels, time]``, a list of arrays ``[channels, time]`` or a matrix, and checks them.
+    """Reads sequences in any of the layouts that :class:`lgrin.sklearn.LGrINClassifier` lists, and checks them.
 
     Args:
-        estimator: The estimator, whose ``n_channels`` a matrix has, and on which scikit-learn's checks leave and find
-            ``n_features_in_`` and ``feature_names_in_``.
+        estimator: The estimator, whose ``n_channels`` a matrix has, whose ``layout``, ``id`` and ``time`` say how to
+            read X, and on which scikit-learn's checks leave and find ``n_features_in_`` and ``feature_names_in_``.
         X: The sequences.
         in_channels: The channels that it was fitted with; ``None`` fits it with those of X.
 
     Returns:
-        Float32 arrays ``[channels, time]``, NaN where values are missing or masked.
+        Arrays ``[channels, time]``, float32 or, where that holds less than was given, float64; NaN where values are
+        missing or masked.
 
     Raises:
         TypeError: If X or a part of it is something else.
@@ -52,26 +72,126 @@ def read_sequences(estimator: BaseEstimator, X: Input, in_channels: int | None =
         [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     """
     check_whole("n_channels", estimator.n_channels)
-    given = _unwrapped(X)
+    check_layout(estimator.layout)
+    given, reset = _unwrapped(X), in_channels is None
+    tables = _named_tables(estimator, given, in_channels)
+    if tables is not None:
+        names = None if reset else getattr(estimator, "feature_names_in_", None)
+        rows, found = read_tables(tables, names, estimator.id, estimator.time)
+        return _checked(estimator, [_finite(index, row) for index, row in enumerate(rows)], in_channels, found)
+    if is_dataset(given):
+        rows = [_finite(index, row) for index, row in enumerate(read_dataset(given))]
+        return _checked(estimator, rows, in_channels)
     several = _holds_sequences(given)
     if several:
+        _warn_of_numbered_tables(estimator, given, reset)
         rows = [_row(index, one) for index, one in enumerate(given)]
     else:
-        rows = _rows_of_matrix(estimator, given, reset=in_channels is None)
-    if not rows:
+        rows = _rows_of_matrix(estimator, given, reset=reset)
+    if several and reset and all(row.ndim == 2 for row in rows):
+        warn_of_wide_arrays([row.shape for row in rows], estimator.layout)
+    rows = [to_rows(index, row, estimator.layout, estimator.n_channels) for index, row in enumerate(rows)]
+    return _checked(estimator, rows, in_channels, several=several)
+
+
+def _checked(
+    estimator: BaseEstimator,
+    sequences: list[np.ndarray],
+    in_channels: int | None,
+    names: list[str] | None = None,
+    several: bool = True,
+) -> list[np.ndarray]:
+    """Raises unless there are sequences that have the channels of the estimator, which keeps their number and names."""
+    if not sequences:
         raise ValueError("X holds 0 sequences; give it at least one")
-    sequences = [_channels_first(index, row, estimator.n_channels) for index, row in enumerate(rows)]
     expected = len(sequences[0]) if in_channels is None else in_channels
     for index, sequence in enumerate(sequences):
+        if sequence.size == 0:
+            raise ValueError(f"X[{index}] has no row; a sequence has one frame at least")
         if len(sequence) != expected:
+            hint = "" if estimator.layout == TIME_FIRST else other_layout_hint([one.shape for one in sequences])
             raise ValueError(
                 f"X[{index}] has {len(sequence)} channels, but {type(estimator).__name__} is expecting {expected}; all "
-                f"sequences are [channels, time] and have the channels of the first that it was fitted with"
+                f"sequences are [channels, time] and have the channels of the first that it was fitted with{hint}"
             )
     if several and in_channels is None:
         estimator.n_features_in_ = expected
         vars(estimator).pop("feature_names_in_", None)
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, object)
     return sequences
+
+
+def _named_tables(estimator: BaseEstimator, given: Any, in_channels: int | None) -> list[Any] | None:
+    """The tables ``[time, columns]`` that X is or holds; ``None`` where it is something else."""
+    if is_table(given):
+        parts = split_table(given, estimator.id)
+        return None if parts is None else parts[0]
+    if not isinstance(given, list | tuple) or not given or not all(map(is_table, given)):
+        return None
+    if estimator.layout == TIME_FIRST:
+        return list(given)
+    if estimator.layout != AUTO or not any(map(has_names, given)):
+        return None
+    known = in_channels is not None and hasattr(estimator, "feature_names_in_")
+    if not known and {len(table) for table in given} == {in_channels or len(given[0])}:  # both readings would fit
+        warnings.warn(
+            "each table of X is read as [time, columns], its columns as channels; lgrin 0.1 read it as [channels, "
+            "time]. layout='time_first' reads it as now, without this warning, and layout='channels_first' as before",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return list(given)
+
+
+def _warn_of_numbered_tables(estimator: BaseEstimator, given: Any, reset: bool) -> None:
+    """Warns that tables whose columns have no names will be read otherwise."""
+    if reset and estimator.layout == AUTO and isinstance(given, list | tuple) and any(map(is_table, given)):
+        warnings.warn(
+            "each table of X is read as [channels, time], since its columns have no names; from lgrin 0.3 on it will "
+            "be [time, columns]. layout='time_first' reads it so now, and layout='channels_first' keeps this reading",
+            FutureWarning,
+            stacklevel=2,
+        )
+
+
+def read_labels(
+    estimator: BaseEstimator, X: Any, y: ArrayLike | Tensor | None, groups: ArrayLike | Tensor | None
+) -> tuple[Any, Any]:
+    """Finds the labels and groups that come with X, or by its ids, and leaves any others as they are.
+
+    Args:
+        estimator: The estimator, whose ``id`` names the column of a long table.
+        X: The sequences.
+        y: Classes; ``None`` takes those of a data set.
+        groups: Groups; ``None`` takes those of a data set that has some.
+
+    Returns:
+        Both, one for each sequence in the order of :func:`read_sequences`.
+
+    Raises:
+        ValueError: If y has one value for each row of a long table.
+
+    Example:
+        >>> from lgrin.datasets import from_arrays
+        >>> from lgrin.sklearn import LGrINClassifier
+        >>> data = from_arrays([[[1.0]], [[2.0]]], labels=["calm", "glad"], groups=["anna", "bert"])
+        >>> read_labels(LGrINClassifier(), data, None, None)
+        (['calm', 'glad'], [0, 1])
+    """
+    if is_dataset(X):
+        return labels_of_dataset(X) if y is None else y, groups_of_dataset(X) if groups is None else groups
+    parts = split_table(X, estimator.id) if is_table(X) else None
+    if parts is None:
+        return y, groups
+    given: tuple[tuple[str, Any], ...] = (("y", y), ("groups", groups))
+    for name, values in given:
+        if values is not None and np.ndim(values) == 1 and len(values) == len(X) != len(parts[1]):
+            raise ValueError(
+                f"{name} has one value for each of the {len(X)} rows of X, which holds {len(parts[1])} sequences; give "
+                f"one for each sequence, such as table.groupby(id)[{name!r}].first()"
+            )
+    return align("y", y, parts[1]), align("groups", groups, parts[1])
 
 
 def _unwrapped(X: Input) -> Any:
@@ -107,11 +227,8 @@ def _row(index: int, one: object) -> np.ndarray:
     if (plain := _plain_floats(one)) is not None:
         return plain
     name = f"X[{index}]"
-    options = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0, "ensure_min_features": 0}
     try:
-        return validation.check_array(
-            real(one), dtype=np.float32, ensure_all_finite="allow-nan", input_name=name, **options
-        )
+        return _finite(index, real(one))
     except (TypeError, ValueError) as error:
         if name in str(error):
             raise
@@ -126,16 +243,31 @@ def _plain_floats(one: object) -> np.ndarray | None:
     """
     if type(one) is not np.ndarray or one.dtype not in (np.float32, np.float64) or one.ndim not in (1, 2):
         return None
+    return one if _fits_float32(one) else None
+
+
+def _fits_float32(values: np.ndarray) -> bool:
+    """Whether no value is infinite, or would be in float32."""
     with np.errstate(over="ignore"):
-        values = np.asarray(one, dtype=np.float32)
-    return None if np.isinf(values).any() else values
+        return not np.isinf(np.asarray(values, np.float32)).any()
+
+
+def _finite(index: int, values: np.ndarray) -> np.ndarray:
+    """Raises if a sequence holds infinity; NaN is missing."""
+    if values.dtype.kind == "f" and _fits_float32(values):
+        return values
+    options = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0, "ensure_min_features": 0}
+    return validation.check_array(
+        values, dtype=np.float32, ensure_all_finite="allow-nan", input_name=f"X[{index}]", **options
+    )
 
 
 def _rows_of_matrix(estimator: BaseEstimator, X: object, reset: bool) -> list[np.ndarray]:
     """Reads a matrix, and says what scikit-learn's errors do not."""
-    options = {"dtype": np.float32, "ensure_all_finite": "allow-nan", "reset": reset}
+    options = {"dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan", "reset": reset}
     try:
-        return list(validation.validate_data(estimator, _real_matrix(X), **options))
+        matrix = validation.validate_data(estimator, _real_matrix(X), **options)
+        return [_finite(index, row) for index, row in enumerate(matrix)]
     except (OverflowError, TypeError, ValueError) as error:
         for sign, hint in HINTS.items():
             if sign in str(error):
@@ -156,22 +288,6 @@ def _real_matrix(X: object) -> object:
     dtype = X.dtype if hasattr(X, "dtype") else np.asarray(X).dtype
     refuse_kinds(dtype)
     return real(X) if dtype.kind == "O" or any(np.ma.isMaskedArray(row) for row in rows) else X
-
-
-def _channels_first(index: int, row: np.ndarray, n_channels: int) -> np.ndarray:
-    """Folds a row of a matrix, and takes any other sequence as it is."""
-    if row.ndim == 1:
-        if row.size % n_channels:
-            raise ValueError(
-                f"X[{index}] has {row.size} values, which n_channels={n_channels} channels cannot share evenly; set "
-                f"n_channels, or pass an array [n, channels, time]"
-            )
-        row = row.reshape(n_channels, -1)
-    if row.ndim != 2 or row.size == 0:
-        raise ValueError(
-            f"X[{index}] has shape {list(row.shape)}; a sequence is [channels, time], with one frame at least"
-        )
-    return row
 
 
 def encode_labels(values: ArrayLike | Tensor, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -220,7 +336,7 @@ def to_nodes(
     """Makes nodes of sequences at their own lengths; a frame with NaN is absent.
 
     Args:
-        sequences: Float32 arrays ``[channels, time]``.
+        sequences: Arrays ``[channels, time]``, all float32 or all float64.
         labels: ``[n]``, the number of each one's class.
         groups: ``[n]``, the number of each one's group.
 
@@ -248,6 +364,26 @@ def to_nodes(
                 data[name] = torch.tensor([int(numbers[index])])
         nodes.append(data)
     return nodes
+
+
+def warn_of_thinning(nodes: list[Data], resample: Resample | None) -> None:
+    """Warns where the network will see less than half of the frames of a sequence.
+
+    Args:
+        nodes: What :func:`to_nodes` has made.
+        resample: Brings each sequence to the length; ``None`` leaves all frames.
+
+    Example:
+        >>> warn_of_thinning(to_nodes([np.zeros((1, 9), np.float32)]), None)
+    """
+    longest = max(len(data.x) for data in nodes)
+    if resample is not None and longest > 2 * resample.num_nodes:
+        warnings.warn(
+            f"X holds sequences of up to {longest:,} frames, of which the network sees {resample.num_nodes}, every "
+            f"{longest / resample.num_nodes:.3g}th; what happens between them is lost. recipe='any_length' takes every "
+            f"frame; or pass averages or maxima of blocks of frames, or a larger num_nodes",
+            stacklevel=3,
+        )
 
 
 def to_one_length(nodes: list[Data], resample: BaseTransform | None) -> None:

@@ -1,6 +1,7 @@
 """Normalisation fitted on training data and kept with the model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch_geometric.data import Data
 
 from lgrin import validate
 from lgrin.arguments import check_mask
+from lgrin.arrays import LOST, ROUNDING
 from lgrin.options import check_whole
 
 
@@ -20,6 +22,10 @@ class Standardize(Module):
     A module, so that ``state_dict``, ``.to()`` and checkpoints carry the statistics. Before it is fitted it
     changes nothing. A constant feature is centred, and not scaled.
 
+    Features in float64 are subtracted in float64. Where the mean is so large beside the deviation that float32 would
+    round the signal away (time stamps, pressure in pascal), ``mean`` is kept in float64, whatever the dtype of the rest
+    of the model.
+
     Args:
         num_features: Features per frame, P.
 
@@ -28,7 +34,7 @@ class Standardize(Module):
         std: Buffer ``[P]``.
 
     Shapes:
-        - **x:** ``[*, P]``; **output:** ``[*, P]``
+        - **x:** ``[*, P]``; **output:** ``[*, P]``; of float64 features in the dtype of ``std``
 
     Raises:
         ValueError: If x does not have P features, or there is no frame to fit on.
@@ -68,7 +74,54 @@ class Standardize(Module):
         """Scales ``[*, P]``."""
         if x.size(-1) != self.mean.numel():
             raise ValueError(f"x has {x.size(-1)} features, but num_features={self.mean.numel()}")
-        return (x - self.mean) / self.std
+        scaled = (x - self.mean) / self.std
+        return scaled.to(self.std.dtype) if torch.float64 in (x.dtype, self.mean.dtype) else scaled
+
+    def take(self, mean: Tensor, std: Tensor, exact: bool = False) -> None:
+        """Takes statistics that were measured in float64.
+
+        Args:
+            mean: ``[P]``.
+            std: ``[P]``.
+            exact: Whether to keep a mean in float64 that float32 would round by a part of the deviation that matters.
+        """
+        lost = (mean.float().double() - mean).abs() > LOST * std
+        dtype = torch.float64 if exact and bool(lost.any()) else self.std.dtype
+        if dtype != self.mean.dtype:
+            self.mean = self.mean.to(dtype)
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    @property
+    def offset(self) -> Tensor | None:
+        """The mean ``[P]`` in float64 where float32 would round it by more than 1e-4 of a deviation; else ``None``."""
+        if self.mean.dtype != torch.float64 or self.mean.is_meta:
+            return None
+        lost = (self.mean.float().double() - self.mean).abs() > LOST * self.std
+        return self.mean if bool(lost.any()) else None
+
+    def subtracted_before(self) -> list[float] | None:
+        """Sets an :attr:`offset` to 0, for features from which it will have been subtracted, and returns it."""
+        if self.offset is None:
+            return None
+        offset: list[float] = self.mean.tolist()
+        self.mean = torch.zeros_like(self.std)
+        return offset
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Standardize":
+        """Converts the buffers, but for a mean that no narrower dtype holds."""
+        offset = self.offset
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if offset is not None:
+            self.mean = offset.to(self.mean.device)
+        return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        """Takes the mean in float64 where the file has it so."""
+        mean = state_dict.get(f"{prefix}mean")
+        if isinstance(mean, Tensor) and mean.dtype == torch.float64 and not self.mean.is_meta:
+            self.mean = self.mean.double()
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.mean.numel()})"
@@ -92,6 +145,7 @@ class Fitting:
         self.scale, self.num_features = scale, scale.mean.numel()
         self.num_sequences = self.num_frames = 0
         self.mean, self.squares, self.largest = (torch.zeros(self.num_features, dtype=torch.float64) for _ in range(3))
+        self.rounding = ROUNDING  # of the largest value: less than this is no signal
 
     def add(self, data: Data) -> None:
         """Adds the present frames of one sequence."""
@@ -99,6 +153,8 @@ class Fitting:
         self.num_sequences += 1
         if x.size(0) == 0:
             return
+        if data.x.dtype != torch.float64:
+            self.rounding = 1e-7
         new, shift = x.size(0), x.mean(0) - self.mean
         self.num_frames += new
         within = (x - x.mean(0)).square().sum(0)
@@ -111,9 +167,8 @@ class Fitting:
         if self.num_frames == 0:
             raise ValueError("sequences holds no present frame; fit on training data that has some")
         std = (self.squares / self.num_frames).sqrt()
-        std = std.masked_fill(std <= 1e-7 * self.largest.clamp(min=torch.finfo(torch.float64).tiny), 1)
-        self.scale.mean.copy_(self.mean)
-        self.scale.std.copy_(std)
+        std = std.masked_fill(std <= self.rounding * self.largest.clamp(min=torch.finfo(torch.float64).tiny), 1)
+        self.scale.take(self.mean, std, exact=self.rounding == ROUNDING)
         return self.scale
 
     def _present_frames(self, name: str, data: Data) -> Tensor:
