@@ -32,6 +32,7 @@ class LGrINAeonClassifier(BaseClassifier):
         verbose: Whether to show a progress bar.
         random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one.
         recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
+        thin: How series with more than M frames get to M: ``"nearest"``, ``"mean"``, ``"max"`` or ``"lowpass"``.
 
     Attributes:
         estimator_: The fitted :class:`lgrin.sklearn.LGrINClassifier`, which has the graph and saves itself.
@@ -75,6 +76,7 @@ class LGrINAeonClassifier(BaseClassifier):
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
         recipe: str = "recommended",
+        thin: str = "auto",
     ) -> None:
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
@@ -91,6 +93,7 @@ class LGrINAeonClassifier(BaseClassifier):
         self.verbose = verbose
         self.random_state = random_state
         self.recipe = recipe
+        self.thin = thin
         super().__init__()
 
     def _fit(self, X: np.ndarray | list[np.ndarray], y: np.ndarray) -> "LGrINAeonClassifier":

@@ -1,5 +1,6 @@
 """The classifier for scikit-learn."""
 
+import warnings
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
@@ -40,6 +41,7 @@ from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
 from lgrin.training.splits import hold_out
+from lgrin.transforms.resample import NEAREST, RESAMPLINGS
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -69,6 +71,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
             itself, too, unless the levels of the training sequences tell their classes
             (:func:`lgrin.training.recommended`).
+        thin: How sequences with more frames than M get to M: ``"nearest"``, the recommended way, looks at M of them
+            only; ``"mean"``, ``"max"`` and ``"lowpass"`` at all, see :class:`lgrin.transforms.Resample`.
         dropout: Probability of dropping a channel in the head; 0.5 is recommended.
         lr: Learning rate of Adam; 0.003 is recommended.
         weight_decay: Decoupled weight decay; 0.05 is recommended.
@@ -143,6 +147,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         layout: str = "auto",
         id: str | None = None,
         time: str | None = None,
+        thin: str = "auto",
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -163,6 +168,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.layout = layout
         self.id = id
         self.time = time
+        self.thin = thin
 
     def fit(
         self, X: Input, y: ArrayLike | Tensor | None = None, groups: ArrayLike | Tensor | None = None
@@ -346,6 +352,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
     def _plan(self, learn: list[Data], num_classes: int) -> Plan:
         """What the recipe decides by the training sequences, but for what the arguments decide."""
         recipe = find_recipe(self.recipe)
+        check_option("thin", self.thin, (AUTO, *RESAMPLINGS))
         names = "input_norm", "branch_channels", "dropout"
         network = {name: _plain(name, value) for name, value in self._given(*names).items()}
         if "input_norm" in network:
@@ -355,7 +362,11 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             learn, num_classes, num_nodes=self.num_nodes, network=network, epochs=self.epochs, batch_size=batch_size
         )
         changes = {**plan.options.get("augment", {}), **self._given("crop", "shift")}
-        return plan._replace(options={**plan.options, **self._given("lr", "weight_decay"), "augment": changes})
+        options = {**plan.options, **self._given("lr", "weight_decay"), "augment": changes}
+        plan = plan._replace(options=options, **self._given("thin"))
+        if self.num_nodes is None and self.thin == AUTO:
+            _warn_of_frames_left_out(learn, plan)
+        return plan
 
     def _given(self, *names: str) -> dict[str, Any]:
         """The arguments among these that are not left to the recipe."""
@@ -386,6 +397,18 @@ def _hold_out(data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
             held = more
     learn, held_out = ([data[index] for index in np.flatnonzero(part)] for part in (~held, held))
     return learn, held_out or learn
+
+
+def _warn_of_frames_left_out(data: list[Data], plan: Plan) -> None:
+    """Says so where nobody has asked for it and half the frames of a sequence, or more, reach nothing."""
+    longest = max(len(one.x) for one in data)
+    if plan.num_nodes is not None and plan.thin == NEAREST and longest >= 2 * plan.num_nodes:
+        warnings.warn(
+            f"of sequences of up to {longest:,} frames the network sees {plan.num_nodes}, every "
+            f"{longest / plan.num_nodes:.3g}th; thin='max' keeps short events, thin='mean' and thin='lowpass' keep "
+            f"levels and slow movements, and num_nodes or thin='nearest' keeps this and says no more",
+            stacklevel=4,
+        )
 
 
 def _batch_size(wanted: int, count: int) -> int:

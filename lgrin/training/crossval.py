@@ -111,7 +111,8 @@ class Training(NamedTuple):
         """Stretches sequences to so many frames, unless they have one length already or may have any."""
         if self.num_nodes is not None or num_nodes is None:
             return sequences
-        return [Resample(num_nodes)(data) for data in sequences]
+        resample = Resample(num_nodes, find_recipe(self.recipe).thin)
+        return [resample(data) for data in sequences]
 
 
 def cross_validate(

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from lgrin.options import check_whole
 from lgrin.training.levels import mean_level
 from lgrin.transforms import Resample
+from lgrin.transforms.resample import NEAREST
 
 LENGTHS = ("epochs", "batch_size", "averaging")
 
@@ -74,6 +75,7 @@ class Plan(NamedTuple):
         epochs: Passes over the training sequences.
         batch_size: Sequences per step.
         averaging: Decay per step of the average of the weights.
+        thin: How longer sequences get to the frames of the graph, ``how`` of :class:`lgrin.transforms.Resample`.
     """
 
     num_nodes: int | None
@@ -82,11 +84,12 @@ class Plan(NamedTuple):
     epochs: int
     batch_size: int
     averaging: float
+    thin: str = NEAREST
 
     @property
     def transform(self) -> Resample | None:
         """What brings sequences to the frames of the graph; ``None`` where they stay as they are."""
-        return None if self.num_nodes is None else Resample(self.num_nodes)
+        return None if self.num_nodes is None else Resample(self.num_nodes, self.thin)
 
     @property
     def lengths(self) -> dict[str, Any]:
@@ -109,6 +112,7 @@ class Recipe:
         options: Arguments of :class:`lgrin.training.SequenceClassifier`.
         averaging: Decay per step of the average of the weights; 0 takes the weights themselves.
         batch_size: Sequences per step.
+        thin: How sequences that are longer than M get to M frames, ``how`` of :class:`lgrin.transforms.Resample`.
 
     Example:
         >>> from lgrin.training.recipes import RECIPES
@@ -124,6 +128,7 @@ class Recipe:
     options: Mapping[str, Any]
     averaging: float
     batch_size: int
+    thin: str = NEAREST
 
     def choose(self, train: Iterable[Data]) -> dict[str, Any]:
         """Chooses arguments of :class:`lgrin.LGrIN` by training sequences."""
@@ -185,4 +190,5 @@ class Recipe:
         if num_nodes is None:
             most = survey.longest if longest is None else longest
             num_nodes = self.frames(most, survey.in_channels, num_classes, **chosen)
-        return Plan(num_nodes, chosen, dict(self.options), **self.lengths(survey.num_sequences, **lengths))
+        lengths = self.lengths(survey.num_sequences, **lengths)
+        return Plan(num_nodes, chosen, dict(self.options), **lengths, thin=self.thin)

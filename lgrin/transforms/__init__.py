@@ -9,6 +9,7 @@ from lgrin.transforms.mask_tail import MaskTail
 from lgrin.transforms.patches import Patches
 from lgrin.transforms.resample import Resample
 from lgrin.transforms.standardize import Standardize
+from lgrin.transforms.thin import Thin
 
 __all__ = [
     "CyclicPad",
@@ -18,6 +19,7 @@ __all__ = [
     "Patches",
     "Resample",
     "Standardize",
+    "Thin",
     "from_settings",
 ]
 

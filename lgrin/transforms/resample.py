@@ -5,8 +5,12 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from lgrin.options import check_whole
+from lgrin.options import check_option, check_whole
 from lgrin.transforms.nodes import attributes_of_frames, check_sequence, select
+from lgrin.transforms.thinning import THINNINGS, segments
+
+NEAREST = "nearest"  # selects frames
+RESAMPLINGS = (NEAREST, *THINNINGS)
 
 
 def evenly_spread(length: int, num_nodes: int) -> Tensor:
@@ -70,6 +74,35 @@ def take_checked_frames(data: Data, take: Tensor) -> Data:
     return data
 
 
+def thin_checked_frames(data: Data, num_nodes: int, how: str) -> Data:
+    """Thins a sequence that :func:`lgrin.transforms.nodes.check_sequence` has seen to M frames of its L.
+
+    Args:
+        data: The sequence, of M frames or more.
+        num_nodes: Frames afterwards, M.
+        how: A name in :data:`lgrin.transforms.thinning.THINNINGS`.
+
+    Returns:
+        The same object. Attributes other than ``x`` and ``mask`` are those of the frame in the middle of a segment.
+
+    Example:
+        >>> data = thin_checked_frames(Data(x=torch.tensor([[1.0], [4.0], [3.0]]), time=torch.arange(3)), 1, "max")
+        >>> data.x.tolist(), data.time.tolist()
+        ([[4.0]], [1])
+    """
+    x, mask, length = data.x, data.get("mask"), len(data.x)
+    if length == 0:
+        raise ValueError("data.x has no frame, so there is nothing to thin; leave empty sequences out")
+    present = torch.ones(length, dtype=torch.bool) if mask is None else mask.cpu()
+    thinned, there = THINNINGS[how](x.cpu().flatten(1), present, num_nodes)
+    border = torch.searchsorted(segments(length, num_nodes), torch.arange(num_nodes + 1))
+    data = take_checked_frames(data, (border[:-1] + border[1:] - 1) // 2)
+    data.x = thinned.reshape(num_nodes, *x.shape[1:]).to(x.device)
+    if mask is not None:
+        data.mask = there.to(mask.device)
+    return data
+
+
 class Resample(BaseTransform):
     r"""Stretches or shortens every sequence to the same number of frames.
 
@@ -77,10 +110,13 @@ class Resample(BaseTransform):
 
     .. math:: n'_i = n_{\mathrm{round}(i (L - 1) / (M - 1))}, \qquad 0 \le i < M
 
-    Frames are selected or repeated, never interpolated.
+    Frames are selected or repeated, never interpolated. A sequence with more than M frames may instead be thinned,
+    which looks at all of them.
 
     Args:
         num_nodes: Frames afterwards, M.
+        how: What becomes of a sequence with more frames: ``"nearest"`` selects some; ``"mean"``, ``"max"`` and
+            ``"lowpass"`` thin it as :class:`Thin` does.
 
     Shapes:
         - **data.x:** ``[L, F]`` becomes ``[M, F]``; ``data.mask``, ``data.time`` and whatever else has one entry for
@@ -95,18 +131,24 @@ class Resample(BaseTransform):
         [1.0, 1.0, 2.0, 2.0]
     """
 
-    def __init__(self, num_nodes: int) -> None:
+    def __init__(self, num_nodes: int, how: str = NEAREST) -> None:
         check_whole("num_nodes", num_nodes)
-        self.num_nodes = num_nodes
+        check_option("how", how, RESAMPLINGS)
+        self.num_nodes, self.how = num_nodes, how
 
     def forward(self, data: Data) -> Data:
         """Resamples one sequence; see the class."""
-        return take_checked_frames(data, evenly_spread(check_sequence(data), self.num_nodes))
+        length = check_sequence(data)
+        if self.how == NEAREST or length <= self.num_nodes:
+            return take_checked_frames(data, evenly_spread(length, self.num_nodes))
+        return thin_checked_frames(data, self.num_nodes, self.how)
 
     @property
     def settings(self) -> dict[str, str | int]:
         """Its name and arguments as plain values, from which :func:`lgrin.transforms.from_settings` builds it again."""
-        return {"name": type(self).__name__, "num_nodes": self.num_nodes}
+        how = {} if self.how == NEAREST else {"how": self.how}
+        return {"name": type(self).__name__, "num_nodes": self.num_nodes, **how}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.num_nodes})"
+        how = "" if self.how == NEAREST else f", how={self.how!r}"
+        return f"{type(self).__name__}({self.num_nodes}{how})"

@@ -514,3 +514,28 @@ def test_groups_reach_it_through_metadata_routing(splits):
 def test_it_needs_no_aeon():
     program = "import sys, lgrin.sklearn; print('aeon' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_long_sequences_are_thinned_as_one_says_and_a_warning_says_what_is_left_out(tmp_path):
+    rng, y = np.random.default_rng(0), np.arange(24) % 2
+    X = rng.normal(0, 0.1, size=(24, 1, 900))
+    for index in np.flatnonzero(y):
+        start = rng.integers(100, 800)
+        X[index, 0, start : start + 2] += 8
+    options = {"epochs": 30, "branch_channels": (8, 4), "random_state": 0}
+    with pytest.warns(
+        UserWarning, match=r"of sequences of up to 900 frames the network sees 200, every 4.5th; thin='max'"
+    ):
+        LGrINClassifier(**{**options, "epochs": 1}).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        thinned = LGrINClassifier(**options, thin="max").fit(X, y)
+        LGrINClassifier(**{**options, "epochs": 1}, thin="nearest").fit(X, y)
+        LGrINClassifier(**{**options, "epochs": 1}, num_nodes=50).fit(X, y)
+    assert thinned.score(X, y) > 0.9
+    thinned.save(tmp_path / "a.pt")
+    again = LGrINClassifier.load(tmp_path / "a.pt")
+    assert np.array_equal(again.predict_proba(X), thinned.predict_proba(X))
+    assert again.classifier_.hparams["transform"] == {"name": "Resample", "num_nodes": 200, "how": "max"}
+    with pytest.raises(ValueError, match="thin is 'median'; it may be 'auto', 'nearest', 'mean', 'max', 'lowpass'"):
+        LGrINClassifier(thin="median").fit(X, y)

@@ -15,6 +15,7 @@ from lgrin.transforms import (
     Patches,
     Resample,
     Standardize,
+    Thin,
     cyclic_pad,
     nodes,
     patches,
@@ -64,7 +65,7 @@ def test_transforms_leave_the_original_alone(transform):
     assert torch.equal(data.x, before.x)
 
 
-@pytest.mark.parametrize("transform", [Resample(4), CyclicPad(4), Patches(4, 2)], ids=repr)
+@pytest.mark.parametrize("transform", [Resample(4), Resample(2, "max"), Thin(2), CyclicPad(4), Patches(4, 2)], ids=repr)
 def test_a_sequence_is_checked_once(transform, monkeypatch):
     def check(data):
         seen.append(data)
@@ -144,6 +145,10 @@ LENGTHS = [
     CyclicPad(2, longer="resample"),
     Resample(5),
     Resample(2),
+    Resample(2, how="mean"),
+    Resample(2, how="max"),
+    Resample(2, how="lowpass"),
+    Thin(2),
     Patches(4, 2),
 ]
 ALL = [*LENGTHS, LineGraph(), FeatureDistanceGraph(), MaskTail(2)]
