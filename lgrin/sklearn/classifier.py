@@ -1,6 +1,5 @@
 """The classifier for scikit-learn."""
 
-import warnings
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
@@ -41,7 +40,7 @@ from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
 from lgrin.training.splits import hold_out
-from lgrin.transforms.resample import NEAREST, RESAMPLINGS
+from lgrin.transforms.resample import RESAMPLINGS
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -363,10 +362,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         )
         changes = {**plan.options.get("augment", {}), **self._given("crop", "shift")}
         options = {**plan.options, **self._given("lr", "weight_decay"), "augment": changes}
-        plan = plan._replace(options=options, **self._given("thin"))
-        if self.num_nodes is None and self.thin == AUTO:
-            _warn_of_frames_left_out(learn, plan)
-        return plan
+        return plan._replace(options=options, **self._given("thin"))
 
     def _given(self, *names: str) -> dict[str, Any]:
         """The arguments among these that are not left to the recipe."""
@@ -397,18 +393,6 @@ def _hold_out(data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
             held = more
     learn, held_out = ([data[index] for index in np.flatnonzero(part)] for part in (~held, held))
     return learn, held_out or learn
-
-
-def _warn_of_frames_left_out(data: list[Data], plan: Plan) -> None:
-    """Says so where nobody has asked for it and half the frames of a sequence, or more, reach nothing."""
-    longest = max(len(one.x) for one in data)
-    if plan.num_nodes is not None and plan.thin == NEAREST and longest >= 2 * plan.num_nodes:
-        warnings.warn(
-            f"of sequences of up to {longest:,} frames the network sees {plan.num_nodes}, every "
-            f"{longest / plan.num_nodes:.3g}th; thin='max' keeps short events, thin='mean' and thin='lowpass' keep "
-            f"levels and slow movements, and num_nodes or thin='nearest' keeps this and says no more",
-            stacklevel=4,
-        )
 
 
 def _batch_size(wanted: int, count: int) -> int:

@@ -34,6 +34,7 @@ from lgrin.sklearn.layouts import (
     warn_of_wide_arrays,
 )
 from lgrin.transforms import Resample
+from lgrin.transforms.resample import NEAREST
 
 with optional("train"):
     from sklearn.base import BaseEstimator
@@ -367,7 +368,7 @@ def to_nodes(
 
 
 def warn_of_thinning(nodes: list[Data], resample: Resample | None) -> None:
-    """Warns where the network will see less than half of the frames of a sequence.
+    """Warns where the network will see less than half of the frames of a sequence, and the others reach nothing.
 
     Args:
         nodes: What :func:`to_nodes` has made.
@@ -377,11 +378,11 @@ def warn_of_thinning(nodes: list[Data], resample: Resample | None) -> None:
         >>> warn_of_thinning(to_nodes([np.zeros((1, 9), np.float32)]), None)
     """
     longest = max(len(data.x) for data in nodes)
-    if resample is not None and longest > 2 * resample.num_nodes:
+    if resample is not None and resample.how == NEAREST and longest > 2 * resample.num_nodes:
         warnings.warn(
             f"X holds sequences of up to {longest:,} frames, of which the network sees {resample.num_nodes}, every "
-            f"{longest / resample.num_nodes:.3g}th; what happens between them is lost. recipe='any_length' takes every "
-            f"frame; or pass averages or maxima of blocks of frames, or a larger num_nodes",
+            f"{longest / resample.num_nodes:.3g}th; what happens between them is lost. thin='max' keeps short events, "
+            f"thin='mean' and thin='lowpass' keep levels and slow movements; recipe='any_length' takes every frame",
             stacklevel=3,
         )
 

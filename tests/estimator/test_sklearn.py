@@ -523,15 +523,11 @@ def test_long_sequences_are_thinned_as_one_says_and_a_warning_says_what_is_left_
         start = rng.integers(100, 800)
         X[index, 0, start : start + 2] += 8
     options = {"epochs": 30, "branch_channels": (8, 4), "random_state": 0}
-    with pytest.warns(
-        UserWarning, match=r"of sequences of up to 900 frames the network sees 200, every 4.5th; thin='max'"
-    ):
+    with pytest.warns(UserWarning, match=r"of which the network sees 200, every 4\.5th; .*thin='max' keeps"):
         LGrINClassifier(**{**options, "epochs": 1}).fit(X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         thinned = LGrINClassifier(**options, thin="max").fit(X, y)
-        LGrINClassifier(**{**options, "epochs": 1}, thin="nearest").fit(X, y)
-        LGrINClassifier(**{**options, "epochs": 1}, num_nodes=50).fit(X, y)
     assert thinned.score(X, y) > 0.9
     thinned.save(tmp_path / "a.pt")
     again = LGrINClassifier.load(tmp_path / "a.pt")

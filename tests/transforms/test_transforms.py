@@ -20,6 +20,7 @@ from lgrin.transforms import (
     nodes,
     patches,
     resample,
+    thin,
 )
 
 
@@ -72,7 +73,7 @@ def test_a_sequence_is_checked_once(transform, monkeypatch):
         return original(data)
 
     seen, original = [], nodes.check_sequence
-    for module in (nodes, resample, cyclic_pad, patches):
+    for module in (nodes, resample, thin, cyclic_pad, patches):
         monkeypatch.setattr(module, "check_sequence", check)
     transform(Data(x=torch.rand(3, 2)))
     assert len(seen) == 1
