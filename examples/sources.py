@@ -12,9 +12,10 @@ from lgrin.datasets import (
     EmoDB,
     MocapFolder,
     MPIBodyExpressions,
+    TableFolder,
     VideoFolder,
 )
-from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech
+from lgrin.features import FaceLandmarks, Mocap, OpenFace, Speech, Table
 
 CORPORA = {
     "emodb": EmoDB,
@@ -26,6 +27,7 @@ CORPORA = {
     "audio": AudioFolder,
     "video": VideoFolder,
     "mocap": MocapFolder,
+    "table": TableFolder,
 }
 FEATURES = {
     "paper": Speech("paper"),
@@ -44,7 +46,7 @@ def add_arguments(parser, default):
         "--dataset",
         default=default,
         metavar="NAME",
-        help=f"{', '.join(CORPORA)} (the last three: your own folders), or a set of the UEA or UCR archive "
+        help=f"{', '.join(CORPORA)} (the last four: your own folders), or a set of the UEA or UCR archive "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -56,6 +58,7 @@ def add_arguments(parser, default):
     parser.add_argument(
         "--features", choices=FEATURES, metavar="NAME", help=f"{', '.join(FEATURES)} (default: those of the corpus)"
     )
+    parser.add_argument("--time", metavar="COLUMN", help="column of times of your own tables, which is no channel")
     parser.add_argument("--skip-broken", action="store_true", help="skip broken files of a corpus and list them")
 
 
@@ -68,7 +71,7 @@ def open_corpus(options, progress=True):
     """Opens a corpus of recordings, at their own lengths."""
     return CORPORA[options.dataset](
         options.root,
-        FEATURES.get(options.features),
+        Table(time=options.time) if options.dataset == "table" else FEATURES.get(options.features),
         cache=Path(options.cache) / options.dataset,
         on_error="skip" if options.skip_broken else "raise",
         progress=progress,

@@ -4,6 +4,7 @@
     python examples/train.py --dataset BasicMotions --seed 3
     python examples/train.py --dataset emodb --root corpora/emodb
     python examples/train.py --dataset audio --root my-recordings
+    python examples/train.py --dataset table --root my-tables --time seconds
 
 Writes to runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/, adjacency.png and confusion.png.
 """

@@ -10,6 +10,7 @@ from lgrin.datasets.ravdess import RAVDESS
 from lgrin.datasets.recordings import Recording, RecordingDataset
 from lgrin.datasets.rml import RML
 from lgrin.datasets.sequences import SequenceDataset, Sequences
+from lgrin.datasets.tables import TableFolder
 from lgrin.datasets.uea import UEA
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "RecordingDataset",
     "SequenceDataset",
     "Sequences",
+    "TableFolder",
     "VideoFolder",
     "from_arrays",
     "join",

@@ -7,6 +7,7 @@ from lgrin.features.log_mel import LogMel
 from lgrin.features.mocap import Mocap
 from lgrin.features.openface import OpenFace
 from lgrin.features.speech import Speech
+from lgrin.features.table import Table
 
 __all__ = [
     "Extraction",
@@ -18,6 +19,7 @@ __all__ = [
     "OpenFace",
     "SignalError",
     "Speech",
+    "Table",
     "extract",
     "from_settings",
     "normalize_landmarks",

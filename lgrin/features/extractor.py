@@ -21,7 +21,7 @@ class Frames(NamedTuple):
     """A sequence of frames.
 
     Attributes:
-        x: Float32 ``[L, P]``; the rows of missing frames are NaN.
+        x: Float32 ``[L, P]``, float64 of tables; the rows of missing frames are NaN.
         mask: Bool ``[L]``, which frames are there.
         frame_rate: Frames a second.
 
@@ -65,6 +65,7 @@ class Extractor(ABC):
         suffixes: Endings of the files that it reads, in lower case.
         libraries: Distributions whose version its results depend on.
         version: Increased whenever its results change.
+        keeps_float64: Whether frames are float64, as numbers on large offsets need, and not float32.
         num_features: Features per frame, P; ``None`` if they depend on the file.
 
     Example:
@@ -82,6 +83,7 @@ class Extractor(ABC):
     suffixes: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
+    keeps_float64: ClassVar[bool] = False
     num_features: int | None
 
     @abstractmethod
@@ -114,7 +116,8 @@ class Extractor(ABC):
             raise SignalError(path, "it holds numbers that are not finite")
         if not 0 < frame_rate < math.inf:
             raise SignalError(path, f"its frame rate is {frame_rate:g}; it has to be larger than 0")
-        return Frames(x.float().masked_fill(~mask.unsqueeze(-1), float("nan")), mask, float(frame_rate))
+        x = x.double() if self.keeps_float64 else x.float()
+        return Frames(x.masked_fill(~mask.unsqueeze(-1), float("nan")), mask, float(frame_rate))
 
     @property
     def settings(self) -> dict[str, object]:
