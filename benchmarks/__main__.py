@@ -17,7 +17,7 @@ from lgrin.ops.kernels import kernels_for
 from lgrin.training import write_results
 
 TRAINING, LAYERS = ("step", "fit", "predict"), ("neighbor_max", "inference", "long", "ragged", "graphs", "heads")
-BENCHMARKS = (*TRAINING, *LAYERS, "processes", "memory", "gpu")
+BENCHMARKS = (*TRAINING, *LAYERS, "processes", "memory", "recording", "gpu")
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ class LogMel(Extractor):
     bands: int = 40
 
     suffixes: ClassVar[tuple[str, ...]] = Speech.suffixes
-    libraries: ClassVar[tuple[str, ...]] = ("librosa", "audresample")
+    libraries: ClassVar[tuple[str, ...]] = ("librosa", "soxr")
 
     def __post_init__(self) -> None:
         check_whole("bands", self.bands)

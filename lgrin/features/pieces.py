@@ -17,23 +17,6 @@ HELD = 2 * PIECE  # samples that openSMILE holds: while it works on one piece, t
 SOURCE = Path(__file__).with_name("stream.conf")
 
 
-def split(signal: np.ndarray, size: int = PIECE) -> Iterator[np.ndarray]:
-    """Splits a signal into views of so many samples; the last may be shorter.
-
-    Args:
-        signal: ``[T, ...]``.
-        size: Samples of a piece.
-
-    Returns:
-        The pieces in order.
-
-    Example:
-        >>> [len(piece) for piece in split(np.zeros(5), 2)]
-        [2, 2, 1]
-    """
-    return (signal[start : start + size] for start in range(0, len(signal), size))
-
-
 def join(pieces: Iterable[np.ndarray], size: int = PIECE) -> Iterator[np.ndarray]:
     """Turns pieces of any lengths into pieces of one length; the last may be shorter.
 
@@ -77,8 +60,8 @@ def resample(pieces: Iterable[np.ndarray], rate: int, target: int) -> Iterator[n
         ImportError: If soxr is not installed (extra ``speech``).
 
     Example:
-        >>> signal = np.random.default_rng(0).normal(size=30_000).astype(np.float32)
-        >>> sum(map(len, resample(split(signal, 7_000), 44_100, 16_000)))
+        >>> pieces = np.random.default_rng(0).normal(size=(3, 10_000)).astype(np.float32)
+        >>> sum(map(len, resample(pieces, 44_100, 16_000)))
         10884
     """
     if rate == target:

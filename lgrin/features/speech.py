@@ -1,5 +1,7 @@
 """Speech: low-level descriptors every 10 ms, Sec. IV-B."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +13,7 @@ from torch import Tensor
 from lgrin.extras import optional
 from lgrin.features.containers import check_not_truncated
 from lgrin.features.extractor import Extractor, Frames, SignalError
-from lgrin.features.pieces import Descriptors, split
+from lgrin.features.pieces import PIECE, Descriptors, resample
 from lgrin.options import check_option
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class Speech(Extractor):
     spontaneous: bool | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au")
-    libraries: ClassVar[tuple[str, ...]] = ("opensmile", "audresample")
+    libraries: ClassVar[tuple[str, ...]] = ("opensmile", "soxr")
 
     def __post_init__(self) -> None:
         check_option("layout", self.layout, LAYOUTS)
@@ -109,14 +111,53 @@ class Speech(Extractor):
 
     def read(self, path: Path) -> Frames:
         """Reads one audio file."""
-        signal = read_speech(path)
-        length = 1 + (len(signal) - WINDOW) // STEP  # openSMILE's own set has a frame beyond the end of the signal
-        pieces = ((piece * 2**15).astype(np.int16) for piece in split(signal))
-        features = DESCRIBE[self.layout](pieces, SAMPLING_RATE)
+        count = 0
+
+        def pieces() -> Iterator[np.ndarray]:
+            nonlocal count
+            for piece in read_pieces(path):
+                count += len(piece)
+                yield piece
+            check_length(path, count)
+
+        features = DESCRIBE[self.layout](pieces(), SAMPLING_RATE)
+        length = 1 + (count - WINDOW) // STEP  # openSMILE's own set has a frame beyond the end of the signal
         x = torch.from_numpy(features[:length, COLUMNS.get(self.layout, slice(None))].copy())
         if self.spontaneous is not None:
             x = append_spontaneity(x, self.spontaneous, self.layout)
         return Frames(x, torch.ones(len(x), dtype=torch.bool), SAMPLING_RATE / STEP)
+
+
+def read_pieces(path: Path) -> Iterator[np.ndarray]:
+    """Reads a file piece by piece, as one channel at 16 kHz of 16 bits; :func:`read_audio` reads it whole.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Int16 pieces, some of which may be empty.
+
+    Raises:
+        SignalError: As :func:`read_audio`, at the piece in which the reason lies; silence is known at the end.
+
+    Example:
+        >>> import tempfile, soundfile
+        >>> path = Path(tempfile.mkdtemp()) / "hum.wav"
+        >>> soundfile.write(path, 0.1 * np.sin(np.arange(88_200) / 50), 44_100)
+        >>> sum(len(piece) for piece in read_pieces(path))
+        32000
+    """
+    with optional("speech"):
+        from soundfile import SoundFile, SoundFileError
+    check_not_truncated(path)
+    try:
+        with SoundFile(path) as file:
+            _check_header(path, file)
+            for piece in resample(_one_channel(path, file), file.samplerate, SAMPLING_RATE):
+                yield np.clip(np.round(piece / LEAST_SIGNIFICANT_BIT), -32_768, 32_767).astype(np.int16)
+    except SoundFileError as error:
+        reason = getattr(error, "error_string", error)
+        raise SignalError(path, f"it cannot be read as audio ({reason})") from error
 
 
 def read_audio(path: Path) -> np.ndarray:
@@ -129,7 +170,7 @@ def read_audio(path: Path) -> np.ndarray:
         Float32 ``[T]``, between -1 and 1.
 
     Raises:
-        ImportError: If soundfile is not installed (extra ``speech``).
+        ImportError: If soundfile or soxr is not installed (extra ``speech``).
         SignalError: If it is no audio, cut short or silent, has a rate that no speech has, or declares more samples
             than it can hold.
 
@@ -139,33 +180,27 @@ def read_audio(path: Path) -> np.ndarray:
         ...
         lgrin.features.extractor.SignalError: ...speech.py: it cannot be read as audio (...)
     """
-    with optional("speech"):
-        from audresample import resample
-        from soundfile import SoundFile, SoundFileError
-    check_not_truncated(path)
-    try:
-        with SoundFile(path) as file:
-            _check_header(path, file)
-            declared, sampling_rate = file.frames, file.samplerate
-            channels = file.read(dtype="float32", always_2d=True)
-    except SoundFileError as error:
-        reason = getattr(error, "error_string", error)
-        raise SignalError(path, f"it cannot be read as audio ({reason})") from error
-    if len(channels) < declared:
-        raise SignalError(path, f"it is cut short: {len(channels)} of {declared} samples are there")
-    if np.abs(channels).max(initial=0) > MAX_AMPLITUDE:
-        raise SignalError(path, f"its samples go up to {np.abs(channels).max():g}; floating audio lies within -1 and 1")
-    signal = channels.mean(axis=1)
-    if len(signal) == 0:
+    return np.concatenate(list(read_pieces(path))).astype(np.float32) * LEAST_SIGNIFICANT_BIT
+
+
+def _one_channel(path: Path, file: "SoundFile") -> Iterator[np.ndarray]:
+    """Averages the channels, float32, and checks the samples."""
+    count, lowest, highest = 0, math.inf, -math.inf
+    for channels in file.blocks(PIECE, dtype="float32", always_2d=True):
+        if (amplitude := np.abs(channels).max(initial=0)) > MAX_AMPLITUDE:
+            raise SignalError(path, f"its samples go up to {amplitude:g}; floating audio lies within -1 and 1")
+        signal = channels.mean(axis=1)
+        if not np.isfinite(signal).all():
+            raise SignalError(path, "it holds samples that are not finite")
+        count += len(signal)
+        lowest, highest = signal.min(initial=lowest), signal.max(initial=highest)
+        yield signal
+    if count < file.frames:
+        raise SignalError(path, f"it is cut short: {count} of {file.frames} samples are there")
+    if count == 0:
         raise SignalError(path, "it holds no sample")
-    if not np.isfinite(signal).all():
-        raise SignalError(path, "it holds samples that are not finite")
-    if np.ptp(signal) < LEAST_SIGNIFICANT_BIT:
+    if highest - lowest < LEAST_SIGNIFICANT_BIT:
         raise SignalError(path, "it is silent")
-    signal = resample(signal[None], sampling_rate, SAMPLING_RATE)[0]
-    return (np.clip(np.round(signal / LEAST_SIGNIFICANT_BIT), -32_768, 32_767) * LEAST_SIGNIFICANT_BIT).astype(
-        np.float32
-    )
 
 
 def _check_header(path: Path, file: "SoundFile") -> None:
@@ -202,9 +237,18 @@ def read_speech(path: Path) -> np.ndarray:
         lgrin.features.extractor.SignalError: ...click.wav: it lasts 0 ms, less than a window of 25 ms
     """
     signal = read_audio(path)
-    if len(signal) < WINDOW:
-        raise SignalError(path, f"it lasts {len(signal) / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms")
+    check_length(path, len(signal))
     return signal
+
+
+def check_length(path: Path, length: int) -> None:
+    """Raises unless a signal at 16 kHz has a window.
+
+    Example:
+        >>> check_length(Path("clip.wav"), 400)
+    """
+    if length < WINDOW:
+        raise SignalError(path, f"it lasts {length / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms")
 
 
 def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:

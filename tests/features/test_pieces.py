@@ -3,9 +3,11 @@ import threading
 import numpy as np
 import opensmile
 import pytest
+import soundfile
 
-from lgrin.features.pieces import PIECE, join, resample, split
-from lgrin.features.speech import CONFIGURATION, DESCRIBE
+from lgrin.features import Speech
+from lgrin.features.pieces import PIECE, join, resample
+from lgrin.features.speech import CONFIGURATION, DESCRIBE, read_audio
 
 pytest.importorskip("audresample")
 import audresample
@@ -30,6 +32,10 @@ def signal(length, start=0):
     steps = np.round(np.concatenate(parts)[:length] * 2**15).astype(np.int16)
     steps[:start] = 0
     return steps
+
+
+def split(samples, size=PIECE):
+    return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
 def at_once(layout, steps):
@@ -116,3 +122,20 @@ def test_pieces_are_joined_to_one_length():
     assert [len(piece) for piece in joined] == [256, 256, 256, 232]
     assert np.array_equal(np.concatenate(joined), samples)
     assert list(join([np.empty(0)], 4)) == []
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (16_000, 2), (8_000, 1), (44_100, 2), (48_000, 3)])
+@pytest.mark.parametrize("length", [PIECE, 2 * PIECE + 1])
+def test_a_file_is_read_in_pieces_to_the_bits_of_the_whole(tmp_path, rate, channels, length):
+    path = tmp_path / "noise.wav"
+    samples = np.random.default_rng(0).normal(0, 0.4, (length, channels))
+    samples[: length // 3] = 0
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    whole = soundfile.read(path, dtype="float32", always_2d=True)[0].mean(axis=1)
+    whole = audresample.resample(whole[None], rate, RATE)[0]
+    expected = np.clip(np.round(whole * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    assert np.array_equal(read_audio(path), expected / np.float32(2**15))
+    x = Speech("released")(path).x.numpy()
+    descriptors = at_once("paper", expected)
+    assert np.array_equal(x[:, 13], descriptors[:, 13])  # zero crossings
+    assert np.array_equal(x[:, 16:], descriptors[:, 34:][:, [12, *range(12), 13, 14, 15, 16]])
