@@ -81,11 +81,12 @@ class PretrainedClassifier(
     """
 
     @classmethod
-    def of(cls, classifier: SequenceClassifier) -> "PretrainedClassifier":
+    def of(cls, classifier: Any) -> "PretrainedClassifier":
         """Copies a trained classifier.
 
         Args:
-            classifier: The classifier, or one that was loaded from a checkpoint.
+            classifier: A :class:`lgrin.training.SequenceClassifier`, one that was loaded from a checkpoint included, or
+                a fitted :class:`lgrin.sklearn.LGrINClassifier`.
 
         Returns:
             The copy, in evaluation mode.
@@ -93,6 +94,7 @@ class PretrainedClassifier(
         Raises:
             TypeError: If it is something else.
         """
+        classifier = getattr(classifier, "classifier_", classifier)  # that of a fitted estimator
         if not isinstance(classifier, SequenceClassifier):
             raise TypeError(
                 f"classifier is a {type(classifier).__name__}; it may be a SequenceClassifier, such as the "

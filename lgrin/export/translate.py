@@ -49,7 +49,8 @@ def to_onnx(
     network before it is saved.
 
     Args:
-        model: A :class:`lgrin.training.SequenceClassifier`, or a bare :class:`lgrin.LGrIN` or BLSTM; it is not changed.
+        model: A :class:`lgrin.training.SequenceClassifier`, a fitted :class:`lgrin.sklearn.LGrINClassifier`, or a bare
+            :class:`lgrin.LGrIN` or BLSTM; it is not changed.
         path: The file, which ends in ``.onnx``; the card gets the same name and ends in ``.md``.
         classes: Names of the classes; ``None`` takes the classifier's, or numbers.
         features: The settings of the extractor; ``None`` takes the classifier's.
@@ -86,6 +87,7 @@ def to_onnx(
     check_suffix("path", path)
     with optional("export"):
         import onnx
+    model = getattr(model, "classifier_", model)  # that of a fitted estimator
     known = getattr(model, "hparams", {})
     transform = known.get("transform") if transform is None else _check_settings("transform", transform)
     if transform is not None:

@@ -37,7 +37,8 @@ def plot_adjacency(
     colour.
 
     Args:
-        adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`.
+        adjacency: ``[M, M]``, tensor or array, a :class:`lgrin.nn.Adjacency`, or a fitted
+            :class:`lgrin.sklearn.LGrINClassifier`.
         ax: Matplotlib axes; ``None`` makes new ones.
         names: Names of the nodes, written on the axes; without them nodes are numbered frames.
         scale: ``"linear"``, or ``"log"`` for the sizes of weights over four decades below the largest.

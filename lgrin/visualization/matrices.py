@@ -1,6 +1,6 @@
 """Reading an adjacency matrix, and its strongest edges."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -15,7 +15,8 @@ def to_values(adjacency: AdjacencyLike, name: str = "adjacency") -> Tensor:
     """Reads the weights of one head or several.
 
     Args:
-        adjacency: ``[M, M]`` or ``[K, M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`.
+        adjacency: ``[M, M]`` or ``[K, M, M]``, tensor or array, a :class:`lgrin.nn.Adjacency`, or a fitted
+            :class:`lgrin.sklearn.LGrINClassifier`, whose graph is taken.
         name: Its name in errors.
 
     Returns:
@@ -29,6 +30,8 @@ def to_values(adjacency: AdjacencyLike, name: str = "adjacency") -> Tensor:
         >>> to_values([[0, 1], [0, 0]]).shape
         torch.Size([2, 2])
     """
+    fitted: Any = getattr(adjacency, "classifier_", None)
+    adjacency = adjacency if fitted is None else fitted.model.adjacency
     if isinstance(adjacency, Adjacency) and adjacency.reads_features:
         raise ValueError(
             f"{name} is a {type(adjacency).__name__}, whose graph differs by sequence; pass that of one, such as "
