@@ -33,7 +33,7 @@ html_title = f"lgrin {lgrin.__version__}"
 html_static_path: list[str] = []
 pygments_style = "friendly"
 
-myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks are executed by the tests and stored with their output
 

@@ -19,7 +19,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *MANUAL])
 
 def test_import_loads_torch_and_pyg_and_nothing_heavier():
     program = (
-        "import sys, torch, torch_geometric; before = set(sys.modules); import lgrin; "
+        "import sys, torch, torch_geometric; before = set(sys.modules); import lgrin; lgrin.LGrIN, lgrin.nn; "
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
@@ -85,3 +85,23 @@ def test_the_help_of_the_main_job_reads_well():
     assert "(default: JapaneseVowels)" in shown
     assert "None" not in shown
     assert "default: False" not in shown
+
+
+def test_the_package_shows_the_house_and_hides_its_internals():
+    program = (
+        "import sys, lgrin; shown = [name for name in dir(lgrin) if not name.startswith('_')]; "
+        "assert 'torch' not in sys.modules; "
+        "assert all(getattr(lgrin, name) is not None for name in shown); print(*shown)"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert shown == sorted(lgrin.__all__)
+    assert lgrin.LGrINClassifier is lgrin.sklearn.LGrINClassifier
+    with pytest.raises(AttributeError, match="has no attribute 'LGrin'; it has LGrIN, "):
+        lgrin.LGrin  # noqa: B018
+
+
+def test_names_of_extras_that_are_absent_are_not_shown(monkeypatch):
+    for library in ("lightning", "aeon", "onnx", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, library, None)
+    assert not {"LGrINClassifier", "aeon", "export", "hub", "sklearn", "training"} & set(dir(lgrin))
+    assert {"LGrIN", "nn", "datasets", "visualization"} <= set(dir(lgrin))

@@ -20,7 +20,7 @@ from lgrin.training.averaging import MovingAverage, check_decay
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.divergence import StopAtDivergence
-from lgrin.training.hardware import check_device
+from lgrin.training.hardware import check_device, split_device
 from lgrin.training.owner import sole_owner
 from lgrin.training.reading import read_data
 from lgrin.training.structure import make_up
@@ -78,7 +78,8 @@ def fit(
         averaging: Decay per step of a :class:`MovingAverage` of the weights, which is what is validated and kept in
             ``state_dict``; 0 keeps the weights themselves.
         seed: Draws batches and dropout.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows, or one of several, such
+            as ``"cuda:1"``.
         devices: Devices on each host, or processes where the device is the CPU.
         hosts: Machines; above 1 each has to be started by ``torchrun``.
         precision: As Lightning's trainer has it, for example ``"bf16-mixed"``; not ``"bf16-true"`` or ``"16-true"``.
@@ -135,9 +136,12 @@ def fit(
         stop = StopAtDivergence(classifier)
         average = [MovingAverage(averaging)] if averaging else []
         callbacks = [SeedEveryStep(seed), run, stop, *average, *callbacks]
-        hardware = {"accelerator": device, "devices": devices, "num_nodes": hosts, "precision": precision}
+        name, number = split_device(device)
+        hardware = {"accelerator": name, "devices": devices, "num_nodes": hosts, "precision": precision}
+        if number is not None and name != "cpu":
+            hardware["devices"] = [number]
         callbacks += checkpoint_callbacks(out, patience if len(validation) else None, every=1 if resumable else epochs)
-        trainer = _trainer(out, epochs, progress, callbacks, hardware)
+        trainer = _trainer(out, epochs, progress, callbacks, hardware, several=processes > 1)
         part = {"processes": trainer.world_size, "rank": trainer.global_rank}
         batches = draw_batches(learned.lengths, batch_size // processes, seed, buckets=buckets, **part)
         with _compiled(classifier, compile), warnings.catch_warnings():
@@ -188,6 +192,8 @@ def _check_hardware(device: str, processes: int, precision: str, batch_size: int
     if precision.endswith("16-true"):
         raise ValueError(f"precision is {precision!r}, but the features stay float32; take bf16-mixed or 16-mixed")
     check_device(device)
+    if processes > 1 and split_device(device)[1] is not None:
+        raise ValueError(f"device is {device!r}, one device, but devices and hosts ask for {processes} processes")
 
 
 @contextmanager
@@ -227,12 +233,14 @@ def checkpoint_callbacks(out: Path, patience: int | None, every: int) -> list[Ca
     return [stop, keeper(filename="best", monitor="val_loss"), last]
 
 
-def _trainer(out: Path, epochs: int, progress: bool, callbacks: list[Callback], hardware: dict[str, Any]) -> Trainer:
+def _trainer(
+    out: Path, epochs: int, progress: bool, callbacks: list[Callback], hardware: dict[str, Any], several: bool
+) -> Trainer:
     logs = CSVLogger(str(out), name="logs")
     board = TensorBoardLogger(str(out), name="logs", version=logs.version)
     return Trainer(
         **hardware,
-        strategy="ddp" if hardware["devices"] * hardware["num_nodes"] > 1 else "auto",
+        strategy="ddp" if several else "auto",
         use_distributed_sampler=False,
         max_epochs=epochs,
         logger=[logs, board],

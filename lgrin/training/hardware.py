@@ -9,11 +9,29 @@ with optional("train"):
     from lightning.pytorch.accelerators import AcceleratorRegistry
 
 
+def split_device(device: str) -> tuple[str, int | None]:
+    """Splits the name of a device from its number.
+
+    Args:
+        device: Such as ``"cuda"`` or ``"cuda:1"``.
+
+    Returns:
+        The name and the number; ``None`` where no number was given.
+
+    Example:
+        >>> split_device("cuda:1"), split_device("cpu")
+        (('cuda', 1), ('cpu', None))
+    """
+    name, _, number = str(device).partition(":")
+    return (name, int(number)) if number.isdecimal() else (str(device), None)
+
+
 def check_device(device: str) -> None:
     """Raises unless a device is known and here.
 
     Args:
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that Lightning knows, or one of several, such
+            as ``"cuda:1"``.
 
     Raises:
         ValueError: If it is not.
@@ -21,10 +39,17 @@ def check_device(device: str) -> None:
     Example:
         >>> check_device("cpu")
     """
+    name, number = split_device(device)
     known = AcceleratorRegistry.available_accelerators()
-    check_option("device", device, ("auto", *sorted(known)))
-    if device != "auto" and not AcceleratorRegistry[device]["accelerator"].is_available():
-        raise ValueError(f"device is {device!r}, which PyTorch does not find here; pass device='auto' or 'cpu'")
+    if name not in known:
+        check_option("device", device, ("auto", *sorted(known)))
+        return
+    accelerator = AcceleratorRegistry[name]["accelerator"]
+    if not accelerator.is_available():
+        raise ValueError(f"device is {device!r}, which PyTorch does not find here; it may be 'auto' or 'cpu'")
+    count = accelerator.auto_device_count()
+    if number is not None and number >= count:
+        raise ValueError(f"device is {device!r}, but here the last one is '{name}:{count - 1}'")
 
 
 def find_device(device: str) -> torch.device:

@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from examples.reproduce import accuracy
 from examples.reproduce.corpora import Corpus
 from lgrin import LGrIN
+from lgrin.command.data import CORPORA
 from lgrin.datasets import from_arrays
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training import (
@@ -78,7 +79,7 @@ class Built:
 
 
 def by_the_example(train, dataset, monkeypatch, folder):
-    monkeypatch.setitem(train.open_corpus.__globals__["CORPORA"], "ours", lambda *arguments, **options: dataset)
+    monkeypatch.setitem(CORPORA, "ours", lambda *arguments, **options: dataset)
     dataset.features = SimpleNamespace(settings={"name": "ours"})
     train.main(["--dataset", "ours", "--epochs", "1", "--out", str(folder), "--no-progress"])
     return SequenceClassifier.load_from_checkpoint(folder / "checkpoints" / "best.ckpt").model
@@ -291,7 +292,7 @@ def test_a_new_recipe_is_one_file_and_one_line_in_the_table(gentle, train, tmp_p
     assert run["predicted"] == estimator.predict_proba([x.T for x in given["arrays"]]).argmax(1).tolist()
     assert run["parameters"] == sum(one.numel() for one in model.parameters())
 
-    monkeypatch.setitem(train.open_corpus.__globals__["CORPORA"], "ours", lambda *arguments, **options: dataset)
+    monkeypatch.setitem(CORPORA, "ours", lambda *arguments, **options: dataset)
     dataset.features = SimpleNamespace(settings={"name": "ours"})
     out = tmp_path / "example"
     train.main(["--dataset", "ours", "--recipe", "gentle", "--out", str(out), "--no-progress"])

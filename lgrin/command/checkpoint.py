@@ -1,0 +1,34 @@
+"""From what a user types to a trained classifier."""
+
+from pathlib import Path
+
+from lgrin.training import SequenceClassifier
+
+
+def load(name: str) -> SequenceClassifier:
+    """Loads the classifier of a run.
+
+    Args:
+        name: The folder of the run, or the file of a checkpoint.
+
+    Returns:
+        The classifier.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        TypeError: If the checkpoint cannot build its network.
+        ValueError: If the file is damaged.
+
+    Example:
+        >>> load("/nowhere")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: /nowhere is neither a run of lgrin train nor a checkpoint; a run holds checkpoints/best.ckpt
+    """
+    path = Path(name)
+    path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{name} is neither a run of lgrin train nor a checkpoint; a run holds checkpoints/best.ckpt"
+        )
+    return SequenceClassifier.load_from_checkpoint(path)

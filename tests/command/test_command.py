@@ -1,0 +1,279 @@
+"""The command: what it says of mistakes, what it writes, and that it is quiet."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import lgrin
+from lgrin.command import run
+from lgrin.command.options import COMMANDS, CORPORA, RECIPES, make_parser
+from lgrin.command.page import read_run
+from lgrin.command.quiet import quiet
+from lgrin.training import SequenceClassifier
+from lgrin.training import recipes as table
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(program, *arguments, code=0):
+    done = subprocess.run([sys.executable, *program, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def hums(tmp_path_factory):
+    """Low and high hums of four speakers, one of whose files is broken."""
+    root = tmp_path_factory.mktemp("corpora") / "hums"
+    for index in range(24):
+        label, pitch = (("low", 110), ("<b>high", 240))[index % 2]
+        path = root / label / f"speaker{index // 6}" / f"{index}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        time = np.arange(8_000) / 16_000
+        signal = sum(np.cos(2 * np.pi * (pitch + index) * order * time) / order for order in range(1, 9))
+        soundfile.write(path, 0.1 * signal + np.random.default_rng(index).normal(0, 0.01, 8_000), 16_000)
+    (root / "low" / "speaker0" / "broken.wav").write_text("no sound")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(hums, tmp_path_factory):
+    """The folder of a run on the hums, and its metrics."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    words = ["train", "--dataset", "audio", "--root", hums, "--cache", out.parent / "cache", "--out", out]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        metrics = run([*map(str, words), "--epochs", "3", "--skip-broken", "--no-progress"])
+    return out, metrics
+
+
+def mistake(capsys, *words):
+    """The one line that a command says of a mistake."""
+    with pytest.raises(SystemExit) as caught:
+        run([*map(str, words)])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert caught.value.code in (1, 2)
+    assert len(said) == 1, said
+    return said[0]
+
+
+def test_help_and_mistakes_of_spelling_import_no_torch():
+    program = (
+        "import sys\nfrom lgrin.command import run\n"
+        "try:\n    run(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('torch' in sys.modules, 'numpy' in sys.modules)"
+    )
+    for words in (["--help"], ["train", "--help"], ["trian"], ["--version"]):
+        assert python(["-c", program], *words).stdout.splitlines()[-1] == "False False"
+
+
+def test_each_command_is_listed_with_a_module_of_its_own():
+    shown = python(["-m", "lgrin"], "--help").stdout
+    for name in COMMANDS:
+        assert f"\n    {name}" in shown
+        assert (ROOT / "lgrin" / "command" / f"{name}.py").exists()
+        assert f"usage: lgrin {name}" in python(["-m", "lgrin"], name, "--help").stdout
+
+
+def test_names_in_the_help_are_those_of_the_library():
+    assert set(RECIPES) == set(table.RECIPES)
+    assert all(hasattr(lgrin.datasets, kind) for kind in CORPORA.values())
+    assert make_parser().parse_args(["train"]).dataset == "JapaneseVowels"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian"], "did you mean train?"),
+        (["train", "--epochz", "3"], "lgrin train: error: --epochz is not known; did you mean --epochs?"),
+        (["train", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
+        (["train", "--features", "papr"], "did you mean paper?"),
+        (["train", "--dataset", "japanesevowel"], "did you mean JapaneseVowels?"),
+        (["train", "--dataset", "EmoDb"], "did you mean emodb?"),
+        (["train", "--recipe", "recomended"], "did you mean recommended?"),
+        (["train", "--device", "mars"], "--device is 'mars'; it may be 'auto', 'cpu'"),
+        (["predict", "/nowhere", "x.wav"], "/nowhere is neither a run of lgrin train nor a checkpoint"),
+        (["export", "/nowhere", "x.onnx"], "/nowhere is neither a run of lgrin train nor a checkpoint"),
+        (["features", "--dataset", "audioo"], "did you mean audio?"),
+        (["features", "--dataset", "audio", "--root", "/nowhere"], "/nowhere holds no recording of AudioFolder"),
+        (["show", "/nowhere"], "/nowhere holds no run"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(words, said, capsys):
+    assert said in mistake(capsys, *words)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_a_device_that_is_not_here_is_named_before_data_are_read(device, capsys, monkeypatch):
+    monkeypatch.setattr("lgrin.command.train.open_archive", lambda options: pytest.fail("data were read"))
+    assert f"--device is '{device}', which PyTorch does not find here" in mistake(capsys, "train", "--device", device)
+
+
+def test_a_run_that_exists_is_named_before_data_are_read(trained, hums, capsys, monkeypatch):
+    out, _ = trained
+    monkeypatch.setattr("lgrin.command.train.open_corpus", lambda *_, **__: pytest.fail("data were read"))
+    said = mistake(capsys, "train", "--dataset", "audio", "--root", hums, "--out", out)
+    assert f"{out} holds a run already; go on with it by --resume, or name another folder by --out DIR" in said
+
+
+def test_a_run_is_named_after_its_data(hums, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "hums-seed3" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "runs" / "hums-seed3" / "checkpoints" / "best.ckpt").touch()
+    assert "runs/hums-seed3 holds" in mistake(capsys, "train", "--dataset", "audio", "--root", hums, "--seed", 3)
+
+
+def test_one_class_is_said(hums, tmp_path, capsys):
+    shutil.copytree(hums / "low" / "speaker1", tmp_path / "one" / "low")
+    words = ["train", "--dataset", "audio", "--root", tmp_path / "one", "--cache", tmp_path / "cache"]
+    assert "one has one class, 'low'" in mistake(capsys, *words, "--out", tmp_path / "run")
+
+
+def test_a_traceback_is_shown_where_it_is_wanted():
+    with pytest.raises(FileNotFoundError):
+        run(["show", "/nowhere", "--traceback"])
+
+
+def test_a_run_keeps_what_its_page_shows(trained):
+    out, metrics = trained
+    found = read_run(out)
+    assert found.metrics == json.loads((out / "metrics.json").read_text())
+    assert np.trace(metrics["confusion"]) / np.sum(metrics["confusion"]) == metrics["accuracy"]
+    assert np.sum(metrics["data"]["train"]) + np.sum(metrics["data"]["test"]) == 24
+    assert metrics["data"]["frames"] == {"shortest": 48, "median": 48, "longest": 48}
+    assert list(metrics["data"]["left_out"]) == ["low/speaker0/broken.wav"]
+    classifier = SequenceClassifier.load_from_checkpoint(out / "checkpoints" / "best.ckpt")
+    assert np.allclose(found.graphs["learned"], classifier.model.adjacency().detach())
+    assert not np.allclose(found.graphs["learned"], found.graphs["start"])
+    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert right / len(rows) == metrics["accuracy"]
+    assert all(0 <= float(row["salient"]) <= 1 for row in rows)
+
+
+class Tags(HTMLParser):
+    """Collects tags, their attributes, and the text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.sources, self.text = [], [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_of_a_run_is_whole_and_asks_no_server(trained, tmp_path, capsys):
+    out, metrics = trained
+    assert run(["show", str(out), "--out", str(tmp_path / "page.html")]) == tmp_path / "page.html"
+    page = Tags((tmp_path / "page.html").read_text())
+    assert page.tags.count("img") == len(page.sources) == 6
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    assert not {"script", "link", "iframe", "b"} & set(page.tags), "names of classes are text, and no markup"
+    for words in ("Data", "Training", "The graph", "Salient frames", f"{metrics['accuracy']:.3f}", "<b>high"):
+        assert words in page.text
+    assert "low/speaker0/broken.wav" in page.text
+    assert "Not shown" not in page.text
+    first = (tmp_path / "page.html").read_bytes()
+    run(["show", str(out), "--out", str(tmp_path / "page.html")])
+    assert (tmp_path / "page.html").read_bytes() == first
+
+
+def test_the_page_says_what_it_lacks_and_why(tmp_path, capsys):
+    (tmp_path / "metrics.json").write_text('{"accuracy": 0.5}')
+    run(["show", str(tmp_path)])
+    page = Tags((tmp_path / "report.html").read_text())
+    assert "Not shown" in page.text
+    assert "graphs.npz is absent" in page.text
+    (tmp_path / "graphs.npz").write_text("no matrix")
+    assert f"{tmp_path / 'graphs.npz'} is damaged" in mistake(capsys, "show", tmp_path)
+
+
+def test_the_page_says_that_a_model_predicts_one_class(tmp_path, capsys):
+    content = {"classes": ["a", "b"], "confusion": [[3, 0], [2, 0]]}
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    run(["show", str(tmp_path)])
+    assert "predicts one class only" in (tmp_path / "report.html").read_text()
+    assert "accuracy of 0.600" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_predicts_and_is_exported_by_its_folder(trained, hums, tmp_path, capsys):
+    out, _ = trained
+    clip = next((hums / "low").rglob("[0-9]*.wav"))
+    (prediction,) = run(["predict", str(out), str(clip)])
+    assert prediction.classes == ["<b>high", "low"]
+    assert "most salient frame at" in capsys.readouterr().out
+    files = run(["export", str(out), str(tmp_path / "model.onnx")])
+    assert [path.name for path in files] == ["model.onnx", "model-8bit.onnx"]
+    assert "kB" in capsys.readouterr().out
+
+
+def test_features_become_a_table(hums, tmp_path, capsys):
+    words = ["features", "--dataset", "audio", "--root", hums, "--cache", tmp_path / "cache", "--skip-broken"]
+    dataset = run([*map(str, words), "--out", str(tmp_path / "frames.csv")])
+    assert "left out low/speaker0/broken.wav: " in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "frames.csv").open()))
+    assert len(rows) == sum(data.num_nodes for data in dataset)
+    first = dataset[0]
+    assert (rows[1]["name"], rows[1]["group"], rows[1]["seconds"]) == (first.name, "speaker0", "0.010")
+    assert float(rows[1]["feature_3"]) == float(first.x[1, 3])
+
+
+def test_reproduce_lists_the_studies_of_the_clone(capsys):
+    with pytest.raises(SystemExit):
+        run(["reproduce"])
+    assert "table2" in capsys.readouterr().out
+
+
+def test_reproduce_says_where_there_is_no_clone(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lgrin, "__file__", str(tmp_path / "site-packages" / "lgrin" / "__init__.py"))
+    assert "clone the repository of lgrin" in mistake(capsys, "reproduce", "table2")
+
+
+def test_warnings_of_other_libraries_are_hidden_and_those_of_lgrin_take_one_line(capsys):
+    with quiet():
+        warnings.warn_explicit("theirs", UserWarning, "torch/x.py", 1, module="torch.x")
+        warnings.warn_explicit("ours\nin two lines", UserWarning, "lgrin/x.py", 1, module="lgrin.x")
+    assert capsys.readouterr().err == "warning: ours\\nin two lines\n"
+
+
+def test_sequences_of_any_length_are_trained_by_their_recipe(tmp_path, capsys):
+    words = ["train", "--dataset", "JapaneseVowels", "--root", tmp_path / "data", "--recipe", "any_length"]
+    metrics = run([*map(str, words), "--epochs", "1", "--out", str(tmp_path / "run")])
+    assert metrics["recipe"] == "any_length"
+    assert "Epoch 1 of 1: loss" in capsys.readouterr().out
+    assert (tmp_path / "run" / "adjacency.png").exists()
+    run(["show", str(tmp_path / "run")])
+    page = Tags((tmp_path / "run" / "report.html").read_text())
+    assert page.tags.count("img") == 3 + 8, "confusions, losses, salient frames, and eight heads"
+
+
+def test_a_folder_of_tables_is_trained_and_classified(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        path = tmp_path / "walks" / ("run", "walk")[index % 2] / f"{index}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f"{step / 10},{value:.3f}" for step, value in enumerate(rng.normal(size=20) + index % 2)]
+        path.write_text("\n".join(["seconds,height", *rows]) + "\n")
+    words = ["train", "--dataset", "table", "--root", tmp_path / "walks", "--cache", tmp_path / "cache"]
+    words += ["--time", "seconds", "--epochs", "2", "--out", tmp_path / "run", "--no-progress"]
+    assert run([*map(str, words)])["data"]["features"] == 1
+    (prediction,) = run(["predict", str(tmp_path / "run"), str(path)])
+    assert prediction.classes == ["run", "walk"]
