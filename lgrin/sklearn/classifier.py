@@ -1,6 +1,7 @@
 """The classifier for scikit-learn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from numbers import Real
 from pathlib import Path
 from time import perf_counter
@@ -40,7 +41,8 @@ from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
 from lgrin.training.splits import hold_out
-from lgrin.transforms.resample import RESAMPLINGS
+from lgrin.transforms import from_settings
+from lgrin.transforms.resample import NEAREST, RESAMPLINGS
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -48,6 +50,7 @@ with optional("train"):
 
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
+WARM = 0.1  # of the learning rate, where training goes on
 AUTO = "auto"  # the recipe decides
 
 
@@ -90,6 +93,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             PyTorch's threads may change the last digits. ``None`` draws it from NumPy's generator. PyTorch's generator
             is left as it was.
         recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
+        warm_start: Whether a further :meth:`fit` goes on from the weights, the normalisation and the frames of the last
+            one, at a tenth of the learning rate; other classes or channels are an error then.
         layout: The axes of an array: ``"channels_first"`` (aeon's), ``"time_first"``, or ``"auto"``, which reads arrays
             channels first and tables with named columns time first.
         id: The column of a long table that says which sequence a row belongs to.
@@ -143,6 +148,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
         recipe: str = "recommended",
+        warm_start: bool = False,
         layout: str = "auto",
         id: str | None = None,
         time: str | None = None,
@@ -164,6 +170,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
         self.recipe = recipe
+        self.warm_start = warm_start
         self.layout = layout
         self.id = id
         self.time = time
@@ -189,16 +196,22 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 range.
         """
         start = perf_counter()
-        sequences = narrow(read_sequences(self, X), axis=1)
+        before = getattr(self, "classifier_", None) if self.warm_start else None
+        sequences = narrow(read_sequences(self, X, None if before is None else before.model.in_channels), axis=1)
         y, groups = read_labels(self, X, y, groups)
         classes, labels = encode_labels(y, "y", len(sequences))
         if len(classes) < 2:
             raise ValueError(f"y holds one class, {classes.tolist()[0]!r}; a classifier needs two or more")
+        if before is not None and classes.tolist() != (known := vars(self)["classes_"].tolist()):
+            raise ValueError(
+                f"y holds the classes {classes.tolist()}, and warm_start=True goes on with {known}; give sequences of "
+                f"each of these and no other, or fit with warm_start=False"
+            )
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1]
         seed, nodes = self._seed(), to_nodes(sequences, labels, members)
         learn, held_out = self._parts(nodes, seed)
         with own_random_numbers():
-            plan = self._plan(learn, len(classes))
+            plan = self._plan(learn, len(classes), before)
             warn_of_thinning(nodes, plan.transform)
             to_one_length(nodes, plan.transform)
             options = {
@@ -207,10 +220,14 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 "transform": None if plan.transform is None else plan.transform.settings,
             }
             how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
-            model = draw(LGrIN, len(sequences[0]), plan.num_nodes, len(classes), seed=seed, **plan.network)
-            classifier = SequenceClassifier(model, num_sequences=len(learn), **options)
+            if before is None:
+                model = draw(LGrIN, len(sequences[0]), plan.num_nodes, len(classes), seed=seed, **plan.network)
+                classifier = SequenceClassifier(model, num_sequences=len(learn), **options)
+            else:
+                classifier = _Continued(deepcopy(before.model), num_sequences=len(learn), **options)
+                classifier.load_state_dict(before.state_dict())
             run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
-        self.classes_, self.classifier_ = classes, classifier.eval()
+        self.classes_, self.classifier_ = classes, _plain_classifier(classifier)
         self.loss_curve_, self.fit_time_ = run.losses, perf_counter() - start
         return self
 
@@ -348,8 +365,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         """What to train on, and what to stop by."""
         return (data, []) if self.patience is None else _hold_out(data, seed)
 
-    def _plan(self, learn: list[Data], num_classes: int) -> Plan:
-        """What the recipe decides by the training sequences, but for what the arguments decide."""
+    def _plan(self, learn: list[Data], num_classes: int, before: SequenceClassifier | None) -> Plan:
+        """What the recipe decides by the training sequences, but for what the arguments or the last fit decide."""
         recipe = find_recipe(self.recipe)
         check_option("thin", self.thin, (AUTO, *RESAMPLINGS))
         names = "input_norm", "branch_channels", "dropout"
@@ -362,7 +379,10 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         )
         changes = {**plan.options.get("augment", {}), **self._given("crop", "shift")}
         options = {**plan.options, **self._given("lr", "weight_decay"), "augment": changes}
-        return plan._replace(options=options, **self._given("thin"))
+        if before is None:
+            return plan._replace(options=options, **self._given("thin"))
+        options["lr"] = WARM * options["lr"]
+        return plan._replace(options=options, num_nodes=before.model.num_nodes, thin=_thin_of(before))
 
     def _given(self, *names: str) -> dict[str, Any]:
         """The arguments among these that are not left to the recipe."""
@@ -376,6 +396,28 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         sequences = as_floats(read_sequences(self, X, self.classifier_.model.in_channels), wide)
         nodes = to_nodes(sequences)
         return network_of(self.classifier_).run(method, nodes)
+
+
+class _Continued(SequenceClassifier):
+    """A classifier that trains on, and keeps the normalisation that its weights expect."""
+
+    def fit_normalization(self, sequences: Iterable[Data]) -> None:
+        """Keeps the statistics of the first fit."""
+
+
+def _plain_classifier(classifier: SequenceClassifier) -> SequenceClassifier:
+    """The classifier in evaluation mode, which measures its data again if it is trained by somebody else."""
+    if isinstance(classifier, _Continued):
+        copy = SequenceClassifier(**{**classifier.hparams, "model": classifier.model})
+        copy.load_state_dict(classifier.state_dict())
+        classifier = copy
+    return classifier.eval()
+
+
+def _thin_of(classifier: SequenceClassifier) -> str:
+    """How the sequences of a classifier get to its frames."""
+    settings = classifier.hparams["transform"]
+    return NEAREST if settings is None else from_settings(settings).how
 
 
 def _hold_out(data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
