@@ -41,16 +41,19 @@ def extract(minutes: int, rate: int, channels: int) -> list[float]:
 
 
 def _record(path: Path, seconds: int, rate: int, channels: int) -> None:
-    """Writes a vowel whose pitch rises and falls, and a little noise, second by second."""
+    """Writes ten seconds again and again: a vowel whose pitch rises, and a little noise."""
     import numpy as np
     import soundfile
 
-    rng = np.random.default_rng(0)
+    rng, parts = np.random.default_rng(0), []
+    for second in range(10):
+        phase = 2 * np.pi * (120 + 6 * second) * np.arange(rate) / rate
+        vowel = sum(np.cos(order * phase) / order for order in range(1, 25))
+        part = (0.1 * vowel + rng.normal(0, 0.001, rate)).astype(np.float32)
+        parts.append(np.repeat(part[:, None], channels, axis=1))
     with soundfile.SoundFile(path, "w", rate, channels) as file:
         for second in range(seconds):
-            phase = 2 * np.pi * (120 + second % 60) * np.arange(rate) / rate
-            vowel = sum(np.cos(order * phase) / order for order in range(1, 25))
-            file.write(np.repeat((0.1 * vowel + rng.normal(0, 0.001, rate))[:, None], channels, axis=1))
+            file.write(parts[second % 10])
 
 
 if __name__ == "__main__":
