@@ -19,6 +19,7 @@ READOUTS: dict[str, Any] = {"GraphReadout": GraphReadout, "SortReadout": "lgrin.
 MODELS: dict[str, Any] = {
     "LGrIN": "lgrin.models.lgrin:LGrIN",
     "MultimodalLGrIN": "lgrin.models.multimodal:MultimodalLGrIN",
+    "FilterBank": "lgrin.models.bank:FilterBank",
     "BLSTM": "lgrin.baselines.blstm:BLSTM",
     "CNN": "lgrin.baselines.cnn:CNN",
     "CNNLSTM": "lgrin.baselines.cnn_lstm:CNNLSTM",

@@ -1,5 +1,6 @@
-"""L-GrIN as a scikit-learn estimator."""
+"""Classifiers of sequences as scikit-learn estimators."""
 
+from lgrin.sklearn.bank import FilterBankClassifier
 from lgrin.sklearn.classifier import LGrINClassifier
 
-__all__ = ["LGrINClassifier"]
+__all__ = ["FilterBankClassifier", "LGrINClassifier"]

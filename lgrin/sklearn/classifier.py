@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from numbers import Real
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,16 +14,16 @@ from torch_geometric.data import Data
 
 import lgrin
 from lgrin.arrays import as_floats, narrow
-from lgrin.bounds import SPARE, check_build
-from lgrin.checksum import load_tensors
+from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
-from lgrin.options import check_option, check_path, check_seed, check_whole
+from lgrin.options import check_option, check_path, check_whole
 from lgrin.sklearn.inference import network_of
 from lgrin.sklearn.inputs import (
     Input,
+    draw_seed,
     encode_labels,
     read_labels,
     read_sequences,
@@ -32,6 +31,7 @@ from lgrin.sklearn.inputs import (
     to_one_length,
     warn_of_thinning,
 )
+from lgrin.sklearn.saved import not_ours, open_saved, plain, read_classes
 from lgrin.text import one_line
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
@@ -208,7 +208,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 f"each of these and no other, or fit with warm_start=False"
             )
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1]
-        seed, nodes = self._seed(), to_nodes(sequences, labels, members)
+        seed, nodes = draw_seed(self.random_state), to_nodes(sequences, labels, members)
         learn, held_out = self._parts(nodes, seed)
         with own_random_numbers():
             plan = self._plan(learn, len(classes), before)
@@ -299,15 +299,15 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         """
         validation.check_is_fitted(self)
         path = check_path("path", path)
-        plain = {name: _plain(name, value) for name, value in self.get_params().items()}
+        parameters = {name: plain(name, value) for name, value in self.get_params().items()}
         fitted = {name: getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_")}
         content = {
             "format": FORMAT,
             "version": lgrin.__version__,
-            "parameters": plain,
-            "classes": _plain("classes_", self.classes_),
+            "parameters": parameters,
+            "classes": plain("classes_", self.classes_),
             "dtype": self.classes_.dtype.str,
-            "fitted": {name: _plain(name, value) for name, value in fitted.items() if value is not None},
+            "fitted": {name: plain(name, value) for name, value in fitted.items() if value is not None},
             "classifier": dict(self.classifier_.hparams),
             "weights": self.classifier_.state_dict(),
         }
@@ -329,18 +329,18 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             TypeError: If path is no path.
             ValueError: If it is damaged, was written by something else, or has the format of another version.
         """
-        content = _open(check_path("path", path))
+        content = open_saved(check_path("path", path), FORMAT)
         try:
             estimator = cls(**content["parameters"])
             for name, value in content["fitted"].items():
                 setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-            estimator.classes_ = _classes(content["classes"], content["dtype"], Path(path).stat().st_size)
+            estimator.classes_ = read_classes(content["classes"], content["dtype"], Path(path).stat().st_size)
             settings = name_schedule(content["classifier"])
             check_build(lambda: SequenceClassifier(**settings), settings["model"], content["weights"])
             estimator.classifier_ = SequenceClassifier(**settings).eval()
             estimator.classifier_.load_state_dict(content["weights"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{_NOT_OURS.format(path)} ({one_line(error)})") from error
+            raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
         return estimator
 
     def __sklearn_tags__(self) -> Tags:
@@ -348,18 +348,6 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
-
-    def _seed(self) -> int:
-        if isinstance(self.random_state, Real | np.bool_):
-            return check_seed("random_state", self.random_state)
-        try:
-            generator = validation.check_random_state(self.random_state)
-        except ValueError as error:
-            raise ValueError(
-                f"random_state is {self.random_state!r}; it may be None, a whole number from 0 to {2**32 - 1}, or a "
-                f"numpy.random.RandomState"
-            ) from error
-        return int(generator.randint(np.iinfo(np.int32).max))
 
     def _parts(self, data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
         """What to train on, and what to stop by."""
@@ -370,7 +358,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         recipe = find_recipe(self.recipe)
         check_option("thin", self.thin, (AUTO, *RESAMPLINGS))
         names = "input_norm", "branch_channels", "dropout"
-        network = {name: _plain(name, value) for name, value in self._given(*names).items()}
+        network = {name: plain(name, value) for name, value in self._given(*names).items()}
         if "input_norm" in network:
             network["input_norm"] = _input_norm(network["input_norm"])
         batch_size = _batch_size(self._given("batch_size").get("batch_size", recipe.batch_size), len(learn))
@@ -447,40 +435,3 @@ def _input_norm(wanted: Any) -> bool | str:
     """What may have been a number of NumPy as :class:`LGrIN` takes it."""
     check_option("input_norm", wanted, (AUTO, *INPUT_NORMS))
     return bool(wanted) if wanted in (0, 1) else str(wanted)
-
-
-def _plain(name: str, value: object) -> Any:
-    """Turns NumPy's arrays and numbers into Python's."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    parts = value if isinstance(value, list | tuple) else [value]
-    if not all(part is None or isinstance(part, str | bool | int | float) for part in parts):
-        raise TypeError(f"{name} is {value!r}; it has to be a number, a string or a list of them to be kept in a file")
-    return value
-
-
-def _classes(names: list[str | bool | int | float], dtype: str, size: int) -> np.ndarray:
-    """Makes the array of the classes, unless its entries would be longer than a file of this size has any."""
-    if len(names) * np.dtype(dtype).itemsize > size + SPARE:
-        raise ValueError(f"dtype is {one_line(dtype, 40)}; {len(names)} such classes are more than its {size:,} bytes")
-    return np.array(names, dtype)
-
-
-_NOT_OURS = "file {} is damaged or was not written by LGrINClassifier.save; fit and save it again"
-
-
-def _open(path: str | Path) -> dict[str, Any]:
-    """Reads a file of an estimator and checks that it is one."""
-    try:
-        content = load_tensors(path, "file", "fit and save it again")
-    except ValueError as error:
-        raise ValueError(_NOT_OURS.format(path)) from error
-    found = str(content.get("format")) if isinstance(content, dict) else ""
-    if found != FORMAT and found.startswith(FORMAT.partition(",")[0]):
-        raise ValueError(
-            f"file {path} has format {found!r}, written by lgrin {content.get('version')}, and lgrin "
-            f"{lgrin.__version__} reads {FORMAT!r}; load it with that version, or fit and save it again"
-        )
-    if found != FORMAT:
-        raise ValueError(_NOT_OURS.format(path))
-    return content

@@ -3,6 +3,7 @@
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch_geometric.transforms import BaseTransform
 from lgrin.arrays import from_tensor, real, refuse_kinds
 from lgrin.extras import optional
 from lgrin.labels import as_array, number
-from lgrin.options import check_whole
+from lgrin.options import check_seed, check_whole
 from lgrin.sklearn.layouts import (
     AUTO,
     TIME_FIRST,
@@ -329,6 +330,34 @@ def _column(given: Any) -> Any:
     if hasattr(given, "reshape"):
         return given.reshape(-1)
     return [one[0] if isinstance(one, list | tuple) else one for one in given]
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Turns what scikit-learn calls a random state into a seed.
+
+    Args:
+        random_state: A whole number, which is the seed; a generator, which draws one; ``None`` takes NumPy's.
+
+    Returns:
+        The seed.
+
+    Raises:
+        ValueError: If it is anything else, or out of range.
+
+    Example:
+        >>> draw_seed(3)
+        3
+    """
+    if isinstance(random_state, Real | np.bool_):
+        return check_seed("random_state", random_state)
+    try:
+        generator = validation.check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(
+            f"random_state is {random_state!r}; it may be None, a whole number from 0 to {2**32 - 1}, or a "
+            f"numpy.random.RandomState"
+        ) from error
+    return int(generator.randint(np.iinfo(np.int32).max))
 
 
 def to_nodes(

@@ -1,6 +1,7 @@
 """Training with Lightning: the module, its data, runs that resume exactly, and results."""
 
 from lgrin.training.augment import Augment
+from lgrin.training.bank import fit_bank
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
 from lgrin.training.experiment import affordable_nodes, enough_epochs, recommended, train_and_test
@@ -29,6 +30,7 @@ __all__ = [
     "enough_epochs",
     "evaluate",
     "fit",
+    "fit_bank",
     "folds",
     "group_split",
     "hold_out",

@@ -1,0 +1,225 @@
+"""A bank of fixed filters in time, whose summaries one linear layer classifies."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module, ModuleList
+from torch.nn.functional import conv1d
+
+from lgrin.arguments import one_place
+from lgrin.nn.adjacency import StationaryAdjacency
+from lgrin.nodes import Nodes, zero_absent
+from lgrin.options import check_seed, check_whole
+from lgrin.transforms import Standardize
+
+REACH = 4  # filters have 9 taps
+LEVELS = 64  # channels up to which the level of each is read; of more, that of so many random mixes
+
+
+class FilterBank(Module):
+    r"""Classifies sequences of any length by what random filters in time respond to.
+
+    .. math:: r_{ik} = \sum_j A_{ij}^{(k)} \langle m_k, z_j \rangle, \qquad
+              h_G = \left[ \, \tfrac{1}{|V|} |\{i : r_{ik} > t_{kl}\}| \;\middle|\; \tfrac{1}{|V|} \sum_i |r_{ik}|
+              \;\middle|\; \max_i r_{ik} \;\middle|\; \text{levels} \, \right]
+
+    Each filter is a fixed graph: a head of a :class:`lgrin.nn.StationaryAdjacency` with 9 edges a node, the same for
+    all nodes, with random weights that add up to 0. Its input is a random mix of standardised channels, or of their
+    first differences. The summaries go over the whole sequence and over its quarters. Levels are the mean and root mean
+    square of the channels. Everything but thresholds, scale and head is drawn from a seed;
+    :func:`lgrin.training.fit_bank` computes these from training sequences.
+
+    Args:
+        in_channels: Features per frame, P.
+        num_classes: Classes, C.
+        dilations: Frames between two taps, one number for each group of filters.
+        heads: Filters of a group, K.
+        mixes: Mixes of channels to which all filters of a group are applied, Q; every second is of first differences.
+        thresholds: Thresholds of each response above which frames are counted, T.
+        segments: Over how many equal parts of a sequence the summaries go, see :class:`lgrin.nn.GraphReadout`.
+        seed: Draws filters and mixes.
+
+    Attributes:
+        config: The arguments, from which ``FilterBank(**config)`` builds the model again.
+        embed_channels: The number of summaries, F.
+        num_nodes: ``None``, since sequences may have any length.
+
+    Shapes:
+        - **x:** ``[B, M, P]``, ``[M, P]``, or flat ``[N, P]`` beside ``batch``
+        - **frame, node, batch, mask, batch_size, max_num_nodes:** as for :class:`lgrin.LGrIN` without a length
+        - **output:** logits ``[B, C]``
+
+    Raises:
+        TypeError: If a dtype has no meaning.
+        ValueError: If ranks or sizes do not fit, or an argument is out of range.
+        IndexError: If the frame of a present node or the sequence of a node is out of range.
+
+    Source:
+        Random dilated kernels of 9 taps and the share of positive responses: Dempster, Schmidt and Webb, "MiniRocket",
+        2021. The filters as graphs, the mixes, the quarters and the other summaries are this library's.
+
+    Example:
+        >>> model = FilterBank(in_channels=6, num_classes=3)
+        >>> model(torch.rand(2, 80, 6)).shape
+        torch.Size([2, 3])
+        >>> model.embed(torch.rand(5, 6), batch=torch.tensor([0, 0, 0, 1, 1])).shape == (2, model.embed_channels)
+        True
+    """
+
+    num_nodes = None
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        dilations: Sequence[int] = (1, 2, 4),
+        heads: int = 8,
+        mixes: int = 8,
+        thresholds: int = 3,
+        segments: Sequence[int] = (1, 4),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.num_classes = check_whole("in_channels", in_channels), check_whole("num_classes", num_classes)
+        self.dilations = tuple(check_whole("dilations", one) for one in dilations)
+        self.heads, self.mixes = check_whole("heads", heads), check_whole("mixes", mixes)
+        self.segments = tuple(check_whole("segments", one) for one in segments)
+        if not self.dilations or not self.segments:
+            raise ValueError(f"dilations is {dilations!r} and segments {segments!r}; each holds a whole number or more")
+        self.seed = check_seed("seed", seed)
+        self.scale = Standardize(in_channels)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(self.seed)
+            options = {"heads": heads, "start": "random", "normalize": None}
+            kinds = [StationaryAdjacency(REACH, dilation=one, **options) for one in self.dilations]
+            self.filters = ModuleList(kinds).requires_grad_(False)
+            self.mix: Tensor
+            self.register_buffer("mix", torch.stack([_mixes(mixes, in_channels) for _ in self.dilations]))
+            level = torch.eye(in_channels) if in_channels <= LEVELS else _directions(LEVELS, in_channels)
+            self.level: Tensor
+            self.register_buffer("level", level)
+        responses = len(self.dilations) * self.heads * self.mixes
+        self.threshold: Tensor
+        self.register_buffer("threshold", torch.zeros(check_whole("thresholds", thresholds), responses))
+        self.head = Linear(self.embed_channels, num_classes)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments."""
+        sizes = {"in_channels": self.in_channels, "num_classes": self.num_classes, "dilations": self.dilations}
+        sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
+        return {**sizes, "segments": self.segments, "seed": self.seed}
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """The number of summaries of each kind, in the order of :meth:`embed`."""
+        parts, (thresholds, responses) = sum(self.segments), self.threshold.shape
+        counted = {"share": parts * thresholds * responses, "magnitude": parts * responses, "max": parts * responses}
+        return {**counted, "level": 2 * parts * self.level.size(0)}
+
+    @property
+    def embed_channels(self) -> int:
+        """The number of summaries, F."""
+        return sum(self.blocks.values())
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        frame: Tensor | None = None,
+        node: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+        max_num_nodes: int | None = None,
+    ) -> Tensor:
+        """Computes logits ``[B, C]``; see the class."""
+        place = {"frame": frame, "node": node, "batch": batch, "mask": mask}
+        return self.head(self.embed(x, **place, batch_size=batch_size, max_num_nodes=max_num_nodes))
+
+    def embed(
+        self,
+        x: Tensor,
+        *,
+        frame: Tensor | None = None,
+        node: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+        max_num_nodes: int | None = None,
+    ) -> Tensor:
+        """Computes the summaries of each sequence, ``[B, F]``; arguments as for the class."""
+        frame = frame if node is None else one_place(frame, node)
+        nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, None, max_num_nodes)
+        padded, present = nodes.lay_out(nodes.length())
+        z = zero_absent(self.scale(padded), present)
+        return self._summarize(z, self.responses(z, present), present)
+
+    def responses(self, z: Tensor, present: Tensor) -> Tensor:
+        """Computes what the filters respond at each frame.
+
+        Args:
+            z: Standardised features ``[B, M, P]``, 0 at absent frames.
+            present: Bool ``[B, M]``.
+
+        Returns:
+            ``[B, M, R]``, R the product of the numbers of dilations, heads and mixes; 0 at absent frames.
+
+        Example:
+            >>> FilterBank(2, 2, mixes=3).responses(torch.rand(1, 7, 2), torch.ones(1, 7, dtype=torch.bool)).shape
+            torch.Size([1, 7, 72])
+        """
+        before, there = (torch.cat([one[:, :1], one], dim=1)[:, :-1] for one in (z, present))
+        change = zero_absent(z - before, present & there)
+        seen = torch.cat([z, change], dim=-1)
+        groups = [_filter(seen @ mix.mT, one) for one, mix in zip(self.filters, self.mix, strict=True)]
+        return zero_absent(torch.cat(groups, dim=-1), present)
+
+    def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
+        """Reads out the whole sequences and their parts, ``[B, F]``."""
+        nodes = Nodes(z, None, None, present, z.size(0))
+        parts = [(nodes.segment(count) == index) & present for count in self.segments for index in range(count)]
+        inside = torch.stack(parts, dim=1).to(z.dtype)
+        average = inside / inside.sum(-1, keepdim=True).clamp(min=1)  # [B, S, M]
+        shares = [average @ (responses > threshold).to(z.dtype) for threshold in self.threshold]
+        magnitude = average @ responses.abs()
+        largest = torch.stack([_largest(responses, part) for part in parts], dim=1)
+        level = z @ self.level.mT
+        levels = [average @ level, (average @ level.square()).sqrt()]
+        return torch.cat([one.flatten(1) for one in (*shares, magnitude, largest, *levels)], dim=-1)
+
+    def __repr__(self) -> str:
+        sizes = f"{self.in_channels}, {self.num_classes}, dilations={self.dilations}, heads={self.heads}"
+        return f"{type(self).__name__}({sizes}, mixes={self.mixes}, seed={self.seed})"
+
+
+def _filter(x: Tensor, adjacency: Any) -> Tensor:
+    """Applies the heads of a stationary graph to all channels, ``[B, M, Q]`` to ``[B, M, Q K]``, from its taps alone."""
+    step = adjacency.dilation[0]
+    taps = adjacency.kernel().view(adjacency.heads, -1)[:, ::step]  # between these the kernel is 0
+    rows = x.mT.reshape(-1, 1, x.size(1))
+    total = conv1d(rows, taps.unsqueeze(1).to(x.dtype), padding=REACH * step, dilation=step)
+    return total.view(x.size(0), -1, x.size(1)).mT
+
+
+def _largest(x: Tensor, inside: Tensor) -> Tensor:
+    """The largest value inside a part of each sequence, ``[B, F]``; 0 where the part is empty."""
+    largest = x.masked_fill(~inside.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
+    return largest.masked_fill(~inside.any(1, keepdim=True), 0)
+
+
+def _directions(count: int, channels: int) -> Tensor:
+    """Draws mixes of channels with norm 1, ``[count, P]``; how many channels a mix has is uniform in its logarithm."""
+    width = ((channels + 1) ** torch.rand(count)).long().clamp(1, channels)
+    rank = torch.rand(count, channels).argsort(1).argsort(1)
+    mixes = torch.randn(count, channels).masked_fill(rank >= width.unsqueeze(1), 0)
+    return mixes / mixes.norm(dim=1, keepdim=True).clamp(min=torch.finfo(mixes.dtype).tiny)
+
+
+def _mixes(count: int, channels: int) -> Tensor:
+    """Draws mixes of channels and, every second one, of their first differences, ``[count, 2 P]``."""
+    mixes, odd = _directions(count, channels), torch.arange(count).unsqueeze(1) % 2 == 1
+    return torch.cat([mixes.masked_fill(odd, 0), mixes.masked_fill(~odd, 0)], dim=1)

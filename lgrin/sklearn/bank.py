@@ -1,0 +1,264 @@
+"""The filter bank for scikit-learn: a classifier in closed form."""
+
+import time
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+import lgrin
+from lgrin.bounds import check_build
+from lgrin.extras import optional
+from lgrin.files import write_atomically
+from lgrin.models.bank import FilterBank
+from lgrin.options import check_path
+from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_sequences, to_nodes
+from lgrin.sklearn.saved import not_ours, open_saved, plain, read_classes
+from lgrin.text import one_line
+from lgrin.training.bank import fit_bank, summaries
+
+with optional("train"):
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import Tags, validation
+
+FORMAT = "lgrin.sklearn.FilterBankClassifier, version 1"
+
+
+class FilterBankClassifier(ClassifierMixin, BaseEstimator):
+    r"""Classifies sequences of any length with a :class:`lgrin.models.FilterBank`, fitted in closed form in seconds.
+
+    Random filters in time, fixed graphs over the frames, are summarised over each sequence and its quarters, and a
+    ridge tells the classes by these summaries (:func:`lgrin.training.fit_bank`). Nothing is trained step by step, and
+    there is nothing to set. Sequences keep their own lengths. The penalty of the ridge, and the temperature that turns
+    its scores into probabilities, come from sequences that are left out in turn.
+
+    Args:
+        n_channels: Channels of a matrix X ``[n, channels * time]``, one after the other in each row; other kinds of X
+            say it themselves.
+        class_weight: ``None`` weighs sequences alike, ``"balanced"`` classes alike; or the weight of each class by its
+            name.
+        random_state: Draws filters and thresholds, as for :class:`LGrINClassifier`.
+
+    Attributes:
+        classes_: The classes, ``[C]``, in order.
+        n_features_in_: Channels, or the columns of a matrix.
+        model_: The fitted :class:`lgrin.models.FilterBank`, which :func:`lgrin.export.to_onnx` takes.
+        penalty_: The penalty of the ridge.
+        left_out_proba_: The probabilities of each training sequence by the ridge of the others, or of the other
+            groups, ``[n, C]``, with NaN for sequences of weight 0. Penalty and temperature were chosen by them.
+        fit_time_: Seconds that :meth:`fit` took.
+
+    Shapes:
+        - **X:** array ``[n, channels, time]``, list of arrays ``[channels, time]``, or matrix ``[n, channels * time]``.
+          A frame with NaN in any channel is missing and reaches nothing.
+        - **y:** ``[n]``, numbers or strings
+
+    Source:
+        See :class:`lgrin.models.FilterBank`; ridge classifiers with left-out residuals in closed form as
+        :class:`sklearn.linear_model.RidgeClassifierCV`.
+
+    Example:
+        >>> X, y = np.random.default_rng(0).normal(size=(20, 3, 15)), np.arange(20) % 2
+        >>> X[y == 1, 0] += 2
+        >>> classifier = FilterBankClassifier(random_state=0).fit(X, np.array(["calm", "glad"])[y])
+        >>> classifier.predict(X[:2]).tolist()
+        ['calm', 'glad']
+    """
+
+    def __init__(
+        self,
+        n_channels: int = 1,
+        *,
+        class_weight: str | Mapping[Any, float] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_channels = n_channels
+        self.class_weight = class_weight
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Input,
+        y: ArrayLike | Tensor,
+        groups: ArrayLike | Tensor | None = None,
+        sample_weight: ArrayLike | Tensor | None = None,
+    ) -> "FilterBankClassifier":
+        """Fits scale, thresholds and ridge.
+
+        Args:
+            X: Training sequences; see the class.
+            y: Their classes ``[n]``.
+            groups: ``[n]``, the speaker, subject or recording of each; whole groups are left out in turn.
+            sample_weight: ``[n]``, 0 or more. A sequence of weight 0 is as good as removed, and classes are counted
+                without it.
+
+        Returns:
+            Itself.
+
+        Raises:
+            TypeError: If X holds no sequences, or y or groups hold what cannot be sorted.
+            ValueError: If X, y or weights cannot be fitted, with the index of the first offender, or an option is out
+                of range.
+        """
+        start = time.perf_counter()
+        sequences, seed = read_sequences(self, X), draw_seed(self.random_state)
+        named, numbers = encode_labels(y, "y", len(sequences))
+        weight = _weights(sample_weight, len(sequences))
+        kept = np.flatnonzero(weight)
+        if len(np.unique(numbers[kept])) < 2:
+            raise ValueError(f"y holds one class, {named[numbers[kept[0]]]!r}; a classifier needs two or more")
+        present, labels = np.unique(numbers[kept], return_inverse=True)
+        self.classes_ = named[present]
+        weight = weight[kept] * self._of_classes(labels, weight[kept])
+        members = None if groups is None else _members(encode_labels(groups, "groups", len(sequences))[1][kept])
+        nodes = to_nodes([sequences[index] for index in kept], labels)
+        self.model_, ridge = fit_bank(nodes, len(present), torch.from_numpy(weight), members, seed)
+        self.left_out_proba_ = np.full((len(sequences), len(present)), np.nan)
+        self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
+        self.penalty_, self.fit_time_ = ridge.penalty, time.perf_counter() - start
+        return self
+
+    def predict(self, X: Input) -> np.ndarray:
+        """Names the most probable class of each sequence, ``[n]``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If X does not fit the training sequences.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
+
+    def predict_proba(self, X: Input) -> np.ndarray:
+        """Computes the probability of each class, ``[n, C]``, in the order of ``classes_``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If X does not fit the training sequences.
+        """
+        model, features = self._summarize(X)
+        with torch.inference_mode():
+            return model.head(features).softmax(-1).numpy()
+
+    def embed(self, X: Input) -> np.ndarray:
+        """Computes what the ridge sees of each sequence, ``[n, F]``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If X does not fit the training sequences.
+        """
+        return self._summarize(X)[1].numpy()
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted estimator to one file, whole or not at all.
+
+        The file holds tensors and plain values, and reading it runs no code.
+
+        Args:
+            path: The file.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            TypeError: If path is no path, or a parameter or class no plain value.
+        """
+        validation.check_is_fitted(self)
+        path = check_path("path", path)
+        parameters = {name: plain(name, value) for name, value in self.get_params().items()}
+        fitted = {name: getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_", "penalty_")}
+        content = {
+            "format": FORMAT,
+            "version": lgrin.__version__,
+            "parameters": parameters,
+            "classes": plain("classes_", self.classes_),
+            "dtype": self.classes_.dtype.str,
+            "fitted": {name: plain(name, value) for name, value in fitted.items() if value is not None},
+            "model": {"name": "FilterBank", **self.model_.config},
+            "weights": self.model_.state_dict(),
+        }
+        write_atomically(path, lambda name: torch.save(content, name))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "FilterBankClassifier":
+        """Reads an estimator that :meth:`save` wrote.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The fitted estimator.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            PermissionError: If it may not be read.
+            TypeError: If path is no path.
+            ValueError: If it is damaged, was written by something else, or has the format of another version.
+        """
+        content = open_saved(check_path("path", path), FORMAT)
+        try:
+            estimator = cls(**content["parameters"])
+            for name, value in content["fitted"].items():
+                setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
+            estimator.classes_ = read_classes(content["classes"], content["dtype"], Path(path).stat().st_size)
+            settings = {name: value for name, value in content["model"].items() if name != "name"}
+            check_build(lambda: FilterBank(**settings), content["model"], content["weights"])
+            estimator.model_ = FilterBank(**settings).eval()
+            estimator.model_.load_state_dict(content["weights"])
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
+        return estimator
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _of_classes(self, labels: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The weight that ``class_weight`` gives each sequence."""
+        names = self.classes_.tolist()
+        if self.class_weight is None:
+            return np.ones(len(labels))
+        if isinstance(self.class_weight, Mapping):
+            if unknown := set(self.class_weight) - set(names):
+                raise ValueError(f"class_weight has {sorted(map(str, unknown))}; the classes are {names}")
+            each = np.array([float(self.class_weight.get(name, 1)) for name in names])
+            if not (np.isfinite(each) & (each > 0)).all():
+                raise ValueError(f"class_weight is {self.class_weight!r}; weights are finite and above 0")
+            return each[labels]
+        if self.class_weight != "balanced":
+            raise ValueError(f"class_weight is {self.class_weight!r}; it may be None, 'balanced' or weights by class")
+        total = np.bincount(labels, weight)
+        return (weight.sum() / (len(names) * total))[labels]
+
+    def _summarize(self, X: Input) -> tuple[FilterBank, Tensor]:
+        """The network in float64, in which a result depends on no other sequence, and what it reads out."""
+        validation.check_is_fitted(self)
+        nodes = to_nodes(read_sequences(self, X, self.model_.in_channels))
+        model = deepcopy(self.model_).double()
+        with torch.inference_mode():
+            return model, summaries(model, nodes)
+
+
+def _weights(sample_weight: ArrayLike | Tensor | None, count: int) -> np.ndarray:
+    if sample_weight is None:
+        return np.ones(count)
+    weight = np.asarray(sample_weight, dtype=float)
+    if weight.ndim == 0:
+        weight = np.full(count, float(weight))
+    if weight.shape != (count,):
+        raise ValueError(f"sample_weight has shape {list(weight.shape)}; X holds {count} sequences: give it one for each")
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        index = int(np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[0])
+        raise ValueError(f"sample_weight[{index}] is {weight[index]}; weights are finite and 0 or more")
+    if not weight.any():
+        raise ValueError("sample_weight is 0 everywhere; some sequences have to weigh something")
+    return weight
+
+
+def _members(groups: np.ndarray) -> Tensor | None:
+    """Groups to leave out in turn; ``None`` where there is only one, and so none to fit on without it."""
+    return torch.from_numpy(np.ascontiguousarray(groups)) if len(np.unique(groups)) > 1 else None

@@ -1,0 +1,105 @@
+"""What estimators keep in a file: tensors and plain values, so that reading one runs no code."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lgrin
+from lgrin.bounds import SPARE
+from lgrin.checksum import load_tensors
+from lgrin.text import one_line
+
+_NOT_OURS = "file {} is damaged or was not written by {}.save; fit and save it again"
+
+
+def plain(name: str, value: object) -> Any:
+    """Turns NumPy's arrays and numbers into Python's.
+
+    Args:
+        name: What the value is called in errors.
+        value: The value.
+
+    Returns:
+        Python's own numbers, texts and lists.
+
+    Raises:
+        TypeError: If it is or holds anything else.
+
+    Example:
+        >>> plain("classes_", np.array([1, 2]))
+        [1, 2]
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    parts = value if isinstance(value, list | tuple) else [value]
+    if not all(part is None or isinstance(part, str | bool | int | float) for part in parts):
+        raise TypeError(f"{name} is {value!r}; it has to be a number, a string or a list of them to be kept in a file")
+    return value
+
+
+def read_classes(names: list[str | bool | int | float], dtype: str, size: int) -> np.ndarray:
+    """Makes the array of the classes, unless its entries would be longer than a file of this size has any.
+
+    Args:
+        names: The classes as plain values.
+        dtype: That of their array.
+        size: Bytes of the file.
+
+    Returns:
+        The classes.
+
+    Raises:
+        ValueError: If they are more than the file holds.
+
+    Example:
+        >>> read_classes(["calm", "glad"], "<U4", 100).tolist()
+        ['calm', 'glad']
+    """
+    if len(names) * np.dtype(dtype).itemsize > size + SPARE:
+        raise ValueError(f"dtype is {one_line(dtype, 40)}; {len(names)} such classes are more than its {size:,} bytes")
+    return np.array(names, dtype)
+
+
+def not_ours(path: str | Path, format: str) -> str:
+    """Says that a file was not written by an estimator.
+
+    Example:
+        >>> not_ours("a.pt", "lgrin.sklearn.LGrINClassifier, version 2")
+        'file a.pt is damaged or was not written by LGrINClassifier.save; fit and save it again'
+    """
+    return _NOT_OURS.format(path, format.partition(",")[0].rpartition(".")[2])
+
+
+def open_saved(path: str | Path, format: str) -> dict[str, Any]:
+    """Reads a file of an estimator and checks that it is one.
+
+    Args:
+        path: The file.
+        format: The format that it has to have, ``"lgrin.sklearn.<class>, version <number>"``.
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is damaged, was written by something else, or has the format of another version.
+
+    Example:
+        >>> open_saved("nowhere.pt", "lgrin.sklearn.LGrINClassifier, version 2")
+        Traceback (most recent call last):
+        FileNotFoundError: file nowhere.pt is not there
+    """
+    try:
+        content = load_tensors(path, "file", "fit and save it again")
+    except ValueError as error:
+        raise ValueError(not_ours(path, format)) from error
+    found = str(content.get("format")) if isinstance(content, dict) else ""
+    if found != format and found.startswith(format.partition(",")[0]):
+        raise ValueError(
+            f"file {path} has format {found!r}, written by lgrin {content.get('version')}, and lgrin "
+            f"{lgrin.__version__} reads {format!r}; load it with that version, or fit and save it again"
+        )
+    if found != format:
+        raise ValueError(not_ours(path, format))
+    return content

@@ -1,0 +1,170 @@
+"""A filter bank fitted in closed form."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from lgrin.models.bank import LEVELS, REACH, FilterBank
+from lgrin.nodes import zero_absent
+from lgrin.training.ridge import Ridge, fit_ridge
+
+BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
+MOST, MANY, FEWER = 10_000, 4_000, 3_000  # summaries at most; those of more than so many sequences
+HEADS, THRESHOLDS, SEGMENTS = 8, 3, (1, 4)
+SHARES = {"share": 0.8, "magnitude": 0.05, "max": 0.05, "level": 0.1}  # of the variance that the ridge sees
+ROOM = 2**22  # numbers of responses that are computed at a time
+SAMPLES = 20_000  # frames from which thresholds are taken, 8 of a sequence at least
+MARGIN = 1e-4  # a response that equals a threshold but for rounding, as on flat stretches, does not count
+
+
+def fit_bank(
+    sequences: Sequence[Data],
+    num_classes: int,
+    weight: Tensor | None = None,
+    groups: Tensor | None = None,
+    seed: int = 0,
+) -> tuple[FilterBank, Ridge]:
+    """Fits a :class:`lgrin.models.FilterBank`: scale, thresholds, and a ridge as its head.
+
+    The bank has as many summaries as 120,000 numbers in all allow for C classes, 10,000 at most, or 3,000 for more than
+    4,000 sequences. Its dilations are powers of 2 up to where a filter spans two sequences of median length.
+
+    Args:
+        sequences: Training sequences with ``x [L, P]``, ``y [1]`` and perhaps ``mask [L]``.
+        num_classes: Classes, C.
+        weight: Positive ``[n]``, of each sequence; ``None`` means 1.
+        groups: Int64 ``[n]``, what is left out together when the penalty is chosen.
+        seed: Draws the filters.
+
+    Returns:
+        The bank, and the ridge that is its head.
+
+    Example:
+        >>> data = [Data(x=torch.randn(30, 2) + 2 * (i % 2), y=torch.tensor([i % 2])) for i in range(8)]
+        >>> bank, ridge = fit_bank(data, 2)
+        >>> bank(data[3].x).argmax().item()
+        1
+    """
+    weight = torch.ones(len(sequences), dtype=torch.double) if weight is None else weight.double()
+    lengths = torch.tensor([[len(one.x)] for one in sequences], dtype=torch.double)
+    median = float(_quantiles(lengths, weight, torch.tensor([[0.5]]))[0, 0])
+    sizes = bank_sizes(median, sequences[0].num_features, num_classes, len(sequences))
+    bank = FilterBank(sequences[0].num_features, num_classes, seed=seed, **sizes)
+    with torch.no_grad():
+        _fit_scale(bank, sequences, weight)
+        _fit_thresholds(bank, sequences, weight)
+        features = summaries(bank, sequences)
+        scale = torch.cat([torch.full((n,), math.sqrt(SHARES[name] / n)) for name, n in bank.blocks.items()])
+        labels = torch.cat([one.y for one in sequences])
+        ridge = fit_ridge(features, labels, num_classes, weight, scale, groups)
+        bank.head.weight.copy_(ridge.weight)
+        bank.head.bias.copy_(ridge.bias)
+    return bank.eval(), ridge
+
+
+def bank_sizes(length: float, in_channels: int, num_classes: int, count: int) -> dict[str, object]:
+    """Chooses the sizes of a bank.
+
+    Args:
+        length: The median length of the training sequences.
+        in_channels: Features per frame, P.
+        num_classes: Classes, C.
+        count: Training sequences, n.
+
+    Returns:
+        Keywords of :class:`lgrin.models.FilterBank`.
+
+    Example:
+        >>> bank_sizes(65, 4, 6, 30)["dilations"]
+        (1, 2, 4, 8, 16)
+    """
+    dilations = tuple(2**power for power in range(int(math.log2(max(1.0, (length - 1) / REACH))) + 1))
+    parts = sum(SEGMENTS)
+    levels = 2 * parts * min(in_channels, LEVELS)
+    free = (BUDGET - num_classes - 2 * in_channels - levels * num_classes) / (
+        parts * (THRESHOLDS + 2) * num_classes + THRESHOLDS
+    )
+    responses = min(free, ((FEWER if count > MANY else MOST) - levels) / (parts * (THRESHOLDS + 2)))
+    each = max(1, int(responses / len(dilations)))
+    heads = min(HEADS, each)
+    return {"dilations": dilations, "heads": heads, "mixes": max(1, each // heads)}
+
+
+def summaries(bank: FilterBank, sequences: Sequence[Data]) -> Tensor:
+    """Computes the summaries of sequences of any length, ``[n, F]``; those of like length go together.
+
+    Example:
+        >>> bank = FilterBank(2, 3)
+        >>> summaries(bank, [Data(x=torch.rand(9, 2)), Data(x=torch.rand(4, 2))]).shape == (2, bank.embed_channels)
+        True
+    """
+    features: list[Tensor] = [torch.empty(0)] * len(sequences)
+    dtype = bank.head.weight.dtype
+    for indices in _batches(bank, sequences):
+        x, present = _padded([sequences[index] for index in indices])
+        for index, row in zip(indices, bank.embed(x.to(dtype), mask=present), strict=True):
+            features[index] = row
+    return torch.stack(features)
+
+
+def _batches(bank: FilterBank, sequences: Sequence[Data]) -> list[list[int]]:
+    """Indices of sequences in the order of length, as many together as there is room for."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(sequences)), key=lambda index: len(sequences[index].x)):
+        room = ROOM // (len(sequences[index].x) * bank.threshold.size(1))
+        if not batches or len(batches[-1]) >= room:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+def _padded(sequences: Sequence[Data]) -> tuple[Tensor, Tensor]:
+    x = torch.nn.utils.rnn.pad_sequence([one.x for one in sequences], batch_first=True)
+    masks = [_present(one) for one in sequences]
+    return x, torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
+
+
+def _present(data: Data) -> Tensor:
+    mask = data.get("mask")
+    return torch.ones(len(data.x), dtype=torch.bool) if mask is None else mask
+
+
+def _fit_scale(bank: FilterBank, sequences: Sequence[Data], weight: Tensor) -> None:
+    """Measures the mean and deviation of each channel over all present frames."""
+    frames = [one.x[_present(one)].double() for one in sequences]
+    each = torch.cat([w.expand(len(x)) for w, x in zip(weight, frames, strict=True)])
+    x, each = torch.cat(frames), each / each.sum()
+    mean = each @ x
+    deviation = (each @ (x - mean).square()).sqrt()
+    bank.scale.mean.copy_(mean)
+    bank.scale.std.copy_(deviation.masked_fill(deviation <= 1e-6 * mean.abs(), 1).masked_fill(deviation == 0, 1))
+
+
+def _fit_thresholds(bank: FilterBank, sequences: Sequence[Data], weight: Tensor) -> None:
+    """Takes each threshold at a random quantile of the responses, one in each of T equal ranges."""
+    each = max(8, int(SAMPLES / float(weight.sum())))
+    responses, counted = [], []
+    for indices in _batches(bank, sequences):
+        x, present = _padded([sequences[index] for index in indices])
+        found = bank.responses(zero_absent(bank.scale(x), present), present)
+        for index, values, mask in zip(indices, found, present, strict=True):
+            frames = mask.nonzero().squeeze(1)
+            chosen = frames[torch.linspace(0, len(frames) - 1, min(each, len(frames))).round().long()]
+            responses.append(values[chosen])
+            counted.append(weight[index].expand(len(chosen)))
+    thresholds, width = bank.threshold.shape
+    draw = torch.rand(thresholds, width, generator=torch.Generator().manual_seed(bank.seed))
+    quantiles = (torch.arange(thresholds).unsqueeze(1) + draw) / thresholds
+    bank.threshold.copy_(_quantiles(torch.cat(responses), torch.cat(counted), quantiles) + MARGIN)
+
+
+def _quantiles(x: Tensor, weight: Tensor, quantiles: Tensor) -> Tensor:
+    """Finds weighted quantiles of each column: of ``[N, R]`` those of ``[T, R]``."""
+    values, order = x.sort(dim=0)
+    share = weight[order].cumsum(0)
+    share = (share / share[-1]).mT.contiguous()
+    places = torch.searchsorted(share, quantiles.mT.to(share).contiguous()).clamp(max=len(x) - 1)
+    return values.gather(0, places.mT)

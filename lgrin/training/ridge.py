@@ -1,0 +1,117 @@
+"""Ridge regression onto classes, in closed form."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+PENALTIES = torch.logspace(-3, 5, 17, dtype=torch.double)
+TEMPERATURES = torch.logspace(-1, 2, 40, dtype=torch.double)  # what scores are multiplied by
+
+
+class Ridge(NamedTuple):
+    """A linear classifier whose penalty and temperature come from scores of left-out sequences.
+
+    Attributes:
+        weight: ``[C, F]``; a softmax of ``features @ weight.T + bias`` gives probabilities.
+        bias: ``[C]``.
+        penalty: The penalty that was chosen.
+        left_out: The logits of each training sequence by the classifier of the others, ``[n, C]``.
+        loss: Their mean cross-entropy, against labels smoothed by one sequence.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    penalty: float
+    left_out: Tensor
+    loss: float
+
+
+def fit_ridge(
+    features: Tensor, labels: Tensor, num_classes: int, weight: Tensor, scale: Tensor, groups: Tensor | None = None
+) -> Ridge:
+    r"""Fits one class against all others, and chooses the penalty by sequences or groups that are left out.
+
+    .. math:: \min_{\beta, b} \sum_i w_i \lVert y_i - b - \beta^\top z_i \rVert^2 + \lambda \lVert \beta \rVert^2,
+              \qquad y_i \in \{-1, 1\}^C
+
+    With H the matrix from targets to fitted values, the residuals of left-out sequences g are
+    :math:`(I - H_{gg})^{-1} r_g`, so that nothing is fitted twice. The penalty is that of the lowest cross-entropy of
+    the left-out scores, each penalty with its best temperature. The cost is that of the eigenvalues of a square matrix
+    of n or F rows, whichever is smaller.
+
+    Args:
+        features: ``[n, F]``.
+        labels: Int64 ``[n]``, in ``[0, C)``.
+        num_classes: C.
+        weight: Positive ``[n]``, of each sequence.
+        scale: ``[F]``, the standard deviation that each feature has in the ridge.
+        groups: Int64 ``[n]``, what is left out together; ``None`` leaves out one sequence at a time.
+
+    Returns:
+        The classifier.
+
+    Example:
+        >>> x, y = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1])
+        >>> ridge = fit_ridge(x, y, 2, torch.ones(4), torch.ones(1))
+        >>> (x @ ridge.weight.T.float() + ridge.bias.float()).argmax(1).tolist()
+        [0, 0, 1, 1]
+    """
+    weight, share = weight.double(), weight.double() / weight.double().sum()
+    target = torch.full((len(labels), num_classes), -1.0, dtype=torch.double)
+    target[torch.arange(len(labels)), labels] = 1
+    center, mean = share @ features.double(), share @ target
+    z = features.double() - center
+    deviation = (share @ z.square()).sqrt()
+    factor = torch.where(deviation > 1e-6, scale.double() / deviation.clamp(min=1e-6), 0)
+    root = weight.sqrt().unsqueeze(1)
+    rows, sought = z * factor * root, (target - mean) * root
+    values, vectors = _spectrum(rows)
+    found, constant, best = vectors.mT @ sought, share.sqrt(), None
+    for penalty in PENALTIES.tolist():
+        shrunk = values / (values + penalty)
+        residual = sought - vectors @ (shrunk.unsqueeze(1) * found)
+        left_out = target - _without_own(residual, vectors, shrunk, constant, groups) / root
+        temperature, loss = _temperature(left_out, labels, share, len(labels))
+        if best is None or loss < best[0]:
+            best = loss, penalty, temperature, left_out
+    assert best is not None
+    loss, penalty, temperature, left_out = best
+    dual = vectors @ (found / (values + penalty).unsqueeze(1))
+    beta = (rows.mT @ dual) * factor.unsqueeze(1) * temperature
+    return Ridge(beta.mT, mean * temperature - center @ beta, penalty, left_out * temperature, loss)
+
+
+def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The non-zero eigenvalues of ``rows @ rows.T``, and their vectors ``[n, r]``."""
+    n, width = rows.shape
+    values, vectors = torch.linalg.eigh(rows @ rows.mT if n <= width else rows.mT @ rows)
+    kept = values > values[-1].clamp(min=torch.finfo(values.dtype).tiny) * 1e-12
+    values, vectors = values[kept], vectors[:, kept]
+    return values, vectors if n <= width else rows @ vectors / values.sqrt()
+
+
+def _without_own(
+    residual: Tensor, vectors: Tensor, shrunk: Tensor, constant: Tensor, groups: Tensor | None
+) -> Tensor:
+    """Residuals of sequences by the fit without them, or without their group."""
+    if groups is None:
+        own = vectors.square() @ shrunk + constant.square()
+        return residual / (1 - own).clamp(min=1e-8).unsqueeze(1)
+    result = torch.empty_like(residual)
+    for group in groups.unique():
+        rows = (groups == group).nonzero().squeeze(1)
+        own = (vectors[rows] * shrunk) @ vectors[rows].mT + torch.outer(constant[rows], constant[rows])
+        result[rows] = torch.linalg.lstsq(torch.eye(len(rows)).to(own) - own, residual[rows]).solution
+    return result
+
+
+def _temperature(scores: Tensor, labels: Tensor, share: Tensor, count: int) -> tuple[float, float]:
+    """What scores are to be multiplied by, and the cross-entropy then; labels are smoothed by one sequence in all."""
+    num_classes = scores.size(1)
+    spread = 1 / (count + num_classes)
+    logits = (scores * TEMPERATURES.view(-1, 1, 1)).log_softmax(-1)
+    right = logits.gather(-1, labels.view(1, -1, 1).expand(len(logits), -1, 1)).squeeze(-1)
+    losses = -((1 - num_classes * spread) * right + spread * logits.sum(-1)) @ share
+    best = int(losses.argmin())
+    return float(TEMPERATURES[best]), float(losses[best])
