@@ -83,7 +83,10 @@ class FilterBank(Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.in_channels, self.num_classes = check_whole("in_channels", in_channels), check_whole("num_classes", num_classes)
+        self.in_channels, self.num_classes = (
+            check_whole("in_channels", in_channels),
+            check_whole("num_classes", num_classes),
+        )
         self.dilations = tuple(check_whole("dilations", one) for one in dilations)
         self.heads, self.mixes = check_whole("heads", heads), check_whole("mixes", mixes)
         self.segments = tuple(check_whole("segments", one) for one in segments)

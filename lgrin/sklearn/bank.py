@@ -250,12 +250,14 @@ def _weights(sample_weight: ArrayLike | Tensor | None, count: int) -> np.ndarray
     if weight.ndim == 0:
         weight = np.full(count, float(weight))
     if weight.shape != (count,):
-        raise ValueError(f"sample_weight has shape {list(weight.shape)}; X holds {count} sequences: give it one for each")
+        raise ValueError(
+            f"sample_weight has shape {list(weight.shape)}; X holds {count} sequences: give it one for each"
+        )
     if not (np.isfinite(weight) & (weight >= 0)).all():
         index = int(np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[0])
         raise ValueError(f"sample_weight[{index}] is {weight[index]}; weights are finite and 0 or more")
     if not weight.any():
-        raise ValueError("sample_weight is 0 everywhere; some sequences have to weigh something")
+        raise ValueError("sample_weight is zero for every sequence; a weight has to be above 0 somewhere")
     return weight
 
 

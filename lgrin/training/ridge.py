@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-PENALTIES = torch.logspace(-3, 5, 17, dtype=torch.double)
+PENALTIES = torch.logspace(-5, 3, 17, dtype=torch.double)  # beside the mean squared error of all sequences
+LEAST = 0.1  # of its deviation without weights: a feature has no lower deviation, lest rare ones be blown up
 TEMPERATURES = torch.logspace(-1, 2, 40, dtype=torch.double)  # what scores are multiplied by
 
 
@@ -32,8 +33,8 @@ def fit_ridge(
 ) -> Ridge:
     r"""Fits one class against all others, and chooses the penalty by sequences or groups that are left out.
 
-    .. math:: \min_{\beta, b} \sum_i w_i \lVert y_i - b - \beta^\top z_i \rVert^2 + \lambda \lVert \beta \rVert^2,
-              \qquad y_i \in \{-1, 1\}^C
+    .. math:: \min_{\beta, b} \sum_i \frac{w_i}{\sum_j w_j} \lVert y_i - b - \beta^\top z_i \rVert^2
+              + \lambda \lVert \beta \rVert^2, \qquad y_i \in \{-1, 1\}^C
 
     With H the matrix from targets to fitted values, the residuals of left-out sequences g are
     :math:`(I - H_{gg})^{-1} r_g`, so that nothing is fitted twice. The penalty is that of the lowest cross-entropy of
@@ -57,14 +58,14 @@ def fit_ridge(
         >>> (x @ ridge.weight.T.float() + ridge.bias.float()).argmax(1).tolist()
         [0, 0, 1, 1]
     """
-    weight, share = weight.double(), weight.double() / weight.double().sum()
+    share = weight.double() / weight.double().sum()
     target = torch.full((len(labels), num_classes), -1.0, dtype=torch.double)
     target[torch.arange(len(labels)), labels] = 1
     center, mean = share @ features.double(), share @ target
     z = features.double() - center
-    deviation = (share @ z.square()).sqrt()
+    deviation = (share @ z.square()).sqrt().maximum(LEAST * z.std(0, correction=0))
     factor = torch.where(deviation > 1e-6, scale.double() / deviation.clamp(min=1e-6), 0)
-    root = weight.sqrt().unsqueeze(1)
+    root = share.sqrt().unsqueeze(1)
     rows, sought = z * factor * root, (target - mean) * root
     values, vectors = _spectrum(rows)
     found, constant, best = vectors.mT @ sought, share.sqrt(), None
@@ -91,9 +92,7 @@ def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
     return values, vectors if n <= width else rows @ vectors / values.sqrt()
 
 
-def _without_own(
-    residual: Tensor, vectors: Tensor, shrunk: Tensor, constant: Tensor, groups: Tensor | None
-) -> Tensor:
+def _without_own(residual: Tensor, vectors: Tensor, shrunk: Tensor, constant: Tensor, groups: Tensor | None) -> Tensor:
     """Residuals of sequences by the fit without them, or without their group."""
     if groups is None:
         own = vectors.square() @ shrunk + constant.square()

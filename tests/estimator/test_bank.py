@@ -1,0 +1,193 @@
+"""The filter bank: its fit in closed form against fits one by one, and its estimator."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch_geometric.data import Data
+
+from lgrin.sklearn import FilterBankClassifier
+from lgrin.training import fit_bank
+from lgrin.training.bank import BUDGET, bank_sizes
+from lgrin.training.ridge import PENALTIES, fit_ridge
+
+WEIGHTS = {
+    "check_sample_weight_equivalence_on_dense_data": "leaving one of several copies out keeps the others, so that "
+    "repeated sequences choose another penalty than one of the same weight"
+}
+
+
+@parametrize_with_checks([FilterBankClassifier(random_state=0)], expected_failed_checks=lambda _: WEIGHTS)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def waves(count=24, channels=2, seed=0, length=(30, 60)):
+    """Two classes that differ in frequency alone, at random phases."""
+    random, y = np.random.default_rng(seed), np.arange(count) % 2
+    X = []
+    for label in y:
+        time = np.arange(random.integers(*length))
+        phase = random.uniform(0, 2 * np.pi, (channels, 1))
+        X.append(np.sin((0.5, 0.8)[label] * time + phase) + 0.3 * random.standard_normal((channels, len(time))))
+    return X, np.array(["slow", "fast"])[y]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return FilterBankClassifier(random_state=0).fit(*waves())
+
+
+def test_it_tells_frequencies_at_random_phases(fitted):
+    X, y = waves(60, seed=1)
+    assert fitted.score(X, y) > 0.95
+    assert fitted.score(X, np.where(y == "slow", "fast", "slow")) < 0.05
+    assert set(fitted.predict(waves(6, length=(5, 9))[0])) <= {"fast", "slow"}
+
+
+def ridge_problem(n=14, width=30, classes=3):
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(n, width, generator=random, dtype=torch.double)
+    return features, torch.arange(n) % classes, torch.rand(n, generator=random, dtype=torch.double) + 0.5
+
+
+@pytest.mark.parametrize("width", [5, 30])
+def test_the_ridge_is_the_solution_of_its_normal_equations(width):
+    features, labels, weight = ridge_problem(width=width)
+    ridge = fit_ridge(features, labels, 3, weight, torch.ones(width))
+    share = weight / weight.sum()
+    z = features - share @ features
+    z = z / (share @ z.square()).sqrt()
+    target = 2.0 * torch.nn.functional.one_hot(labels).double() - 1
+    left = z.T @ (weight.unsqueeze(1) * z) + ridge.penalty * weight.sum() * torch.eye(width)
+    beta = torch.linalg.solve(left, z.T @ (weight.unsqueeze(1) * (target - share @ target)))
+    expected = z @ beta + share @ target
+    found = features @ ridge.weight.T + ridge.bias
+    ratio = (found / expected).flatten()
+    assert torch.allclose(ratio, ratio[:1].expand_as(ratio), rtol=1e-6), "equal but for the temperature"
+    assert ratio[0] > 0
+
+
+@pytest.mark.parametrize("groups", [None, torch.arange(14) // 3])
+def test_left_out_scores_are_those_of_a_fit_without(groups, monkeypatch):
+    features, labels, weight = ridge_problem()
+    share = weight / weight.sum()
+    features = (features - share @ features) / (share @ (features - share @ features).square()).sqrt()
+    monkeypatch.setattr("lgrin.training.ridge.PENALTIES", PENALTIES[12:13])
+    ridge = fit_ridge(features, labels, 3, weight, torch.ones(30), groups)
+    out = (torch.arange(14) if groups is None else groups) == 1
+    target = (2.0 * torch.nn.functional.one_hot(labels).double() - 1)[~out]
+    rest = weight[~out] / weight[~out].sum()
+    center, z = rest @ features[~out], features[~out] - rest @ features[~out]
+    left = z.T @ (weight[~out].unsqueeze(1) * z) + ridge.penalty * weight.sum() * torch.eye(30)
+    beta = torch.linalg.solve(left, z.T @ (weight[~out].unsqueeze(1) * (target - rest @ target)))
+    expected = (features[out] - center) @ beta + rest @ target
+    ratio = (ridge.left_out[out] / expected).flatten()
+    assert torch.allclose(ratio, ratio[:1].expand_as(ratio), rtol=1e-5), "equal but for the temperature"
+
+
+def test_weight_0_is_as_good_as_removed():
+    X, y = waves(30)
+    weight = np.ones(30)
+    weight[[0, 3, 4, 7]] = 0
+    classifier = FilterBankClassifier(random_state=0, class_weight="balanced")
+    weighted = classifier.fit(X, y, sample_weight=weight)
+    kept = [index for index in range(30) if weight[index]]
+    removed = clone(classifier).fit([X[index] for index in kept], y[kept])
+    assert np.array_equal(weighted.predict_proba(X), removed.predict_proba(X))
+    assert np.isnan(weighted.left_out_proba_).all(1).nonzero()[0].tolist() == [0, 3, 4, 7]
+
+
+def test_whole_weights_agree_with_repetition_for_one_penalty(monkeypatch):
+    monkeypatch.setattr("lgrin.training.ridge.PENALTIES", PENALTIES[8:9])
+    monkeypatch.setattr("lgrin.training.ridge.TEMPERATURES", torch.ones(1, dtype=torch.double))
+    X, y = waves(20)
+    twice = np.arange(20) < 7
+    weighted = FilterBankClassifier(random_state=0).fit(X, y, sample_weight=1.0 + twice)
+    repeated = FilterBankClassifier(random_state=0).fit(
+        [*X, *(X[index] for index in range(7))], np.concatenate([y, y[:7]])
+    )
+    assert np.allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-4)
+
+
+def test_balanced_classes_weigh_alike():
+    X, y = waves(40)
+    rare = [index for index in range(40) if y[index] == "slow" or index < 8]
+    X, y = [X[index] for index in rare], y[rare]
+    balanced = FilterBankClassifier(random_state=0, class_weight="balanced").fit(X, y)
+    by_hand = FilterBankClassifier(random_state=0, class_weight={"slow": 24 / 40, "fast": 24 / 8}).fit(X, y)
+    assert np.allclose(balanced.predict_proba(X), by_hand.predict_proba(X))
+    plain = FilterBankClassifier(random_state=0).fit(X, y)
+    assert not np.allclose(balanced.predict_proba(X), plain.predict_proba(X))
+
+
+def test_it_says_what_is_wrong_with_weights():
+    X, y = waves(6)
+    for options, weight, message in (
+        ({}, [1, 1], "sample_weight has shape"),
+        ({}, [1, 1, 1, 1, 1, -1], r"sample_weight\[5\]"),
+        ({}, np.zeros(6), "zero for every"),
+        ({"class_weight": "even"}, None, "class_weight is 'even'"),
+        ({"class_weight": {"glad": 2}}, None, "glad"),
+        ({"class_weight": {"slow": -2}}, None, "above 0"),
+        ({}, [1, 0, 1, 0, 1, 0], "one class"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FilterBankClassifier(**options).fit(X, y, sample_weight=weight)
+
+
+def test_missing_frames_reach_nothing(fitted):
+    X, _ = waves(4, seed=2)
+    for one in X:
+        one[0, 5:9] = np.nan
+    other = [one.copy() for one in X]
+    for one in other:
+        one[1, 5:9] = 1e6
+    assert np.array_equal(fitted.predict_proba(X), fitted.predict_proba(other))
+
+
+def test_a_seed_repeats_and_a_file_gives_the_same(fitted, tmp_path):
+    X, y = waves()
+    again = clone(fitted).fit(X, y)
+    assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    other = FilterBankClassifier(random_state=1).fit(X, y)
+    assert not np.allclose(other.predict_proba(X), fitted.predict_proba(X))
+    fitted.save(tmp_path / "bank.pt")
+    loaded = FilterBankClassifier.load(tmp_path / "bank.pt")
+    assert np.array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+    assert loaded.classes_.tolist() == ["fast", "slow"]
+    with pytest.raises(NotFittedError):
+        FilterBankClassifier().save(tmp_path / "none.pt")
+    (tmp_path / "bank.pt").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"FilterBankClassifier\.save"):
+        FilterBankClassifier.load(tmp_path / "bank.pt")
+
+
+def test_left_out_probabilities_know_no_group_mate():
+    X, y = waves(20)
+    labels = np.random.default_rng(0).integers(0, 2, 10).repeat(2)  # by chance, the same for both of a pair
+    X = [X[index // 2 * 2] for index in range(20)]  # pairs are copies
+    alone = FilterBankClassifier(random_state=0).fit(X, labels).left_out_proba_
+    grouped = FilterBankClassifier(random_state=0).fit(X, labels, groups=np.arange(20) // 2).left_out_proba_
+    assert (alone.argmax(1) == labels).mean() == 1, "each has its copy"
+    assert (grouped.argmax(1) == labels).mean() < 0.9
+
+
+@pytest.mark.parametrize("classes", [2, 6, 100])
+@pytest.mark.parametrize("channels", [1, 12, 300])
+@pytest.mark.parametrize("length", [1, 8, 5000])
+def test_the_fitted_numbers_stay_within_the_budget(classes, channels, length):
+    data = [
+        Data(x=torch.randn(min(length, 8), channels), y=torch.tensor([index % classes])) for index in range(classes)
+    ]
+    sizes = bank_sizes(length, channels, classes, 200)
+    if length <= 8:
+        bank, _ = fit_bank(data, classes)
+        assert (len(bank.dilations), bank.heads, bank.mixes) == tuple(
+            len(one) if isinstance(one, tuple) else one for one in sizes.values()
+        )
+        numbers = [*bank.head.parameters(), *bank.scale.buffers(), bank.threshold]
+        assert sum(one.numel() for one in numbers) <= BUDGET
+    assert max(sizes["dilations"]) <= max(1, length)

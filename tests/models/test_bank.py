@@ -1,0 +1,122 @@
+"""A bank of fixed filters: what it computes, in every layout, and its file."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from lgrin.export import load, to_onnx
+from lgrin.models import FilterBank, from_config
+
+LENGTHS = (9, 1, 30, 5)
+
+
+def bank(**options):
+    torch.manual_seed(0)
+    model = FilterBank(3, 4, mixes=4, heads=2, **options).double().eval()
+    model.threshold.normal_()
+    model.scale.mean.normal_()
+    return model
+
+
+def sequences():
+    random = torch.Generator().manual_seed(0)
+    return [torch.randn(length, 3, generator=random, dtype=torch.double) for length in LENGTHS]
+
+
+def test_responses_are_those_of_its_graphs():
+    model, (x, *_) = bank(dilations=(1, 3)), sequences()
+    z, present = x.unsqueeze(0), torch.ones(1, len(x), dtype=torch.bool)
+    change = torch.cat([torch.zeros_like(x[:1]), x[1:] - x[:-1]])
+    expected = []
+    for adjacency, mix in zip(model.filters, model.mix, strict=True):
+        for channel in range(4):
+            mixed = torch.cat([x, change], dim=1) @ mix[channel]
+            expected += [matrix @ mixed for matrix in adjacency(len(x)).double()]
+    assert torch.allclose(model.responses(z, present)[0], torch.stack(expected, 1))
+
+
+def test_summaries_are_what_they_are_called():
+    model, (x, *_) = bank(segments=(1, 2)), sequences()
+    present = torch.ones(1, 9, dtype=torch.bool)
+    z = model.scale(x)
+    responses, found = model.responses(z.unsqueeze(0), present)[0].numpy(), model.embed(x)[0].numpy()
+    parts = [slice(0, 9), slice(0, 5), slice(5, 9)]
+    shares = [(responses[part] > threshold).mean(0) for threshold in model.threshold.numpy() for part in parts]
+    magnitudes = [np.abs(responses[part]).mean(0) for part in parts]
+    largest = [responses[part].max(0) for part in parts]
+    z = z.numpy()
+    levels = [z[part].mean(0) for part in parts] + [np.sqrt((z[part] ** 2).mean(0)) for part in parts]
+    assert np.allclose(found, np.concatenate([*shares, *magnitudes, *largest, *levels]))
+
+
+def test_padded_flat_and_single_sequences_agree():
+    model, data = bank(), sequences()
+    batch = torch.arange(len(data)).repeat_interleave(torch.tensor(LENGTHS))
+    flat = model(torch.cat(data), batch=batch)
+    mask = pad_sequence([torch.ones(length, dtype=torch.bool) for length in LENGTHS], batch_first=True)
+    padded = pad_sequence(data, batch_first=True, padding_value=float("nan"))
+    assert torch.allclose(flat, torch.cat([model(one) for one in data]))
+    assert torch.allclose(flat, model(padded, mask=mask))
+    frame = torch.cat([torch.arange(length) for length in LENGTHS])
+    assert torch.allclose(flat, model(torch.cat(data), frame=frame, batch=batch, batch_size=len(data)))
+
+
+def test_masked_frames_are_unseen_and_give_no_gradient():
+    model, x = bank(), sequences()[2].requires_grad_()
+    mask = torch.arange(30) % 7 != 3
+    model.embed(x, mask=mask).sum().backward()
+    assert not x.grad[~mask].any()
+    assert x.grad[mask].any()
+    other = x.detach().masked_fill(~mask.unsqueeze(1), float("inf"))
+    assert torch.equal(model(other, mask=mask), model(x, mask=mask))
+    left = mask.nonzero().squeeze(1)
+    assert torch.allclose(model(x, mask=mask), model(x[left], frame=left))
+
+
+def test_a_level_stretch_is_above_no_threshold_of_its_own():
+    model = bank()
+    model.threshold.fill_(1e-4)
+    shares = model.embed(torch.full((40, 3), 7.3, dtype=torch.double))[0, : model.blocks["share"]]
+    inside = FilterBank(3, 4, mixes=4, heads=2, dilations=(1,))
+    assert shares.isfinite().all()
+    assert inside.responses(torch.ones(1, 40, 3), torch.ones(1, 40, dtype=torch.bool))[0, 5:-5].abs().max() < 1e-4
+
+
+def test_a_seed_draws_it_and_a_configuration_builds_it_again():
+    one, other = FilterBank(70, 2, seed=3), from_config({"name": "FilterBank", **FilterBank(70, 2, seed=3).config})
+    drawn = [name for name in one.state_dict() if not name.startswith("head")]
+    assert all(torch.equal(one.state_dict()[name], other.state_dict()[name]) for name in drawn)
+    assert not torch.equal(one.mix, FilterBank(70, 2, seed=4).mix)
+    state = torch.get_rng_state()
+    FilterBank(2, 2)
+    FilterBank(2, 2)
+    assert one.level.shape == (64, 70)
+    torch.nn.init.zeros_(one.head.weight)
+    assert not torch.equal(state, torch.get_rng_state()), "the head alone is drawn from PyTorch's generator"
+
+
+def test_file_and_module_agree(tmp_path):
+    model = bank().float()
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    description = to_onnx(model, tmp_path / "bank.onnx", classes=["a", "b", "c", "d"])
+    assert (description.network, description.num_nodes) == ("FilterBank", None)
+    classify = load(tmp_path / "bank.onnx")
+    for x in sequences():
+        found = classify(x.unsqueeze(0).numpy().astype(np.float32))
+        expected = model(x.float()).softmax(-1).detach().numpy()
+        assert np.allclose(found.probabilities, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dilations": ()}, "dilations"),
+        ({"heads": 0}, "heads"),
+        ({"seed": -1}, "seed"),
+        ({"segments": (0,)}, "segments"),
+    ],
+)
+def test_errors_name_the_argument(options, message):
+    with pytest.raises(ValueError, match=message):
+        FilterBank(3, 2, **options)
