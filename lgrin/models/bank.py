@@ -200,7 +200,7 @@ class FilterBank(Module):
 
 
 def _filter(x: Tensor, adjacency: Any) -> Tensor:
-    """Applies the heads of a stationary graph to all channels, ``[B, M, Q]`` to ``[B, M, Q K]``, from its taps alone."""
+    """Applies the heads of a stationary graph by their taps alone, ``[B, M, Q]`` to ``[B, M, Q K]``."""
     step = adjacency.dilation[0]
     taps = adjacency.kernel().view(adjacency.heads, -1)[:, ::step]  # between these the kernel is 0
     rows = x.mT.reshape(-1, 1, x.size(1))

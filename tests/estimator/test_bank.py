@@ -166,7 +166,7 @@ def test_a_seed_repeats_and_a_file_gives_the_same(fitted, tmp_path):
 
 
 def test_left_out_probabilities_know_no_group_mate():
-    X, y = waves(20)
+    X, _ = waves(20)
     labels = np.random.default_rng(0).integers(0, 2, 10).repeat(2)  # by chance, the same for both of a pair
     X = [X[index // 2 * 2] for index in range(20)]  # pairs are copies
     alone = FilterBankClassifier(random_state=0).fit(X, labels).left_out_proba_

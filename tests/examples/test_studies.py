@@ -44,6 +44,7 @@ def run(emodb, tmp_path, monkeypatch):
 def test_every_study_is_run_here_or_with_the_papers():
     assert {name for name, study in STUDIES.items() if study.module != "paper"} == {
         *RUNS,
+        "bank",
         "statistics",
         "kinds",
         "lengths",
