@@ -96,7 +96,7 @@ class FilterBank(Module):
         self.scale = Standardize(in_channels)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
-            options = {"heads": heads, "start": "random", "normalize": None}
+            options: dict[str, Any] = {"heads": heads, "start": "random", "normalize": None}
             kinds = [StationaryAdjacency(REACH, dilation=one, **options) for one in self.dilations]
             self.filters = ModuleList(kinds).requires_grad_(False)
             self.mix: Tensor
@@ -158,8 +158,17 @@ class FilterBank(Module):
         frame = frame if node is None else one_place(frame, node)
         nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, None, max_num_nodes)
         padded, present = nodes.lay_out(nodes.length())
-        z = zero_absent(self.scale(padded), present)
+        z = self.standardized(padded, present)
         return self._summarize(z, self.responses(z, present), present)
+
+    def standardized(self, x: Tensor, present: Tensor) -> Tensor:
+        """Scales ``[B, M, P]``, 0 at absent frames; a scale in float64 keeps small signals on large offsets.
+
+        Example:
+            >>> FilterBank(2, 2).standardized(torch.ones(1, 1, 2), torch.tensor([[False]])).tolist()
+            [[[0.0, 0.0]]]
+        """
+        return zero_absent(self.scale(x).to(self.mix.dtype), present)
 
     def responses(self, z: Tensor, present: Tensor) -> Tensor:
         """Computes what the filters respond at each frame.

@@ -1,9 +1,9 @@
 """The filter bank for scikit-learn: a classifier in closed form."""
 
-import time
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 import lgrin
+from lgrin.arrays import as_floats, narrow
 from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.models.bank import FilterBank
 from lgrin.options import check_path
-from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_sequences, to_nodes
+from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.saved import not_ours, open_saved, plain, read_classes
 from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, summaries
@@ -43,6 +44,7 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         class_weight: ``None`` weighs sequences alike, ``"balanced"`` classes alike; or the weight of each class by its
             name.
         random_state: Draws filters and thresholds, as for :class:`LGrINClassifier`.
+        layout, id, time: How X is read, as for :class:`LGrINClassifier`.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -54,9 +56,8 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         fit_time_: Seconds that :meth:`fit` took.
 
     Shapes:
-        - **X:** array ``[n, channels, time]``, list of arrays ``[channels, time]``, or matrix ``[n, channels * time]``.
-          A frame with NaN in any channel is missing and reaches nothing.
-        - **y:** ``[n]``, numbers or strings
+        - **X, y:** as for :class:`LGrINClassifier`: arrays ``[n, channels, time]``, lists, tables or data sets. A frame
+          with NaN in any channel is missing and reaches nothing.
 
     Source:
         See :class:`lgrin.models.FilterBank`; ridge classifiers with left-out residuals in closed form as
@@ -76,15 +77,21 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         *,
         class_weight: str | Mapping[Any, float] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        layout: str = "auto",
+        id: str | None = None,
+        time: str | None = None,
     ) -> None:
         self.n_channels = n_channels
         self.class_weight = class_weight
         self.random_state = random_state
+        self.layout = layout
+        self.id = id
+        self.time = time
 
     def fit(
         self,
         X: Input,
-        y: ArrayLike | Tensor,
+        y: ArrayLike | Tensor | None = None,
         groups: ArrayLike | Tensor | None = None,
         sample_weight: ArrayLike | Tensor | None = None,
     ) -> "FilterBankClassifier":
@@ -92,7 +99,7 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
 
         Args:
             X: Training sequences; see the class.
-            y: Their classes ``[n]``.
+            y: Their classes ``[n]``; ``None`` takes those of a data set.
             groups: ``[n]``, the speaker, subject or recording of each; whole groups are left out in turn.
             sample_weight: ``[n]``, 0 or more. A sequence of weight 0 is as good as removed, and classes are counted
                 without it.
@@ -105,8 +112,9 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If X, y or weights cannot be fitted, with the index of the first offender, or an option is out
                 of range.
         """
-        start = time.perf_counter()
-        sequences, seed = read_sequences(self, X), draw_seed(self.random_state)
+        start = perf_counter()
+        sequences, seed = narrow(read_sequences(self, X), axis=1), draw_seed(self.random_state)
+        y, groups = read_labels(self, X, y, groups)
         named, numbers = encode_labels(y, "y", len(sequences))
         weight = _weights(sample_weight, len(sequences))
         kept = np.flatnonzero(weight)
@@ -120,7 +128,7 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         self.model_, ridge = fit_bank(nodes, len(present), torch.from_numpy(weight), members, seed)
         self.left_out_proba_ = np.full((len(sequences), len(present)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
-        self.penalty_, self.fit_time_ = ridge.penalty, time.perf_counter() - start
+        self.penalty_, self.fit_time_ = ridge.penalty, perf_counter() - start
         return self
 
     def predict(self, X: Input) -> np.ndarray:
@@ -206,6 +214,7 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
             settings = {name: value for name, value in content["model"].items() if name != "name"}
             check_build(lambda: FilterBank(**settings), content["model"], content["weights"])
             estimator.model_ = FilterBank(**settings).eval()
+            estimator.model_.scale.to(content["weights"]["scale.mean"].dtype)
             estimator.model_.load_state_dict(content["weights"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
@@ -237,7 +246,8 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
     def _summarize(self, X: Input) -> tuple[FilterBank, Tensor]:
         """The network in float64, in which a result depends on no other sequence, and what it reads out."""
         validation.check_is_fitted(self)
-        nodes = to_nodes(read_sequences(self, X, self.model_.in_channels))
+        wide = self.model_.scale.mean.dtype == torch.float64
+        nodes = to_nodes(as_floats(read_sequences(self, X, self.model_.in_channels), wide))
         model = deepcopy(self.model_).double()
         with torch.inference_mode():
             return model, summaries(model, nodes)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from lgrin.models.bank import LEVELS, REACH, FilterBank
-from lgrin.nodes import zero_absent
+from lgrin.training.generators import own_random_numbers
 from lgrin.training.ridge import Ridge, fit_ridge
 
 BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
@@ -52,7 +53,9 @@ def fit_bank(
     lengths = torch.tensor([[len(one.x)] for one in sequences], dtype=torch.double)
     median = float(_quantiles(lengths, weight, torch.tensor([[0.5]]))[0, 0])
     sizes = bank_sizes(median, sequences[0].num_features, num_classes, len(sequences))
-    bank = FilterBank(sequences[0].num_features, num_classes, seed=seed, **sizes)
+    with own_random_numbers():
+        bank = FilterBank(sequences[0].num_features, num_classes, seed=seed, **sizes)
+    bank.scale.to(sequences[0].x.dtype)
     with torch.no_grad():
         _fit_scale(bank, sequences, weight)
         _fit_thresholds(bank, sequences, weight)
@@ -65,7 +68,7 @@ def fit_bank(
     return bank.eval(), ridge
 
 
-def bank_sizes(length: float, in_channels: int, num_classes: int, count: int) -> dict[str, object]:
+def bank_sizes(length: float, in_channels: int, num_classes: int, count: int) -> dict[str, Any]:
     """Chooses the sizes of a bank.
 
     Args:
@@ -102,10 +105,9 @@ def summaries(bank: FilterBank, sequences: Sequence[Data]) -> Tensor:
         True
     """
     features: list[Tensor] = [torch.empty(0)] * len(sequences)
-    dtype = bank.head.weight.dtype
     for indices in _batches(bank, sequences):
         x, present = _padded([sequences[index] for index in indices])
-        for index, row in zip(indices, bank.embed(x.to(dtype), mask=present), strict=True):
+        for index, row in zip(indices, bank.embed(x, mask=present), strict=True):
             features[index] = row
     return torch.stack(features)
 
@@ -149,7 +151,7 @@ def _fit_thresholds(bank: FilterBank, sequences: Sequence[Data], weight: Tensor)
     responses, counted = [], []
     for indices in _batches(bank, sequences):
         x, present = _padded([sequences[index] for index in indices])
-        found = bank.responses(zero_absent(bank.scale(x), present), present)
+        found = bank.responses(bank.standardized(x, present), present)
         for index, values, mask in zip(indices, found, present, strict=True):
             frames = mask.nonzero().squeeze(1)
             chosen = frames[torch.linspace(0, len(frames) - 1, min(each, len(frames))).round().long()]
