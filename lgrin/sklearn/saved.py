@@ -88,7 +88,8 @@ def open_saved(path: str | Path, format: str) -> dict[str, Any]:
     Example:
         >>> open_saved("nowhere.pt", "lgrin.sklearn.LGrINClassifier, version 2")
         Traceback (most recent call last):
-        FileNotFoundError: file nowhere.pt is not there
+        ...
+        FileNotFoundError: there is no file nowhere.pt
     """
     try:
         content = load_tensors(path, "file", "fit and save it again")
