@@ -3,6 +3,7 @@
 Where to start:
 
 - ``lgrin.LGrINClassifier``: you have sequences and labels; fit and predict as with scikit-learn.
+- ``lgrin.FilterBankClassifier``: you have few labels, or seconds to train.
 - ``lgrin.LGrIN``: you train networks with PyTorch; ``lgrin.MultimodalLGrIN`` for several modalities.
 - ``lgrin.nn``: you write graph neural networks, and want a layer that learns the adjacency matrix.
 - ``lgrin.datasets`` and ``lgrin.features``: you have recordings in files.
@@ -38,11 +39,12 @@ if TYPE_CHECKING:
         visualization,
     )
     from lgrin.models import LGrIN, MultimodalLGrIN
-    from lgrin.sklearn import LGrINClassifier
+    from lgrin.sklearn import FilterBankClassifier, LGrINClassifier
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FilterBankClassifier",
     "LGrIN",
     "LGrINClassifier",
     "MultimodalLGrIN",
@@ -64,8 +66,14 @@ __all__ = [
     "visualization",
 ]
 
-_HOMES = {"LGrIN": "models", "LGrINClassifier": "sklearn", "MultimodalLGrIN": "models"}
+_HOMES = {
+    "FilterBankClassifier": "sklearn",
+    "LGrIN": "models",
+    "LGrINClassifier": "sklearn",
+    "MultimodalLGrIN": "models",
+}
 _NEEDS = {  # a library of the extra without which a name cannot be imported
+    "FilterBankClassifier": "lightning",
     "LGrINClassifier": "lightning",
     "aeon": "aeon",
     "export": "onnx",
