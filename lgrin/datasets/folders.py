@@ -1,6 +1,7 @@
 """Your own data: a folder of recordings, or arrays in memory."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Unpack
 
@@ -16,8 +17,10 @@ from lgrin.delimited import read_rows
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
 from lgrin.labels import entries, number
 from lgrin.options import check_path, check_whole
+from lgrin.text import one_line
 
 COLUMNS = ("path", "label")
+MOST_NAMES = 8  # of files in a warning
 
 
 class FolderDataset(RecordingDataset):
@@ -28,12 +31,18 @@ class FolderDataset(RecordingDataset):
     the columns ``path`` (relative to root) and ``label`` and perhaps ``group`` and ``text``; only the files that it
     lists are taken.
 
+    Without a table every file that the features do not read is named in :attr:`passed_over`, and a warning counts
+    these files and names the classes of which nothing is left.
+
     Args:
         root: The folder.
         features: The extractor; its suffixes decide which files are read.
         labels: The table, or ``None`` for classes by folder.
         num_frames: The number of frames of a model, M; ``None`` takes the longest recording.
         **options: As for :class:`lgrin.datasets.RecordingDataset`.
+
+    Attributes:
+        passed_over: For each file that the features do not read the reason; empty with a table.
 
     Shapes:
         - **data.x:** ``[L, P]`` as the extractor returns it; **data.group:** ``[1]`` where there are groups
@@ -87,7 +96,7 @@ class FolderDataset(RecordingDataset):
     def _find(self) -> dict[str, Recording | str]:
         found = super()._find()
         for name in self.table or ():
-            if name not in found:
+            if name not in found and name not in self.copies:
                 raise ValueError(
                     f"labels lists {name}, which is hidden or does not end in {' or '.join(self.features.suffixes)}"
                 )
@@ -97,7 +106,55 @@ class FolderDataset(RecordingDataset):
             raise ValueError(
                 f"{len(grouped)} of {len(named)} recordings in {self.source} have a group; give one to all or to none"
             )
+        self.passed_over = {} if self.table is not None else dict(self._not_read())
+        self._warn_of_what_is_not_read({PurePosixPath(name).parts[0] for name in (*found, *self.copies)})
         return found
+
+    def _not_read(self) -> Iterator[tuple[str, str]]:
+        """Names the files that the features do not read, but for hidden ones and those that lgrin wrote."""
+        reads = type(self.features).__name__
+        for path in sorted(walk(self.source)):
+            name = path.relative_to(self.source)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if hidden or path.suffix.lower() in self.features.suffixes or self._is_own(path) or not path.is_file():
+                continue
+            ending = f"its name ends in {path.suffix}" if path.suffix else "its name has no ending"
+            yield name.as_posix(), f"{ending}; {reads} reads {', '.join(self.features.suffixes)}"
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether lgrin wrote a file, as far as its place tells."""
+        processed = self.cache / "processed"
+        return path.is_relative_to(processed) and (
+            path.is_relative_to(processed / "features") or path.name.startswith("sequences-")
+        )
+
+    def _warn_of_what_is_not_read(self, used: set[str]) -> None:
+        """Says in one warning how many files are not read, and which classes are left without a recording."""
+        if self.table is not None:
+            return
+        folders = (place for place in sorted(self.source.iterdir()) if place.is_dir() and place.name not in used)
+        lost = [place.name for place in folders if not place.name.startswith(".") and not self._is_cache(place)]
+        names = [one_line(name) for name in self.passed_over]
+        told = []
+        if names:
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            told.append(f"not read: {', '.join(names[:MOST_NAMES])}{more} (.passed_over says why)")
+        if lost:
+            told.append(f"folders without a recording, which are no class: {', '.join(map(one_line, lost))}")
+        if told:
+            warnings.warn(f"{self.source}: {'; '.join(told)}", stacklevel=2)
+
+    def _is_cache(self, folder: Path) -> bool:
+        return folder == self.cache / "processed" and all(map(self._is_own, walk(folder)))
+
+    def summary(self) -> str:
+        """Describes the sequences on one screen, and what was passed over."""
+        text = super().summary()
+        if self.passed_over:
+            names = "; ".join(list(self.passed_over)[:4])
+            more = f"; and {len(self.passed_over) - 4} more in .passed_over" if len(self.passed_over) > 4 else ""
+            text += "\n" + one_line(f"  not read {names}{more}", 10_000)
+        return text
 
 
 class FolderOptions(RecordingOptions, total=False):

@@ -12,10 +12,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from lgrin.datasets.download import RemoteFile, download, unpack
+from lgrin.datasets.duplicates import find_twins, nested_copies
 from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.features import Extractor, Frames, extract
 from lgrin.features.corpus import ON_ERROR
 from lgrin.options import check_option, check_path
+from lgrin.text import one_line
+
+VERSION = 2  # of the choice of recordings; increased whenever it changes
 
 
 class Recording(NamedTuple):
@@ -58,6 +62,10 @@ class RecordingDataset(SequenceDataset):
     Each ``Data`` has ``x [L, P]``, ``frame [L]``, ``y [1]``, ``name``, ``frame_rate [1]`` in frames a second, and,
     where the corpus knows them, ``group [1]``, ``text`` and ``recording``; ``mask [L]`` where frames are missing
     anywhere in it.
+
+    A recording that a corpus holds twice is taken once: a file in a nested copy of the corpus, the same frames under
+    another name, another encoding under the same name. A warning names the copies, and they stand in :attr:`failures`.
+    Equal frames of unlike classes are both kept, and named in a warning.
 
     Args:
         root: Folder of the corpus.
@@ -123,11 +131,13 @@ class RecordingDataset(SequenceDataset):
         self.found = self._find()
         described = {
             "dataset": type(self).__name__,
+            "version": VERSION,
             "classes": self.known_classes,
             "num_frames": self.default_num_frames,
             "features": features.fingerprint,
             "on_error": on_error,
             "files": [[name, recording, *_file_stamp(self.source / name)] for name, recording in self.found.items()],
+            "copies": sorted(self.copies.items()),
             "root": str(self.source.resolve()),
             **(settings or {}),
         }
@@ -173,6 +183,10 @@ class RecordingDataset(SequenceDataset):
         kept = {name: frames for name, frames in zip(named, extraction.frames, strict=True) if frames is not None}
         if not kept:
             raise ValueError(f"none of the {len(self.found)} files in {self.source} could be used: {failures}")
+        copies = self.copies | self._twins(named, kept)
+        failures |= {name: f"it is the same recording as {twin}" for name, twin in copies.items()}
+        kept = {name: frames for name, frames in kept.items() if name not in copies}
+        self._warn_of_copies(copies)
         recordings = [named[name] for name in kept]
         classes = list(self.known_classes) or sorted({recording.label for recording in recordings})
         groups = sorted({recording.group for recording in recordings if recording.group is not None})
@@ -205,16 +219,40 @@ class RecordingDataset(SequenceDataset):
             warnings.warn(f"{len(failures)} files are left out for their names:\n{listed}", stacklevel=2)
         return failures
 
+    def _twins(self, named: Mapping[str, Recording], kept: Mapping[str, Frames]) -> dict[str, str]:
+        """Finds recordings that are there twice; of each the lossless encoding is preferred, and the shorter path."""
+        suffixes = self.features.suffixes
+
+        def preference(name: str) -> tuple[int, int, str]:
+            path = PurePosixPath(name)
+            return suffixes.index(path.suffix.lower()), len(path.parts), name
+
+        ordered = {name: kept[name] for name in sorted(kept, key=preference)}
+        labels = {name: named[name].label for name in ordered}
+        twins = find_twins(ordered, labels, {name: named[name].recording for name in ordered})
+        for first, second in twins.conflicts:
+            warnings.warn(
+                f"{one_line(first)} and {one_line(second)} hold the same recording, but their classes are "
+                f"{labels[first]!r} and {labels[second]!r}; both are kept",
+                stacklevel=2,
+            )
+        return twins.copies
+
+    def _warn_of_copies(self, copies: Mapping[str, str]) -> None:
+        if copies:
+            listed = "\n".join(f"  {one_line(name)} is {one_line(twin)}" for name, twin in copies.items())
+            warnings.warn(f"{len(copies)} recordings are there twice and are taken once:\n{listed}", stacklevel=2)
+
     def frames_of(self, recording: Recording, frames: Frames) -> Tensor:
         """Returns the features of a recording; a corpus may add some that its files do not hold."""
         return frames.x
 
     def _find(self) -> dict[str, Recording | str]:
-        found = dict(self._recordings())
+        found = self._without_nested_copies()
         self.check_whole(found)
         if not found or any(self._download_folder.glob("*.todo")):
             self._fetch()
-            found = dict(self._recordings())
+            found = self._without_nested_copies()
         if not found:
             kinds = ", ".join(self.features.suffixes)
             example = f"; expected, for example, {self.source / self.example}" if self.example else ""
@@ -222,6 +260,13 @@ class RecordingDataset(SequenceDataset):
                 f"{self.source} holds no recording of {type(self).__name__} ({kinds}){example}. {self.access}".rstrip()
             )
         return found
+
+    def _without_nested_copies(self) -> dict[str, Recording | str]:
+        found = dict(self._recordings())
+        places = {name: self.source / name for name in found}
+        readable = [name for name, place in places.items() if place.is_file() and os.access(place, os.R_OK)]
+        self.copies = nested_copies(self.source, readable)
+        return {name: recording for name, recording in found.items() if name not in self.copies}
 
     def _fetch(self) -> None:
         """Downloads the corpus archive by archive; archives that are unpacked already are not downloaded again."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import lgrin
 from lgrin.features import from_settings as extractor_from
-from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
+from lgrin.features.audio import SAMPLING_RATE
+from lgrin.features.speech import COLUMNS, CONFIGURATION, STEP, WINDOW
 from lgrin.text import one_line
 
 FORMATS = (1, 2, 3)  # those that are read; 2 has sequences of any length, 3 an offset, which older readers misread

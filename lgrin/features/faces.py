@@ -70,7 +70,10 @@ class FaceLandmarks(Extractor):
     normalize: bool = False
     device: str = "cpu"
 
-    suffixes: ClassVar[tuple[str, ...]] = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv", ".flv")
+    suffixes: ClassVar[tuple[str, ...]] = (
+        *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv", ".flv"),
+        *(".mpeg", ".ogv", ".3gp", ".ts", ".mts", ".m2ts", ".asf", ".vob"),
+    )
     num_features = 2 * LANDMARKS
 
     def __post_init__(self) -> None:

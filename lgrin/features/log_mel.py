@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from lgrin.extras import optional
+from lgrin.features.audio import SAMPLING_RATE
 from lgrin.features.extractor import Extractor, Frames
-from lgrin.features.speech import SAMPLING_RATE, STEP, WINDOW, Speech, read_speech
+from lgrin.features.speech import STEP, WINDOW, Speech, read_speech
 from lgrin.options import check_whole
 
 FLOOR = 1e-10  # the smallest power of which the logarithm is taken
@@ -53,7 +54,8 @@ class LogMel(Extractor):
     bands: int = 40
 
     suffixes: ClassVar[tuple[str, ...]] = Speech.suffixes
-    libraries: ClassVar[tuple[str, ...]] = ("librosa", "soxr")
+    libraries: ClassVar[tuple[str, ...]] = ("librosa", "soxr", "soundfile", "av")
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_whole("bands", self.bands)

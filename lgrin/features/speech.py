@@ -1,37 +1,42 @@
 """Speech: low-level descriptors every 10 ms, Sec. IV-B."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lgrin.extras import optional
-from lgrin.features.containers import check_not_truncated
+from lgrin.features.audio import (  # noqa: F401  the limits of what is read belong to this module's interface
+    LEAST_SIGNIFICANT_BIT,
+    MAX_AMPLITUDE,
+    MAX_RATE,
+    MAX_SAMPLES_PER_BYTE,
+    MIN_RATE,
+    SAMPLE_ALLOWANCE,
+    SAMPLING_RATE,
+    read_one_channel,
+)
 from lgrin.features.extractor import Extractor, Frames, SignalError
-from lgrin.features.pieces import PIECE, Descriptors, resample
+from lgrin.features.pieces import Descriptors, resample
 from lgrin.options import check_option
 
-if TYPE_CHECKING:
-    from soundfile import SoundFile
-
-SAMPLING_RATE = 16_000  # Hz
 WINDOW, STEP = 400, 160  # samples: 25 and 10 ms
-LEAST_SIGNIFICANT_BIT = 2.0**-15
-MAX_AMPLITUDE = 8.0  # relative to full scale; beyond full scale samples are clipped
-MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz that a recording of speech may have
-SAMPLE_ALLOWANCE = 1 << 20  # that a file may declare beyond those of its bytes
-MAX_SAMPLES_PER_BYTE = 100  # about as many as speech at 4 kbit/s has
 DESCRIPTORS = (*(f"mfcc{order}" for order in range(13)), "zero_crossing_rate", "voicing", "f0", "log_energy")
 OUTPUT_ORDER = (12, *range(12), 13, 14, 15, 16)  # openSMILE writes MFCC 0 after MFCC 12, under another name
 STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in OUTPUT_ORDER] for level in range(3))
 COLUMNS = {"paper": SMOOTHED + DELTAS, "released": STATICS[:16] + DELTAS}
 SPONTANEITY = {"paper": ["spontaneous"], "released": ["acted", "spontaneous"], "is09": ["spontaneous"]}
 LAYOUTS = tuple(SPONTANEITY)
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au"),
+    *(".aifc", ".snd", ".caf", ".w64", ".rf64", ".sph", ".voc", ".wv", ".tta", ".ape"),
+    *(".m4a", ".m4b", ".aac", ".opus", ".oga", ".spx", ".wma", ".mp2", ".amr", ".ac3", ".eac3", ".mka", ".weba"),
+    *(".mp4", ".mov", ".webm", ".mkv", ".avi", ".3gp", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv"),
+)
 CONFIGURATION = Path(__file__).with_name("speech.conf")
 OURS = Descriptors(CONFIGURATION)
 STOCK = Descriptors(CONFIGURATION.with_name("is09.conf"), "is09-13/IS09_emotion_core.lld.conf.inc")
@@ -47,7 +52,9 @@ class Speech(Extractor):
 
     .. math:: \Delta_t = \frac{\sum_{d = 1}^{2} d \, (s_{t + d} - s_{t - d})}{2 \sum_{d = 1}^{2} d^2}
 
-    Any sampling rate and number of channels: channels are averaged, and the signal is resampled to 16 kHz. MFCCs are
+    Any sampling rate and number of channels: channels are averaged, unless they cancel each other
+    (:func:`~lgrin.features.audio.read_one_channel`), and the signal is resampled to 16 kHz. Compressed audio is
+    decoded to its end; of a video, the sound is read. MFCCs are
     those of HTK: Hamming window, pre-emphasis 0.97, 26 mel bands up to 8 kHz, lifter 22. openSMILE counts a sample of
     0 between two samples that do not have the same sign as a zero crossing, so digital silence within a file has a rate
     near 1.
@@ -68,7 +75,7 @@ class Speech(Extractor):
 
     Raises:
         ImportError: If openSMILE is not installed (extra ``speech``).
-        SignalError: If the file is no audio, cut short (as far as wav and flac files say), silent, or shorter than one
+        SignalError: If the file is no audio, cut short (as far as its format says), silent, or shorter than one
             window.
         ValueError: If the layout is unknown.
 
@@ -88,8 +95,9 @@ class Speech(Extractor):
     layout: str = "paper"
     spontaneous: bool | None = None
 
-    suffixes: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au")
-    libraries: ClassVar[tuple[str, ...]] = ("opensmile", "soxr")
+    suffixes: ClassVar[tuple[str, ...]] = AUDIO_SUFFIXES
+    libraries: ClassVar[tuple[str, ...]] = ("opensmile", "soxr", "soundfile", "av")
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_option("layout", self.layout, LAYOUTS)
@@ -147,17 +155,9 @@ def read_pieces(path: Path) -> Iterator[np.ndarray]:
         >>> sum(len(piece) for piece in read_pieces(path))
         32000
     """
-    with optional("speech"):
-        from soundfile import SoundFile, SoundFileError
-    check_not_truncated(path)
-    try:
-        with SoundFile(path) as file:
-            _check_header(path, file)
-            for piece in resample(_one_channel(path, file), file.samplerate, SAMPLING_RATE):
-                yield np.clip(np.round(piece / LEAST_SIGNIFICANT_BIT), -32_768, 32_767).astype(np.int16)
-    except SoundFileError as error:
-        reason = getattr(error, "error_string", error)
-        raise SignalError(path, f"it cannot be read as audio ({reason})") from error
+    for rate, run in groupby(read_one_channel(path), key=lambda block: block.rate):
+        for piece in resample((block.samples for block in run), rate, SAMPLING_RATE):
+            yield np.clip(np.round(piece / LEAST_SIGNIFICANT_BIT), -32_768, 32_767).astype(np.int16)
 
 
 def read_audio(path: Path) -> np.ndarray:
@@ -170,7 +170,7 @@ def read_audio(path: Path) -> np.ndarray:
         Float32 ``[T]``, between -1 and 1.
 
     Raises:
-        ImportError: If soundfile or soxr is not installed (extra ``speech``).
+        ImportError: If soundfile or soxr is not installed, or PyAV for a format that only it reads (extra ``speech``).
         SignalError: If it is no audio, cut short or silent, has a rate that no speech has, or declares more samples
             than it can hold.
 
@@ -181,38 +181,6 @@ def read_audio(path: Path) -> np.ndarray:
         lgrin.features.extractor.SignalError: ...speech.py: it cannot be read as audio (...)
     """
     return np.concatenate(list(read_pieces(path))).astype(np.float32) * LEAST_SIGNIFICANT_BIT
-
-
-def _one_channel(path: Path, file: "SoundFile") -> Iterator[np.ndarray]:
-    """Averages the channels, float32, and checks the samples."""
-    count, lowest, highest = 0, math.inf, -math.inf
-    for channels in file.blocks(PIECE, dtype="float32", always_2d=True):
-        if (amplitude := np.abs(channels).max(initial=0)) > MAX_AMPLITUDE:
-            raise SignalError(path, f"its samples go up to {amplitude:g}; floating audio lies within -1 and 1")
-        signal = channels.mean(axis=1)
-        if not np.isfinite(signal).all():
-            raise SignalError(path, "it holds samples that are not finite")
-        count += len(signal)
-        lowest, highest = signal.min(initial=lowest), signal.max(initial=highest)
-        yield signal
-    if count < file.frames:
-        raise SignalError(path, f"it is cut short: {count} of {file.frames} samples are there")
-    if count == 0:
-        raise SignalError(path, "it holds no sample")
-    if highest - lowest < LEAST_SIGNIFICANT_BIT:
-        raise SignalError(path, "it is silent")
-
-
-def _check_header(path: Path, file: "SoundFile") -> None:
-    """Checks the sizes in the header before memory is allocated for them."""
-    if not file.seekable():
-        raise SignalError(path, f"it cannot be read as audio ({file.subtype_info} cannot be sought; convert it to PCM)")
-    if not MIN_RATE <= file.samplerate <= MAX_RATE:
-        raise SignalError(path, f"it has {file.samplerate:,} samples a second, not {MIN_RATE:,} to {MAX_RATE:,}")
-    size = path.stat().st_size
-    asked = max(file.frames * file.channels, file.frames * SAMPLING_RATE // file.samplerate)
-    if asked > SAMPLE_ALLOWANCE + MAX_SAMPLES_PER_BYTE * size:
-        raise SignalError(path, f"it promises {file.frames:,} samples, more than its {size:,} bytes can hold")
 
 
 def read_speech(path: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from audio_files import voice, write_audio
 
 from lgrin.datasets import RAVDESS, AudioFolder, EmoDB, from_arrays
 from lgrin.features import Mocap, Speech
@@ -120,3 +121,38 @@ def test_sequences_without_a_name_for_their_class_or_group_are_refused(labels, g
 def test_arrays_that_are_none_are_named():
     with pytest.raises(ValueError, match=r"arrays\[1\] is no \[T, P\] array of real numbers"):
         from_arrays([np.zeros((2, 2)), [[1, 2], [3]]], ["a", "b"])
+
+
+def test_every_file_that_is_not_read_is_named_and_a_class_without_a_recording_too(tmp_path):
+    noise(tmp_path / "calm" / "a.wav")
+    for name in ("calm/notes.txt", "angry/a.xyz", "angry/b", "sad/deep/.hidden"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("no sound")
+    for _ in range(2):
+        with pytest.warns(
+            UserWarning, match=r"not read: angry/a\.xyz, angry/b, calm/notes\.txt .* no class: angry, sad"
+        ):
+            dataset = AudioFolder(tmp_path, **QUIET)
+    assert list(dataset.passed_over) == ["angry/a.xyz", "angry/b", "calm/notes.txt"]
+    assert dataset.passed_over["angry/a.xyz"].startswith("its name ends in .xyz; Speech reads .wav, .flac")
+    assert dataset.passed_over["angry/b"].startswith("its name has no ending")
+    assert "not read angry/a.xyz; angry/b" in str(dataset)
+    assert dataset.failures == {}
+
+
+def test_what_lgrin_wrote_and_what_a_table_leaves_out_is_not_named(tmp_path, recwarn):
+    noise(tmp_path / "calm" / "a.wav")
+    (tmp_path / "labels.csv").write_text("path,label\ncalm/a.wav,calm\n")
+    AudioFolder(tmp_path, labels=tmp_path / "labels.csv", **QUIET)
+    assert AudioFolder(tmp_path, labels=tmp_path / "labels.csv", **QUIET).passed_over == {}
+    (tmp_path / "labels.csv").unlink()
+    assert [AudioFolder(tmp_path, **QUIET).passed_over for _ in range(2)] == [{}, {}]
+    assert not [warning for warning in recwarn if "not read" in str(warning.message)]
+
+
+def test_sound_of_every_kind_is_read_from_a_folder(tmp_path):
+    for index, name in enumerate(("a.m4a", "a.opus", "a.aac", "a.wma", "a.aif", "a.mp4", "a.webm")):
+        write_audio(tmp_path / f"class{index}" / name, voice(pitch=100 + 20 * index))
+    dataset = AudioFolder(tmp_path, **QUIET)
+    assert dataset.classes == [f"class{index}" for index in range(7)]
+    assert (dataset.passed_over, dataset.failures) == ({}, {})

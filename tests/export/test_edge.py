@@ -10,6 +10,7 @@ import onnx
 import pytest
 import soundfile
 import torch
+from audio_files import FORMATS, write_audio
 from torch_geometric.data import Data
 
 from examples import predict as predict_command
@@ -18,7 +19,7 @@ from lgrin import LGrIN
 from lgrin.checksum import is_whole, write_with_checksum
 from lgrin.export import to_onnx
 from lgrin.export.runtime import CHECKSUM
-from lgrin.features import Speech
+from lgrin.features import Speech, audio, containers
 from lgrin.training import predict
 from lgrin.transforms import CyclicPad, Resample
 from lgrin.transforms.resample import evenly_spread
@@ -66,6 +67,31 @@ def test_the_script_feeds_every_frame_to_a_model_without_a_length(recording, tmp
         clip = recording(seconds=seconds)
         expected = network(Speech()(clip).x).softmax(-1)[0].detach().numpy()
         assert np.allclose(classify.classify(clip, session, said, smile), expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def smile(model, tmp_path_factory):
+    """The extractor that the script builds, and its settings."""
+    settings = classify.open_model(str(model[1]))[1]["opensmile"]
+    return classify.open_smile(settings, tmp_path_factory.mktemp("smile")), settings
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_script_reads_every_format_as_lgrin_does(smile, tmp_path, name):
+    path = write_audio(tmp_path / name)
+    assert np.array_equal(classify.describe(path, *smile), Speech()(path).x.numpy())
+
+
+@pytest.mark.parametrize(("module", "first"), [(containers, "REQUIRED_CHUNKS ="), (audio, "SAMPLING_RATE =")])
+def test_the_script_reads_files_by_the_code_of_lgrin(module, first):
+    written = Path(module.__file__).read_text(encoding="utf-8")
+    assert written[written.index(first) :] in SCRIPT.read_text(encoding="utf-8")
+
+
+def test_the_script_names_the_library_that_a_format_takes(smile, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError, match="av is not installed; it reads this kind of file: pip install av"):
+        classify.describe(write_audio(tmp_path / "a.mp3"), *smile)
 
 
 def test_the_script_runs_without_torch_and_lgrin(model, recording):
