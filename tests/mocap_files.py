@@ -5,6 +5,20 @@ import numpy as np
 ROTATIONS = "Yrotation Xrotation Zrotation"
 
 
+def write_skeleton(path, joints, values, frame_time=0.04):
+    """Writes a chain of joints: ``joints`` maps a name to its channels, such as ``"Xposition Zrotation"``."""
+    lines = ["HIERARCHY"]
+    for number, (name, channels) in enumerate(joints.items()):
+        lines += [f"{'JOINT' if number else 'ROOT'} {name}", "{", "OFFSET 0.0 1.0 0.0"]
+        lines += [f"CHANNELS {len(channels.split())} {channels}"]
+    lines += ["End Site", "{", "OFFSET 0.0 1.0 0.0", "}", *["}"] * len(joints)]
+    lines += ["MOTION", f"Frames: {len(values)}", f"Frame Time: {frame_time:.6f}"]
+    lines += [" ".join(f"{value:.6f}" for value in row) for row in np.asarray(values)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 def write_bvh(path, channels, frame_time=1 / 120):
     """Writes ``[frames, 3 + 3 joints]`` for a chain of joints."""
     joints = (channels.shape[1] - 3) // 3

@@ -14,12 +14,12 @@ from torch_geometric.data import Data
 from lgrin.datasets.download import RemoteFile, download, unpack
 from lgrin.datasets.duplicates import find_twins, nested_copies
 from lgrin.datasets.sequences import SequenceDataset, sequence
-from lgrin.features import Extractor, Frames, extract
+from lgrin.features import Extractor, Frames, SignalError, extract
 from lgrin.features.corpus import ON_ERROR
 from lgrin.options import check_option, check_path
 from lgrin.text import one_line
 
-VERSION = 2  # of the choice of recordings; increased whenever it changes
+VERSION = 3  # of the choice of recordings; increased whenever it changes
 
 
 class Recording(NamedTuple):
@@ -146,6 +146,7 @@ class RecordingDataset(SequenceDataset):
         except PermissionError as error:
             raise PermissionError(f"{error}; pass cache=, a folder that can be written to") from error
         self.read(self.processed_paths[0])
+        self.features = features.aligned_to(self.columns) if self.columns else features  # for files still to come
 
     def parse(self, path: PurePosixPath) -> Recording | str | None:
         """Reads a recording's labels from its path, relative to the corpus.
@@ -187,6 +188,7 @@ class RecordingDataset(SequenceDataset):
         failures |= {name: f"it is the same recording as {twin}" for name, twin in copies.items()}
         kept = {name: frames for name, frames in kept.items() if name not in copies}
         self._warn_of_copies(copies)
+        columns = self._align(kept, failures)
         recordings = [named[name] for name in kept]
         classes = list(self.known_classes) or sorted({recording.label for recording in recordings})
         groups = sorted({recording.group for recording in recordings if recording.group is not None})
@@ -206,7 +208,15 @@ class RecordingDataset(SequenceDataset):
         ]
         _check_num_features(sequences)
         named_length = {} if self.default_num_frames is None else {"num_frames": self.default_num_frames}
-        self.write(self.processed_paths[0], sequences, classes, groups=groups, failures=failures, **named_length)
+        self.write(
+            self.processed_paths[0],
+            sequences,
+            classes,
+            groups=groups,
+            failures=failures,
+            columns=columns,
+            **named_length,
+        )
 
     def _unparsed(self) -> dict[str, str]:
         """The files whose names cannot be read: they raise an error, or are listed in a warning."""
@@ -218,6 +228,39 @@ class RecordingDataset(SequenceDataset):
             listed = "\n".join(f"  {self.source / name}: {reason}" for name, reason in failures.items())
             warnings.warn(f"{len(failures)} files are left out for their names:\n{listed}", stacklevel=2)
         return failures
+
+    def _align(self, kept: dict[str, Frames], failures: dict[str, str]) -> list[str]:
+        """Gives all recordings the columns of the first, by their names; those that lack one are refused or left out.
+
+        Args:
+            kept: The frames of each file, which are replaced or left out.
+            failures: The reasons, to which those of files that are left out are added.
+
+        Returns:
+            The names of the columns; empty where they are the same for all files.
+        """
+        found = {name: self.features.columns_of(self.source / name) for name in kept}
+        first, columns = next(iter(found.items()))
+        if columns is None:
+            return []
+        aligned, moved = self.features.aligned_to(columns), []
+        for name in [name for name, own in found.items() if own != columns and len(own or ()) == len(columns)]:
+            try:
+                kept[name] = aligned(self.source / name)
+                moved.append(name)
+            except SignalError as error:
+                if self._on_error == "raise":
+                    raise SignalError(error.path, f"{error.reason}; {first} is the first of them") from error
+                failures[name] = error.reason
+                del kept[name]
+        if moved:
+            listed = ", ".join(map(one_line, moved[:8])) + (f" and {len(moved) - 8} more" if len(moved) > 8 else "")
+            warnings.warn(
+                f"the joints or axes of {listed} are ordered otherwise than in {one_line(first)}, and were put into "
+                "its order",
+                stacklevel=2,
+            )
+        return list(columns)
 
     def _twins(self, named: Mapping[str, Recording], kept: Mapping[str, Frames]) -> dict[str, str]:
         """Finds recordings that are there twice; of each the lossless encoding is preferred, and the shorter path."""

@@ -1,7 +1,7 @@
 """Signals to frames: speech, faces and motion capture. Needs the extra ``signals``."""
 
 from lgrin.features.corpus import Extraction, extract
-from lgrin.features.extractor import Extractor, Frames, SignalError, from_settings
+from lgrin.features.extractor import Extractor, Frames, SignalError, SignalWarning, from_settings
 from lgrin.features.faces import FaceLandmarks, normalize_landmarks
 from lgrin.features.log_mel import LogMel
 from lgrin.features.mocap import Mocap
@@ -18,6 +18,7 @@ __all__ = [
     "Mocap",
     "OpenFace",
     "SignalError",
+    "SignalWarning",
     "Speech",
     "Table",
     "extract",

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lgrin.checksum import load_tensors, read_kept, save_tensors
 from lgrin.extras import optional
-from lgrin.features.extractor import Extractor, Frames, SignalError
+from lgrin.features.extractor import Extractor, Frames, SignalError, SignalWarning
 from lgrin.options import check_option, check_path, check_whole
 from lgrin.text import one_line
 
@@ -83,13 +83,17 @@ def extract(
     todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
     with tqdm(total=len(files), initial=len(files) - len(todo), unit="file", disable=not progress) as bar:
         bar.set_description(type(extractor).__name__)
+        remarks: list[str] = []
         jobs = [(index, extractor, files[index], cache_paths[index]) for index in todo]
         _raise_first_failure(outcomes, files, on_error)
-        for index, outcome in _extract_all(jobs, workers):
+        for index, outcome, said in _extract_all(jobs, workers):
             outcomes[index] = outcome
+            remarks += said
             bar.update()
             if isinstance(outcome, str):
                 _raise_first_failure([outcome], [files[index]], on_error)
+    if remarks:
+        warnings.warn("\n".join(sorted(map(one_line, remarks))), SignalWarning, stacklevel=2)
     failures = {str(path): reason for path, reason in zip(files, outcomes, strict=True) if isinstance(reason, str)}
     if failures:
         listed = "\n".join(f"  {one_line(path, 5_000)}: {one_line(reason)}" for path, reason in failures.items())
@@ -107,21 +111,21 @@ def _raise_first_failure(outcomes: Sequence[Frames | str | None], paths: Sequenc
 
 def _extract_all(
     jobs: list[tuple[int, Extractor, Path, Path | None]], workers: int | None
-) -> Iterator[tuple[int, Frames | str]]:
+) -> Iterator[tuple[int, Frames | str, list[str]]]:
     """Yields the outcomes in the order in which they are ready."""
     if len(jobs) < 2 or workers == 1:
-        yield from (_extract_one(*job) for job in jobs)
+        yield from (_extract_and_listen(*job) for job in jobs)
         return
     with optional("signals"):
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
     waiting = {index: path for index, _, path, _ in jobs}
     parallel = Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
-    outcomes = parallel(delayed(_extract_one)(*job) for job in jobs)
+    outcomes = parallel(delayed(_extract_and_listen)(*job) for job in jobs)
     try:
-        for index, outcome in outcomes:
+        for index, outcome, said in outcomes:
             del waiting[index]
-            yield index, outcome
+            yield index, outcome, said
     except TerminatedWorkerError as error:
         names = ", ".join(str(path) for path in list(waiting.values())[:8])
         raise RuntimeError(
@@ -130,6 +134,20 @@ def _extract_all(
         ) from error
     finally:
         outcomes.close()
+
+
+def _extract_and_listen(
+    index: int, extractor: Extractor, path: Path, place: Path | None
+) -> tuple[int, Frames | str, list[str]]:
+    """Extracts one file, and returns what the extractor remarked, which a process of its own could not show."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, outcome = _extract_one(index, extractor, path, place)
+    said = [str(warning.message) for warning in caught if issubclass(warning.category, SignalWarning)]
+    for warning in caught:
+        if not issubclass(warning.category, SignalWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return index, outcome, said
 
 
 def _extract_one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tuple[int, Frames | str]:

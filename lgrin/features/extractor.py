@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -53,6 +53,10 @@ class SignalError(ValueError):
 
     def __str__(self) -> str:
         return f"{one_line(self.path, 5_000)}: {one_line(self.reason, 5_000)}"
+
+
+class SignalWarning(UserWarning):
+    """What an extractor decided about a file that its user may want to decide otherwise."""
 
 
 class Extractor(ABC):
@@ -118,6 +122,14 @@ class Extractor(ABC):
             raise SignalError(path, f"its frame rate is {frame_rate:g}; it has to be larger than 0")
         x = x.double() if self.keeps_float64 else x.float()
         return Frames(x.masked_fill(~mask.unsqueeze(-1), float("nan")), mask, float(frame_rate))
+
+    def columns_of(self, path: Path) -> tuple[str, ...] | None:
+        """The names of the features of a file, where they depend on the file."""
+        return None
+
+    def aligned_to(self, columns: Sequence[str]) -> "Extractor":
+        """The same extractor for files whose features are put into this order, by their names."""
+        return self
 
     @property
     def settings(self) -> dict[str, object]:

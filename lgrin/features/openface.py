@@ -1,6 +1,7 @@
 """Facial landmarks from the CSV files of OpenFace."""
 
 import csv
+import warnings
 from dataclasses import dataclass
 from io import StringIO
 from numbers import Real
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 
 from lgrin.extras import optional
-from lgrin.features.extractor import Extractor, Frames, SignalError
+from lgrin.features.extractor import Extractor, Frames, SignalError, SignalWarning
 from lgrin.features.faces import LANDMARKS, normalize_landmarks
+from lgrin.options import check_option
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +24,10 @@ SUCCESS = "success"  # optional: the tables published with RAVDESS have no such 
 LANDMARK_COLUMNS = [f"{axis}_{point}" for point in range(LANDMARKS) for axis in "xy"]
 FRAME_ALLOWANCE = 10_000  # that a table may number beyond those of its rows: frames without a face need no row
 MAX_FRAMES_PER_ROW = 100
+POINTS = LANDMARK_COLUMNS  # their name in version 0.1.0
+FACE = "face_id"  # optional: a table of one face needs none
+FACES = ("confident", "largest")
+MIN_TOGETHER = 3  # frames that two faces share before they are two people, and not a false detection
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,18 @@ class OpenFace(Extractor):
     """Reads the 68 landmarks that OpenFace's ``FeatureExtraction`` wrote into a CSV file.
 
     Frame t has the number t + 1 in the file. It is missing if the file has no row for it, if OpenFace lost the face in
-    it (``success`` is 0, where there is such a column), or if its confidence is below ``min_confidence``. Of several
-    faces in a frame, the one with the highest confidence is taken, and the first of them at a tie.
+    it (``success`` is 0, where there is such a column), or if its confidence is below ``min_confidence``.
+
+    Of several people one is followed, as ``face`` says, and a warning tells which and who else was in view. Two numbers
+    (``face_id``) are two people if they share at least 3 frames; OpenFace gives one person a new number after it lost
+    the face. Of several faces of one person in a frame the best is taken, and the first of them at a tie.
 
     Args:
         min_confidence: Frames of a lower confidence are missing; from 0 to 1.
         normalize: Whether to remove position, size and roll of the head; see
             :func:`~lgrin.features.normalize_landmarks`.
+        face: ``"confident"`` follows the person with the largest sum of confidences, ``"largest"`` the one whose face
+            is largest, summed over the frames; a number is a ``face_id``.
 
     Shapes:
         - **x:** ``[L, 136]``, L the largest frame number: x and y of the first point, of the second, and so on, in
@@ -45,8 +56,8 @@ class OpenFace(Extractor):
         ImportError: If pandas is not installed (extra ``faces``).
         SignalError: If the file is no such table, lacks a column, has a row that is cut short or no number where there
             has to be one, numbers of frames that no table with so few rows has, no frame with a face, or timestamps
-            that do not rise.
-        ValueError: If ``min_confidence`` is not between 0 and 1.
+            that do not rise; or if it has no such ``face``.
+        ValueError: If ``min_confidence`` is not between 0 and 1, or ``face`` is unknown.
 
     Source:
         Baltrušaitis, Zadeh, Lim and Morency, "OpenFace 2.0: Facial behavior analysis toolkit", FG 2018.
@@ -65,14 +76,18 @@ class OpenFace(Extractor):
 
     min_confidence: float = 0.0
     normalize: bool = False
+    face: str | int = "confident"
 
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
+    version: ClassVar[int] = 2
     num_features = 2 * LANDMARKS
 
     def __post_init__(self) -> None:
         lowest = self.min_confidence
         if isinstance(lowest, bool) or not isinstance(lowest, Real) or not 0 <= lowest <= 1:
             raise ValueError(f"min_confidence is {self.min_confidence!r}; it has to lie between 0 and 1")
+        if isinstance(self.face, bool) or not isinstance(self.face, int):
+            check_option("face", self.face, FACES)
 
     def read(self, path: Path) -> Frames:
         """Reads one table."""
@@ -89,12 +104,42 @@ class OpenFace(Extractor):
         found = np.flatnonzero((success == 1) & (confidence >= self.min_confidence))
         if len(found) == 0:
             raise SignalError(path, f"no row of its {len(table)} has a face with confidence {self.min_confidence:g}")
-        by_confidence = found[np.argsort(-confidence[found], kind="stable")[::-1]]
+        faces = _to_numbers(path, table, [FACE])[:, 0].astype(int) if FACE in table else np.zeros(len(table), int)
+        weight = _face_sizes(path, table, found) if self.face == "largest" else confidence
+        found = found[self._follow(path, frame[found], faces[found], weight[found])]
+        best_last = found[np.argsort(-weight[found], kind="stable")[::-1]]
         points = np.full((int(frame.max()), self.num_features), np.nan, np.float32)
-        points[frame[by_confidence].astype(int) - 1] = _to_numbers(path, table.iloc[by_confidence], LANDMARK_COLUMNS)
+        points[frame[best_last].astype(int) - 1] = _to_numbers(path, table.iloc[best_last], LANDMARK_COLUMNS)
         x = torch.from_numpy(points)
         x = normalize_landmarks(x) if self.normalize else x
         return Frames(x, ~x.isnan().any(-1), _frame_rate(path, frame, timestamp))
+
+    def _follow(self, path: Path, frame: np.ndarray, faces: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Whether each row shows the person who is followed."""
+        numbers = np.unique(faces)
+        if self.face not in FACES:
+            if self.face not in numbers:
+                raise SignalError(path, f"it has no face {self.face}; its faces are {', '.join(map(str, numbers))}")
+            return faces == self.face
+        chosen = max(numbers.tolist(), key=lambda number: weight[faces == number].sum())
+        own = frame[faces == chosen]
+        others = [n for n in numbers.tolist() if n != chosen and np.isin(frame[faces == n], own).sum() >= MIN_TOGETHER]
+        if others:
+            told = ", ".join(map(str, others))
+            warnings.warn(
+                f"{path}: several people are in view; face {chosen} is followed (face={self.face!r}), and {told} not",
+                SignalWarning,
+                stacklevel=4,
+            )
+        return ~np.isin(faces, others)
+
+
+def _face_sizes(path: Path, table: "DataFrame", rows: np.ndarray) -> np.ndarray:
+    """The height and width of the landmarks of each of some rows, added up; 0 for the others."""
+    points = _to_numbers(path, table.iloc[rows], LANDMARK_COLUMNS).reshape(len(rows), LANDMARKS, 2)
+    sizes = np.zeros(len(table))
+    sizes[rows] = np.ptp(points, axis=1).sum(-1)
+    return sizes
 
 
 def _read_table(path: Path) -> "DataFrame":
@@ -113,7 +158,7 @@ def _read_table(path: Path) -> "DataFrame":
             raise SignalError(path, f"row {number} holds {row.count(',') + 1} values for {len(names)} columns")
     text = StringIO("\n".join([",".join(names), *rows]))
     options = {"skipinitialspace": True, "keep_default_na": False, "quoting": csv.QUOTE_NONE}
-    columns = [*FRAME_COLUMNS, *([SUCCESS] if SUCCESS in names else []), *LANDMARK_COLUMNS]
+    columns = [*FRAME_COLUMNS, *(name for name in (SUCCESS, FACE) if name in names), *LANDMARK_COLUMNS]
     return read_csv(text, usecols=columns, dtype=str, **options)
 
 

@@ -9,10 +9,11 @@ pytest.importorskip("opensmile")
 pytest.importorskip("pybvh")
 
 from corpora import LANDMARKS, write
-from mocap_files import write_bvh
+from mocap_files import write_bvh, write_skeleton
 
 from lgrin import LGrIN
 from lgrin.datasets import AudioFolder, MocapFolder, VideoFolder, from_arrays
+from lgrin.features import SignalError
 from lgrin.transforms import Resample
 
 QUIET = {"workers": 1, "progress": False}
@@ -147,6 +148,38 @@ def test_skeletons_of_one_dataset_are_alike(tmp_path):
         ValueError, match=r"glad/b\.bvh has 12 features a frame, but calm/a\.bvh has 72; sequences of one"
     ):
         MocapFolder(tmp_path, **QUIET)
+
+
+ARMS = {"Hips": "Yposition Zrotation", "Left": "Xrotation", "Right": "Xrotation"}
+
+
+def test_joints_in_another_order_are_put_into_that_of_the_first_file(tmp_path):
+    values = np.random.default_rng(0).normal(size=(20, 4))
+    write_skeleton(tmp_path / "calm" / "a.bvh", ARMS, values)
+    swapped = {name: ARMS[name] for name in ("Hips", "Right", "Left")}
+    write_skeleton(tmp_path / "glad" / "b.bvh", swapped, values[::-1, [0, 1, 3, 2]])
+    with pytest.warns(
+        UserWarning, match=r"the joints or axes of glad/b\.bvh are ordered otherwise than in calm/a\.bvh"
+    ):
+        dataset = MocapFolder(tmp_path, **QUIET)
+    assert torch.equal(dataset[0].x, dataset[1].x.flip(0))
+    for opened in (dataset, MocapFolder(tmp_path, **QUIET)):  # the second time from its file
+        assert torch.equal(opened.features(tmp_path / "glad" / "b.bvh").x, dataset[1].x)
+
+
+def test_joints_of_other_names_are_refused_or_left_out_by_name(tmp_path):
+    values = np.random.default_rng(0).normal(size=(20, 4))
+    write_skeleton(tmp_path / "calm" / "a.bvh", ARMS, values)
+    other = {"Hips": ARMS["Hips"], "Left": "Xrotation", "Tail": "Xrotation"}
+    write_skeleton(tmp_path / "glad" / "b.bvh", other, values)
+    write_skeleton(tmp_path / "glad" / "c.bvh", ARMS, values + 1)
+    with pytest.raises(
+        SignalError, match=r"glad/b\.bvh: it lacks Right\.Xrotation .* has Tail\.Xrotation that they lack"
+    ):
+        MocapFolder(tmp_path, **QUIET)
+    dataset = MocapFolder(tmp_path, on_error="skip", **QUIET)
+    assert [data.name for data in dataset] == ["calm/a.bvh", "glad/c.bvh"]
+    assert "Tail.Xrotation" in dataset.failures["glad/b.bvh"]
 
 
 def test_a_folder_where_nothing_can_be_used_is_an_error(tmp_path):

@@ -3,7 +3,8 @@ import pickle
 import pytest
 import torch
 
-from lgrin.features.extractor import SignalError, from_settings
+from lgrin.features import extract
+from lgrin.features.extractor import SignalError, SignalWarning, from_settings
 from lgrin.features.faces import normalize_landmarks
 from lgrin.features.openface import LANDMARK_COLUMNS, OpenFace
 
@@ -179,3 +180,50 @@ def test_it_can_be_built_again(write):
     extractor = OpenFace(0.5, normalize=True)
     assert from_settings(extractor.settings) == extractor == pickle.loads(pickle.dumps(extractor))
     assert extractor.fingerprint != OpenFace(0.5).fingerprint
+
+
+def two_people(frames=8):
+    """Face 0 is surer and smaller, face 1 larger; which is surer alternates."""
+    rows = []
+    for frame in range(1, frames + 1):
+        small, large = row(frame, 0, 0.98 if frame % 4 else 0.85, shift=frame), row(frame, 1, 0.9, shift=1000 + frame)
+        for column in range(HEADER.index("x_0"), HEADER.index("X_0")):
+            small[column] = 100 + (small[column] - 100) / 2
+        rows += [small, large]
+    return rows
+
+
+@pytest.mark.parametrize(("face", "followed"), [("confident", 0), ("largest", 1)])
+def test_one_of_several_people_is_followed_and_a_warning_says_which(write, face, followed):
+    path = write(table(*two_people()))
+    with pytest.warns(SignalWarning, match=f"several people are in view; face {followed} is followed"):
+        x, mask, _ = OpenFace(face=face)(path)
+    assert mask.all()
+    assert (x[:, 0] > 900).tolist() == [bool(followed)] * 8
+    assert torch.equal(x, OpenFace(face=followed)(path).x)
+
+
+def test_a_face_may_be_chosen_by_its_number_and_is_missing_elsewhere(write, recwarn):
+    rows = [*two_people(4), row(5, 1, shift=1005), row(6, 0, shift=6)]
+    assert OpenFace(face=0)(write(table(*rows))).mask.tolist() == [True] * 4 + [False, True]
+    with pytest.raises(SignalError, match="it has no face 7; its faces are 0, 1"):
+        OpenFace(face=7)(write(table(*rows)))
+    with pytest.raises(ValueError, match="face is 'smallest'; it may be 'confident', 'largest'"):
+        OpenFace(face="smallest")
+    assert not [warning for warning in recwarn if issubclass(warning.category, SignalWarning)]
+
+
+def test_a_person_with_a_new_number_is_the_same_person(write, recwarn):
+    rows = [*(row(t, 0, shift=t) for t in (1, 2, 3)), *(row(t, 5, shift=t) for t in (5, 6, 7))]
+    x, mask, _ = OpenFace()(write(table(*rows)))
+    assert mask.tolist() == [True, True, True, False, True, True, True]
+    assert x[mask, 0].tolist() == [1, 2, 3, 5, 6, 7]
+    assert not [warning for warning in recwarn if issubclass(warning.category, SignalWarning)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_an_extractor_decided_is_said_of_all_files_at_once(tmp_path, workers):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text(table(*two_people(8 if name == "a" else 9)))
+    with pytest.warns(SignalWarning, match=r"a\.csv: several people are in view; .*\n.*b\.csv: several people"):
+        extract(OpenFace(), sorted(tmp_path.glob("*.csv")), workers=workers, progress=False)
