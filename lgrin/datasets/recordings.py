@@ -146,7 +146,8 @@ class RecordingDataset(SequenceDataset):
         except PermissionError as error:
             raise PermissionError(f"{error}; pass cache=, a folder that can be written to") from error
         self.read(self.processed_paths[0])
-        self.features = features.aligned_to(self.columns) if self.columns else features  # for files still to come
+        if self.columns:
+            self.features = self.features.aligned_to(self.columns)  # for files still to come
 
     def parse(self, path: PurePosixPath) -> Recording | str | None:
         """Reads a recording's labels from its path, relative to the corpus.

@@ -77,7 +77,8 @@ def extract(
     if workers is not None:
         check_whole("workers", workers)
     files = [check_path(f"paths[{index}]", path) for index, path in enumerate(paths)]
-    cache_paths = [_cache_path(extractor, path, cache) for path in files]
+    folder = None if cache is None else Path(cache) / extractor.fingerprint
+    cache_paths = [_cache_path(path, folder) for path in files]
     kept = read_kept([place for place in cache_paths if place is not None], _load_cached, "cached features")
     outcomes = [None if place is None else kept.get(place) for place in cache_paths]
     todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
@@ -167,13 +168,13 @@ def _extract_one(index: int, extractor: Extractor, path: Path, place: Path | Non
     return index, outcome
 
 
-def _cache_path(extractor: Extractor, path: Path, cache: str | Path | None) -> Path | None:
-    """The cache file for the present content of a file; ``None`` without a cache, or if the file cannot be read."""
-    if cache is None or (path.exists() and not (path.is_file() and os.access(path, os.R_OK))):
+def _cache_path(path: Path, folder: Path | None) -> Path | None:
+    """The cache file for the present content of a file; ``None`` without a folder, or if the file cannot be read."""
+    if folder is None or (path.exists() and not (path.is_file() and os.access(path, os.R_OK))):
         return None
     with open(path, "rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    return Path(cache) / extractor.fingerprint / f"{content}.pt"
+    return folder / f"{content}.pt"
 
 
 def _load_cached(place: Path) -> Frames | str:

@@ -1,7 +1,7 @@
 """Motion capture: the channels of BVH files, Sec. IV-C."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import torch
 
-from lgrin.features.bvh import Motion, align, read_bvh, read_channels, resample
+from lgrin.features.bvh import Channel, Motion, align, read_bvh, read_channels, resample
 from lgrin.features.extractor import Extractor, Frames, SignalError
 from lgrin.options import check_option, check_whole
 from lgrin.text import one_line
 
 FRAME_ALLOWANCE, MAX_UPSAMPLING = 1_000, 100  # resampling makes at most 1,000 frames and 100 of each
-WANTED = {  # which channels are taken
+WANTED: dict[str, Callable[[Channel], bool]] = {  # which channels are taken
     "root": lambda channel: channel.of_root or channel.kind == "rotation",
     "rotations": lambda channel: channel.kind == "rotation",
     "positions": lambda channel: channel.kind == "position",
