@@ -368,9 +368,9 @@ def read_one_channel(path: Path) -> Iterator[Block]:
 
 def _channel_to_take(path: Path) -> int | None:
     """The channel with the most power if all of them cancel each other; ``None`` if their average is taken."""
-    count, total, squares, averaged = 0, 0.0, 0.0, np.zeros(2)
+    count, total, squares, averaged = 0, np.zeros(()), np.zeros(()), np.zeros(2)
     for channels, _ in read_blocks(path):
-        if channels.shape[1] == 1 or (count and channels.shape[1] != len(total)):
+        if channels.shape[1] == 1 or (count and channels.shape[1] != total.size):
             return None
         exact = channels.astype(np.float64)
         mean = exact.mean(axis=1)
@@ -379,7 +379,7 @@ def _channel_to_take(path: Path) -> int | None:
     if count == 0:
         return None
     power, left = squares / count - (total / count) ** 2, averaged[1] / count - (averaged[0] / count) ** 2
-    return int(power.argmax()) if left < CANCELLED * power.mean() / len(power) else None
+    return int(power.argmax()) if left < CANCELLED * power.mean() / power.size else None
 
 
 def read_blocks(path: Path) -> Iterator[Block]:

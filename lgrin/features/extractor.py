@@ -56,7 +56,13 @@ class SignalError(ValueError):
 
 
 class SignalWarning(UserWarning):
-    """What an extractor decided about a file that its user may want to decide otherwise."""
+    """What an extractor decided about a file that its user may want to decide otherwise.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", SignalWarning)  # a decision becomes an error
+        >>> warnings.simplefilter("default", SignalWarning)
+    """
 
 
 class Extractor(ABC):
