@@ -23,12 +23,12 @@ def load(name: str) -> SequenceClassifier:
         >>> load("/nowhere")
         Traceback (most recent call last):
         ...
-        FileNotFoundError: /nowhere is neither a run of lgrin train nor a checkpoint; a run holds checkpoints/best.ckpt
+        FileNotFoundError: there is no checkpoint /nowhere, and no run of lgrin train, which holds checkpoints/best.ckpt
     """
     path = Path(name)
     path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     if not path.exists():
         raise FileNotFoundError(
-            f"{name} is neither a run of lgrin train nor a checkpoint; a run holds checkpoints/best.ckpt"
+            f"there is no checkpoint {name}, and no run of lgrin train, which holds checkpoints/best.ckpt"
         )
     return SequenceClassifier.load_from_checkpoint(path)
