@@ -88,7 +88,7 @@ class Description:
             raise ValueError(
                 f"{path} has format {one_line(values['format'], 40)}, written by lgrin "
                 f"{one_line(values.get('version'), 40)}, and lgrin {lgrin.__version__} reads formats "
-                f"{' and '.join(map(str, FORMATS))}; export it again with this version, or use that one"
+                f"{', '.join(map(str, FORMATS))}; export it again with this version, or use that one"
             )
         wanted = [field.name for field in dataclasses.fields(cls)]
         names = wanted if values["format"] == "3" else [name for name in wanted if name != "offset"]

@@ -89,7 +89,7 @@ class Descriptors:
 
     Example:
         >>> Descriptors(SOURCE.with_name("speech.conf")).names[:2]
-        ['mfcc[1]', 'mfcc[2]']
+        ['pcm_fftMag_mfcc[0]', 'pcm_fftMag_mfcc[1]']
     """
 
     configuration: Path

@@ -19,7 +19,6 @@ READOUTS: dict[str, Any] = {"GraphReadout": GraphReadout, "SortReadout": "lgrin.
 MODELS: dict[str, Any] = {
     "LGrIN": "lgrin.models.lgrin:LGrIN",
     "MultimodalLGrIN": "lgrin.models.multimodal:MultimodalLGrIN",
-    "FilterBank": "lgrin.models.bank:FilterBank",
     "BLSTM": "lgrin.baselines.blstm:BLSTM",
     "CNN": "lgrin.baselines.cnn:CNN",
     "CNNLSTM": "lgrin.baselines.cnn_lstm:CNNLSTM",
@@ -28,6 +27,7 @@ MODELS: dict[str, Any] = {
     "PatchyDiff": "lgrin.baselines.patchy_diff:PatchyDiff",
     "PatchySAN": "lgrin.baselines.patchy_san:PatchySAN",
     "SENet": "lgrin.baselines.se_net:SENet",
+    "FilterBank": "lgrin.models.bank:FilterBank",
 }
 
 
