@@ -363,10 +363,8 @@ class Nodes(NamedTuple):
 
         A sequence ends with its last present frame. Of n frames, frame f lies in part f count // n.
         """
-        frame = self.framed(None).frame
-        frame = (
-            torch.arange(self.x.size(-2), device=self.x.device).expand(self.x.shape[:-1]) if frame is None else frame
-        )
+        frame = self.placed(None).frame
+        assert frame is not None
         present = frame + 1 if self.mask is None else (frame + 1).masked_fill(~self.mask, 0)
         if self.batch is None:
             length = present.amax(-1, keepdim=True)

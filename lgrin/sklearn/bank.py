@@ -11,15 +11,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-import lgrin
 from lgrin.arrays import as_floats, narrow
 from lgrin.bounds import check_build
 from lgrin.extras import optional
-from lgrin.files import write_atomically
 from lgrin.models.bank import FilterBank
 from lgrin.options import check_path
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
-from lgrin.sklearn.saved import not_ours, open_saved, plain, read_classes
+from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
 from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, summaries
 
@@ -174,20 +172,8 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
             TypeError: If path is no path, or a parameter or class no plain value.
         """
         validation.check_is_fitted(self)
-        path = check_path("path", path)
-        parameters = {name: plain(name, value) for name, value in self.get_params().items()}
-        fitted = {name: getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_", "penalty_")}
-        content = {
-            "format": FORMAT,
-            "version": lgrin.__version__,
-            "parameters": parameters,
-            "classes": plain("classes_", self.classes_),
-            "dtype": self.classes_.dtype.str,
-            "fitted": {name: plain(name, value) for name, value in fitted.items() if value is not None},
-            "model": {"name": "FilterBank", **self.model_.config},
-            "weights": self.model_.state_dict(),
-        }
-        write_atomically(path, lambda name: torch.save(content, name))
+        network = {"model": {"name": "FilterBank", **self.model_.config}, "weights": self.model_.state_dict()}
+        write_saved(self, path, FORMAT, ("n_features_in_", "feature_names_in_", "penalty_"), network)
 
     @classmethod
     def load(cls, path: str | Path) -> "FilterBankClassifier":
@@ -207,10 +193,7 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         """
         content = open_saved(check_path("path", path), FORMAT)
         try:
-            estimator = cls(**content["parameters"])
-            for name, value in content["fitted"].items():
-                setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-            estimator.classes_ = read_classes(content["classes"], content["dtype"], Path(path).stat().st_size)
+            estimator = build_saved(cls, content, path)
             settings = {name: value for name, value in content["model"].items() if name != "name"}
             check_build(lambda: FilterBank(**settings), content["model"], content["weights"])
             estimator.model_ = FilterBank(**settings).eval()

@@ -12,11 +12,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch_geometric.data import Data
 
-import lgrin
 from lgrin.arrays import as_floats, narrow
 from lgrin.bounds import check_build
 from lgrin.extras import optional
-from lgrin.files import write_atomically
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_whole
@@ -31,7 +29,7 @@ from lgrin.sklearn.inputs import (
     to_one_length,
     warn_of_thinning,
 )
-from lgrin.sklearn.saved import not_ours, open_saved, plain, read_classes
+from lgrin.sklearn.saved import build_saved, not_ours, open_saved, plain, write_saved
 from lgrin.text import one_line
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
@@ -298,20 +296,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             TypeError: If path is no path, or a parameter or class no plain value.
         """
         validation.check_is_fitted(self)
-        path = check_path("path", path)
-        parameters = {name: plain(name, value) for name, value in self.get_params().items()}
-        fitted = {name: getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_")}
-        content = {
-            "format": FORMAT,
-            "version": lgrin.__version__,
-            "parameters": parameters,
-            "classes": plain("classes_", self.classes_),
-            "dtype": self.classes_.dtype.str,
-            "fitted": {name: plain(name, value) for name, value in fitted.items() if value is not None},
-            "classifier": dict(self.classifier_.hparams),
-            "weights": self.classifier_.state_dict(),
-        }
-        write_atomically(path, lambda name: torch.save(content, name))
+        network = {"classifier": dict(self.classifier_.hparams), "weights": self.classifier_.state_dict()}
+        write_saved(self, path, FORMAT, ("n_features_in_", "feature_names_in_"), network)
 
     @classmethod
     def load(cls, path: str | Path) -> "LGrINClassifier":
@@ -331,10 +317,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         """
         content = open_saved(check_path("path", path), FORMAT)
         try:
-            estimator = cls(**content["parameters"])
-            for name, value in content["fitted"].items():
-                setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-            estimator.classes_ = read_classes(content["classes"], content["dtype"], Path(path).stat().st_size)
+            estimator = build_saved(cls, content, path)
             settings = name_schedule(content["classifier"])
             check_build(lambda: SequenceClassifier(**settings), settings["model"], content["weights"])
             estimator.classifier_ = SequenceClassifier(**settings).eval()

@@ -1,13 +1,17 @@
 """What estimators keep in a file: tensors and plain values, so that reading one runs no code."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import lgrin
 from lgrin.bounds import SPARE
 from lgrin.checksum import load_tensors
+from lgrin.files import write_atomically
+from lgrin.options import check_path
 from lgrin.text import one_line
 
 _NOT_OURS = "file {} is damaged or was not written by {}.save; fit and save it again"
@@ -104,3 +108,55 @@ def open_saved(path: str | Path, format: str) -> dict[str, Any]:
     if found != format:
         raise ValueError(not_ours(path, format))
     return content
+
+
+def write_saved(
+    estimator: Any, path: str | Path, format: str, fitted: Sequence[str], network: Mapping[str, Any]
+) -> None:
+    """Writes a fitted estimator to one file, whole or not at all.
+
+    Args:
+        estimator: The estimator, with ``get_params`` and ``classes_``.
+        path: The file.
+        format: As for :func:`open_saved`.
+        fitted: Names of further attributes to keep, where it has them.
+        network: Its network, as plain values and tensors.
+
+    Raises:
+        TypeError: If path is no path, or a parameter or class no plain value.
+    """
+    path = check_path("path", path)
+    attributes = {name: getattr(estimator, name, None) for name in fitted}
+    content = {
+        "format": format,
+        "version": lgrin.__version__,
+        "parameters": {name: plain(name, value) for name, value in estimator.get_params().items()},
+        "classes": plain("classes_", estimator.classes_),
+        "dtype": estimator.classes_.dtype.str,
+        "fitted": {name: plain(name, value) for name, value in attributes.items() if value is not None},
+        **network,
+    }
+    write_atomically(path, lambda name: torch.save(content, name))
+
+
+def build_saved(kind: Any, content: Mapping[str, Any], path: str | Path) -> Any:
+    """Builds the estimator of a file, but for its network.
+
+    Args:
+        kind: The class of the estimator.
+        content: What :func:`open_saved` has read.
+        path: The file.
+
+    Returns:
+        The estimator, with its parameters, classes and further attributes.
+
+    Raises:
+        KeyError: If something is missing.
+        TypeError: If a parameter is not known.
+        ValueError: If the classes are more than the file holds.
+    """
+    estimator = kind(**content["parameters"])
+    for name, value in content["fitted"].items():
+        setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
+    estimator.classes_ = read_classes(content["classes"], content["dtype"], Path(path).stat().st_size)
+    return estimator

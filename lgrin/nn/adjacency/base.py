@@ -119,8 +119,7 @@ class Adjacency(Module):
 
     def shown(self) -> Tensor:
         """Returns the matrix that pictures draw, ``[M, M]``; of any length one that shows every weight."""
-        matrix: Tensor = self()
-        return matrix
+        return self.weights()
 
     def frozen(self) -> "Adjacency":
         """Returns what serves in a model that is not trained further; by default this module."""
