@@ -146,6 +146,26 @@ def read_kept(paths: Iterable[Path], read: Callable[[Path], Content], kind: str)
     return found
 
 
+def read_if_whole(path: Path, read: Callable[[Path], Content]) -> Content | None:
+    """Reads a result that another process may have left meanwhile.
+
+    Args:
+        path: The file.
+        read: Reads it and raises ValueError if it is not what it should be.
+
+    Returns:
+        Its content; ``None`` if it is not there, or not whole.
+
+    Example:
+        >>> import tempfile
+        >>> read_if_whole(Path(tempfile.mkdtemp()) / "a.txt", Path.read_text)
+    """
+    try:
+        return read(path) if _file_is_whole(path) else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def _file_is_whole(path: Path) -> bool | None:
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:  # an empty file cannot be mapped

@@ -5,17 +5,19 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from lgrin.checksum import load_tensors, read_kept, save_tensors
-from lgrin.extras import optional
+from lgrin.checksum import load_tensors, read_if_whole, read_kept, save_tensors
 from lgrin.features.extractor import Extractor, Frames, SignalError, SignalWarning
 from lgrin.options import check_option, check_path, check_whole
+from lgrin.parallel import WorkerLost, run_jobs
 from lgrin.text import one_line
 
 ON_ERROR = ("raise", "skip")
+_listening = Lock()  # warnings are caught for a whole process, so threads take turns
 
 
 class Extraction(NamedTuple):
@@ -52,7 +54,8 @@ def extract(
         cache: Folder for results; ``None`` saves none.
         on_error: ``"raise"`` stops at the first file without frames; ``"skip"`` continues, whatever a file raises, and
             lists these files in one warning at the end.
-        workers: Number of processes; ``None`` starts one per core, 1 uses this process alone.
+        workers: Number of processes. 1 uses this process alone. ``None`` starts one per core, or leaves the number to
+            ``joblib.parallel_config``, whose backend may be other machines that see the same folders.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -85,7 +88,7 @@ def extract(
     with tqdm(total=len(files), initial=len(files) - len(todo), unit="file", disable=not progress) as bar:
         bar.set_description(type(extractor).__name__)
         remarks: list[str] = []
-        jobs = [(index, extractor, files[index], cache_paths[index]) for index in todo]
+        jobs = [(index, extractor, files[index].absolute(), _absolute(cache_paths[index])) for index in todo]
         _raise_first_failure(outcomes, files, on_error)
         for index, outcome, said in _extract_all(jobs, workers):
             outcomes[index] = outcome
@@ -114,20 +117,13 @@ def _extract_all(
     jobs: list[tuple[int, Extractor, Path, Path | None]], workers: int | None
 ) -> Iterator[tuple[int, Frames | str, list[str]]]:
     """Yields the outcomes in the order in which they are ready."""
-    if len(jobs) < 2 or workers == 1:
-        yield from (_extract_and_listen(*job) for job in jobs)
-        return
-    with optional("signals"):
-        from joblib import Parallel, delayed
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
     waiting = {index: path for index, _, path, _ in jobs}
-    parallel = Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
-    outcomes = parallel(delayed(_extract_and_listen)(*job) for job in jobs)
+    outcomes = run_jobs(_extract_and_listen, jobs, workers, extra="signals")
     try:
         for index, outcome, said in outcomes:
             del waiting[index]
             yield index, outcome, said
-    except TerminatedWorkerError as error:
+    except WorkerLost as error:
         names = ", ".join(str(path) for path in list(waiting.values())[:8])
         raise RuntimeError(
             f"a process died while it read one of {len(waiting)} files, among them {names}; run them with workers=1 "
@@ -141,7 +137,7 @@ def _extract_and_listen(
     index: int, extractor: Extractor, path: Path, place: Path | None
 ) -> tuple[int, Frames | str, list[str]]:
     """Extracts one file, and returns what the extractor remarked, which a process of its own could not show."""
-    with warnings.catch_warnings(record=True) as caught:
+    with _listening, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _, outcome = _extract_one(index, extractor, path, place)
     said = [str(warning.message) for warning in caught if issubclass(warning.category, SignalWarning)]
@@ -152,6 +148,8 @@ def _extract_and_listen(
 
 
 def _extract_one(index: int, extractor: Extractor, path: Path, place: Path | None) -> tuple[int, Frames | str]:
+    if place is not None and (kept := read_if_whole(place, _load_cached)) is not None:
+        return index, kept  # a worker that was lost, or another run, has left it
     try:
         outcome: Frames | str = extractor(path)
     except SignalError as error:
@@ -166,6 +164,11 @@ def _extract_one(index: int, extractor: Extractor, path: Path, place: Path | Non
         content = {"reason": outcome} if isinstance(outcome, str) else outcome._asdict()
         save_tensors(content, place)
     return index, outcome
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """The path as a process in another folder has to name it."""
+    return None if path is None else path.absolute()
 
 
 def _cache_path(path: Path, folder: Path | None) -> Path | None:

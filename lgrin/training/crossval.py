@@ -5,7 +5,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,13 @@ from torch.nn import Module
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from lgrin.checksum import read_kept
-from lgrin.extras import optional
+from lgrin.checksum import read_if_whole, read_kept
 from lgrin.options import check_path, check_whole
+from lgrin.parallel import run_jobs
 from lgrin.text import file_name
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import RECIPE, draw
+from lgrin.training.generators import own_random_numbers
 from lgrin.training.loop import fit_in_memory
 from lgrin.training.names import names_of_labels, relabel
 from lgrin.training.protocols import Fold
@@ -141,7 +142,8 @@ def cross_validate(
         out: Folder for the results.
         seeds: Each draws weights, batches and settings anew.
         variants: Further test sets, each a name that says all about it and what it does to a copy of a test sequence.
-        workers: Runs at a time; ``None`` takes one per core, 1 none beside this process.
+        workers: Runs at a time. 1 takes none beside this process. ``None`` takes one per core, or leaves the number to
+            ``joblib.parallel_config``, whose backend may be other machines that see the folder ``out``.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -167,7 +169,7 @@ def cross_validate(
     """
     if workers is not None:
         check_whole("workers", workers)
-    out = check_path("out", out)
+    out = check_path("out", out).absolute()
     sequences = relabel(sequences, names_of_labels(sequences, training.classes), "sequences")
     data = [sequences[index] for index in range(len(sequences))]
     more = dict(variants or {})
@@ -178,7 +180,8 @@ def cross_validate(
     results = {index: done[job.path] for index, job in enumerate(jobs) if job.path in done}
     todo = [(index, job) for index, job in enumerate(jobs) if index not in results]
     with tqdm(total=len(jobs), initial=len(results), desc=candidate.name, unit="run", disable=not progress) as bar:
-        for index, result in _run_all(todo, workers):
+        alone = workers == 1 or len(todo) < 2
+        for index, result in run_jobs(_run if alone else _run_in_parallel, todo, workers, extra="train"):
             results[index] = result
             bar.update()
     return [results[index] for index in range(len(jobs))]
@@ -252,20 +255,21 @@ class _Job(NamedTuple):
         return draw(self.candidate.build, *size, seed=self.seed, **keywords)
 
 
-def _run_all(jobs: list[tuple[int, _Job]], workers: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    if workers == 1 or len(jobs) < 2:
-        yield from (_run(index, job) for index, job in jobs)
-        return
-    with optional("train"):
-        from joblib import Parallel, delayed
-    parallel = Parallel(n_jobs=-1 if workers is None else workers, return_as="generator_unordered")
-    yield from parallel(delayed(_run)(index, job, threads=1) for index, job in jobs)
+def _run_in_parallel(index: int, job: _Job) -> tuple[int, dict[str, Any]]:
+    """Runs a job on one thread, in its turn if others run in threads of this process."""
+    threads = torch.get_num_threads()
+    with own_random_numbers():
+        torch.set_num_threads(1)
+        try:
+            return _run(index, job)
+        finally:
+            torch.set_num_threads(threads)
 
 
-def _run(index: int, job: _Job, threads: int | None = None) -> tuple[int, dict[str, Any]]:
+def _run(index: int, job: _Job) -> tuple[int, dict[str, Any]]:
     """Tries the settings on the validation sequences and tests the best of them."""
-    if threads is not None:  # a process of its own
-        torch.set_num_threads(threads)
+    if (kept := read_if_whole(job.path, read_checked_results)) is not None:
+        return index, kept  # a worker that was lost, or another comparison, has left it
     train, validation, test = ([job.sequences[i] for i in part] for part in job.fold[1:])
     settings = job.candidate.settings(job.training.budget, job.seed)
     if job.training.refit and len(settings) == 1:
