@@ -1,4 +1,4 @@
-"""Trains on a corpus that does not have to fit into memory, with PyG's OnDiskDataset.
+"""Trains on a corpus that does not have to fit into memory, with lgrin.datasets.OnDiskSequences.
 
     python examples/large_corpus.py --sequences 12000
 
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 from lightning import seed_everything
-from torch_geometric.data import Data, OnDiskDataset
+from torch_geometric.data import Data
 
 from lgrin import LGrIN
+from lgrin.datasets import OnDiskSequences
 from lgrin.training import SequenceClassifier, evaluate, fit
 from lgrin.training.checkpoints import restore
 
 NUM_NODES, FEATURES, LAGS = 500, 88, (5, 15, 40)
-PART = 256  # sequences that are written to disk at a time
 
 
 def draw(index):
@@ -32,31 +32,13 @@ def draw(index):
     return Data(x=x, y=torch.tensor([label]))
 
 
-class Corpus(OnDiskDataset):
-    def __init__(self, root, num_sequences):
-        self.num_sequences = num_sequences
-        schema = {
-            "x": {"dtype": torch.float, "size": (NUM_NODES, FEATURES)},
-            "y": {"dtype": torch.long, "size": (1,)},
-        }
-        super().__init__(root, schema=schema, log=False)
-        if len(self) != num_sequences:
-            path = self.processed_paths[0]
-            raise RuntimeError(f"{path} holds {len(self)} of {num_sequences} sequences; delete it and start again")
-
-    @property
-    def processed_file_names(self):
-        return f"{self.num_sequences}.db"
-
-    def process(self):
-        for start in range(0, self.num_sequences, PART):
-            self.extend([draw(index) for index in range(start, min(start + PART, self.num_sequences))])
-
-    def serialize(self, data):
-        return {"x": data.x, "y": data.y}
-
-    def deserialize(self, row):
-        return Data(**row)
+def open_corpus(root, num_sequences):
+    """The corpus in a folder; it is drawn and written if it is not there yet."""
+    folder = Path(root) / str(num_sequences)
+    if not (folder / "about.pt").exists():
+        classes = [f"lag {lag}" for lag in LAGS]
+        return OnDiskSequences.write(folder, (draw(index) for index in range(num_sequences)), classes)
+    return OnDiskSequences(folder)
 
 
 def main(arguments=None):
@@ -70,7 +52,7 @@ def main(arguments=None):
     seed_everything(0, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
-    corpus = Corpus(options.root, options.sequences)
+    corpus = open_corpus(options.root, options.sequences)
     held_out = len(corpus) // 10
     train, validation, test = corpus[2 * held_out :], corpus[:held_out], corpus[held_out : 2 * held_out]
     model = LGrIN(FEATURES, NUM_NODES, len(LAGS), adjacency={"init": "temporal", "normalize": "row", "bandwidth": 48})
@@ -79,7 +61,7 @@ def main(arguments=None):
     restore(classifier, best)
     accuracy = evaluate(classifier, test).accuracy
 
-    size = sum(path.stat().st_size for path in Path(options.root).rglob("*.db"))
+    size = Path(corpus.path).stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(
         f"accuracy {accuracy:.3f}; the corpus has {size / 1e9:.2f} GB, the process held {peak / 1e9:.2f} GB at the most"

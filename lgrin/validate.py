@@ -145,7 +145,7 @@ def _num_present(batch: Tensor | None, mask: Tensor | None, batch_size: int) -> 
 
 def batch(
     data: Data | HeteroData,
-    num_nodes: int | Mapping[str, int],
+    num_nodes: int | Mapping[str, int] | None,
     num_classes: int | None = None,
     in_channels: int | Mapping[str, int | None] | None = None,
     training: bool = False,
@@ -157,7 +157,7 @@ def batch(
     Args:
         data: With ``x [N, F]`` and optionally ``frame``, ``batch``, ``mask`` and ``y``. For several modalities, a
             ``HeteroData`` with such nodes for each; ``num_nodes`` and ``in_channels`` are then mappings by name.
-        num_nodes: Frames per sequence of the model, M.
+        num_nodes: Frames per sequence of the model, M; ``None`` where sequences may have any number.
         num_classes: Classes, C; ``None`` skips the labels.
         in_channels: Features per frame, P; ``None`` takes frames of any shape, ``x [N, ...]``, as an encoder does.
         training: Whether batch norm will compute statistics from this batch.
@@ -231,7 +231,7 @@ def _modalities(data: HeteroData, num_nodes: Any, in_channels: Any, batch_size: 
 
 def dataset(
     data: Iterable[Data | HeteroData],
-    num_nodes: int | Mapping[str, int],
+    num_nodes: int | Mapping[str, int] | None,
     num_classes: int | None = None,
     in_channels: int | Mapping[str, int | None] | None = None,
 ) -> None:
@@ -239,7 +239,7 @@ def dataset(
 
     Args:
         data: Sequences, as for :func:`batch`.
-        num_nodes: Frames per sequence of the model, M.
+        num_nodes: Frames per sequence of the model, M; ``None`` where sequences may have any number.
         num_classes: Classes, C; ``None`` skips the labels.
         in_channels: Features per frame, P; ``None`` takes frames of any shape.
 
@@ -259,7 +259,7 @@ def dataset(
 
 def checked(
     data: Iterable[Data | HeteroData],
-    num_nodes: int | Mapping[str, int],
+    num_nodes: int | Mapping[str, int] | None,
     num_classes: int | None = None,
     in_channels: int | Mapping[str, int | None] | None = None,
 ) -> Iterator[Data | HeteroData]:
@@ -267,7 +267,7 @@ def checked(
 
     Args:
         data: Sequences, as for :func:`batch`.
-        num_nodes: Frames per sequence of the model, M.
+        num_nodes: Frames per sequence of the model, M; ``None`` where sequences may have any number.
         num_classes: Classes, C; ``None`` skips the labels.
         in_channels: Features per frame, P; ``None`` takes frames of any shape.
 

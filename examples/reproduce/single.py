@@ -1,11 +1,8 @@
 """Trains one model and returns it, for experiments that look inside it."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from lgrin.training import SequenceClassifier
-from lgrin.training.checkpoints import restore
-from lgrin.training.experiment import AVERAGING, draw, train_network
+from lgrin.training.experiment import AVERAGING, draw
+from lgrin.training.loop import fit_in_memory
 
 
 def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, keep="best", **options):
@@ -27,12 +24,10 @@ def train(build, training, learn, stop_by, *, seed=0, kind=SequenceClassifier, k
     model = draw(build, learn[0].x.size(1), training.num_nodes, len(training.classes), seed=seed)
     options = {"classes": training.classes, **training.recipe, **options}
     how = {name: getattr(training, name) for name in ("epochs", "batch_size", "patience")}
-    how |= {"options": options, "kind": kind, "averaging": AVERAGING, "seed": seed, "progress": False}
-    with TemporaryDirectory() as folder:
-        classifier, checkpoint = train_network(model, learn, stop_by, folder, **how)
-        if keep == "last":
-            checkpoint = restore(classifier, Path(folder) / "checkpoints" / "last.ckpt")
-    return classifier.cpu().eval(), checkpoint["epoch"] + 1
+    classifier = kind(model, num_sequences=len(learn), **options)
+    held_out = stop_by if keep == "best" else []  # without validation a run keeps its last epoch
+    run = fit_in_memory(classifier, learn, held_out, averaging=AVERAGING, seed=seed, **how)
+    return classifier.eval(), run.epoch + 1
 
 
 def train_on_first_fold(build, setting, **options):

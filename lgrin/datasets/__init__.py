@@ -6,6 +6,7 @@ from lgrin.datasets.folders import AudioFolder, FolderDataset, MocapFolder, Vide
 from lgrin.datasets.iemocap import IEMOCAP
 from lgrin.datasets.join import join
 from lgrin.datasets.mpi import MPIBodyExpressions
+from lgrin.datasets.on_disk import OnDiskSequences
 from lgrin.datasets.ravdess import RAVDESS
 from lgrin.datasets.recordings import Recording, RecordingDataset
 from lgrin.datasets.rml import RML
@@ -24,6 +25,7 @@ __all__ = [
     "FolderDataset",
     "MPIBodyExpressions",
     "MocapFolder",
+    "OnDiskSequences",
     "Recording",
     "RecordingDataset",
     "SequenceDataset",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
@@ -148,8 +149,8 @@ def fit(
             warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant
             trainer.fit(
                 classifier,
-                DataLoader(learned.sequences, batch_sampler=batches),
-                DataLoader(held_out.sequences, batch_size) if len(validation) else None,
+                DataLoader(_ByIndex(learned.sequences), batch_sampler=batches),
+                DataLoader(_ByIndex(held_out.sequences), batch_size) if len(validation) else None,
                 ckpt_path=str(last) if last.exists() else None,
             )
         stop.check(classifier, trainer.global_step)
@@ -158,6 +159,23 @@ def fit(
                 write_atomically(best, lambda name: shutil.copyfile(last, name))
             trainer.strategy.barrier()  # no process reads it before it is there
         return best
+
+
+class _ByIndex(Dataset[Data]):
+    """Sequences that are asked for one by one.
+
+    PyTorch would ask an ``OnDiskDataset`` of PyG for a whole batch, which it reads from the start of the file, whatever
+    part of the data set was given.
+    """
+
+    def __init__(self, sequences: Sequence[Data]) -> None:
+        self.sequences = sequences
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> Data:
+        return self.sequences[index]
 
 
 def _settings(classifier: SequenceClassifier, epochs: int) -> dict[str, Any]:
