@@ -21,7 +21,7 @@ class optional:
         ...     import nowhere
         Traceback (most recent call last):
         ...
-        ImportError: nowhere is not installed; it comes with an extra of lgrin: pip install "lgrin[train]"
+        ImportError: nowhere is not installed; it comes with an extra of lgrin: pip install "lgrin[train]"...
     """
 
     def __init__(self, extra: str) -> None:
@@ -38,5 +38,6 @@ class optional:
         library = (error.name or "").partition(".")[0]
         if sys.modules.get(library) is None:  # otherwise the library is there and lacks a part
             raise ImportError(
-                f'{library} is not installed; it comes with an extra of lgrin: pip install "lgrin[{self.extra}]"'
+                f'{library} is not installed; it comes with an extra of lgrin: pip install "lgrin[{self.extra}]", or '
+                f'pip install ".[{self.extra}]" in a clone'
             ) from error

@@ -151,6 +151,7 @@ def _dlib_weights() -> Path:
     found = find_spec("face_recognition_models")
     if found is None or found.origin is None:
         raise ImportError(
-            'face_recognition_models is not installed; it comes with an extra of lgrin: pip install "lgrin[signals]"'
+            'face_recognition_models is not installed; it comes with an extra of lgrin: pip install "lgrin[signals]", '
+            'or pip install ".[signals]" in a clone'
         )
     return Path(found.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
