@@ -85,14 +85,15 @@ class LGrINLoss(Module):
         """
         structure = self.structure
         prices = structure.lambda_distance, structure.lambda_frobenius
-        readers = sum(isinstance(one, Adjacency) and one.reads_features for one in model.modules())
+        modules = list(model.named_modules())
+        readers = sum(isinstance(one, Adjacency) and one.reads_features for _, one in modules)
         if readers > 1 and any(prices) and not isinstance(graph, Mapping):
             raise ValueError(
                 f"model holds {readers} adjacencies that depend on features, but graph is that of one; pass "
                 f"lambda_distance=0 and lambda_frobenius=0 here and add adjacency.penalty(graph) of each"
             )
         total: Tensor | float = 0.0
-        for path, module in model.named_modules():
+        for path, module in modules:
             if isinstance(module, Adjacency):
                 own = _graph_of(path, graph) if isinstance(graph, Mapping) else graph
                 if own is None and module.reads_features and isinstance(graph, Mapping):

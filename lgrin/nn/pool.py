@@ -12,6 +12,7 @@ from lgrin.arguments import one_place
 from lgrin.nn.fused import is_plain, needs_call
 from lgrin.nn.structure import REDUCTIONS
 from lgrin.nodes import Nodes, at_least_float32, zero_absent
+from lgrin.ops.summaries import find_bounds, is_ordinary, summarize
 from lgrin.options import check_option, check_whole
 
 
@@ -216,6 +217,7 @@ PARTS: dict[str, Callable[[Nodes], Tensor] | type[Module]] = {
     "attention": AttentionPool,
 }
 OF_PLACES = ("learned",)  # parts with a weight for each frame
+AT_ONCE = ("max", "learned", "mean")  # parts that one look at a node serves; the last one's gradient is counted first
 
 
 class GraphReadout(Module):
@@ -331,6 +333,9 @@ class GraphReadout(Module):
         pools, outputs = self._pools(), []
         plain = [part for part, pool in pools.items() if is_plain([pool], LearnablePool)]
         nodes = nodes.stacked()
+        at_once = self._summarize_at_once(nodes, parts) if "learned" not in pools or "learned" in plain else None
+        if at_once is not None:
+            return at_once
         for part in parts:
             if part in plain:
                 outputs.append(pools[part].pool(nodes))
@@ -340,6 +345,22 @@ class GraphReadout(Module):
                 summarize: Any = PARTS[part]
                 outputs.append(summarize(nodes))
         return torch.cat(outputs, dim=-1)
+
+    def _summarize_at_once(self, nodes: Nodes, parts: Sequence[str]) -> Tensor | None:
+        """Summarizes flat nodes of which none is missing by one look at each; ``None`` where that cannot be done."""
+        learned: Any = self.learned if "learned" in parts else None
+        if nodes.batch is None or nodes.mask is not None or list(parts) != [one for one in AT_ONCE if one in parts]:
+            return None
+        if not is_ordinary(nodes.x, nodes.x if learned is None else learned.weight):
+            return None
+        frame: Any = nodes.framed(None if learned is None else learned.num_nodes, "pool").frame
+        bounds = find_bounds(nodes.batch, frame, nodes.batch_size)
+        if bounds is None:
+            return None
+        largest, weighted, total = summarize(nodes.x, None if learned is None else learned.weight[frame], bounds)
+        counts = bounds.diff().unsqueeze(-1).clamp(min=1).to(total.dtype)
+        outputs: dict[str, Any] = {"max": largest, "learned": weighted, "mean": total / counts}
+        return torch.cat([outputs[part] for part in parts], dim=-1)
 
     def check_nodes(self, nodes: Nodes) -> None:
         """Raises as the learned part would if nodes do not say which frame they are, before anything is computed."""

@@ -162,6 +162,55 @@ def _gather_back(start, stop, grad, sources, block, total):
                     sums[node, f] += row[f]
 
 
+@compiled
+def _bounds(batch, frame, pointers):
+    """Where each sequence begins and ends; says whether the frames of each one ascend."""
+    pointers[:] = 0
+    for i in range(batch.size):
+        if i > 0 and batch[i] == batch[i - 1] and frame[i] <= frame[i - 1]:
+            return False
+        pointers[batch[i] + 1] = i + 1
+    for b in range(1, pointers.size):
+        pointers[b] = max(pointers[b], pointers[b - 1])
+    return True
+
+
+@compiled
+def _summarize(start, stop, x, pointers, nodes, weights, largest, source, weighted, total):
+    for b in range(start, stop):
+        first, end = pointers[b], pointers[b + 1]
+        sums, products = total[b], weighted[b]
+        for i in range(first, end):
+            row = x[i]
+            for f in range(row.size):
+                sums[f] += row[f]
+            for f in range(products.size):
+                products[f] += row[f] * weights[i]
+        if first < end:
+            ordered = not np.isnan(sums.sum())
+            _maximum(x, nodes[first:end], ordered, largest[b], source[b])
+
+
+@compiled
+def _spread(start, stop, x, pointers, weights, source, of_largest, of_weighted, of_total, grad, products):
+    for b in range(start, stop):
+        first, end = pointers[b], pointers[b + 1]
+        by_sum, by_product = of_total[b], of_weighted[b]
+        for i in range(first, end):
+            out = grad[i]
+            for f in range(out.size):
+                out[f] = by_sum[f]
+            if by_product.size:
+                row, product = x[i], products[i]
+                for f in range(out.size):
+                    out[f] += by_product[f] * weights[i]
+                for f in range(out.size):
+                    product[f] = by_product[f] * row[f]
+        if first < end:
+            for f in range(of_largest.shape[1]):
+                grad[source[b, f], f] += of_largest[b, f]
+
+
 def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Takes the maximum over a window of nodes; see :func:`lgrin.ops.neighbor_max`."""
     rows = _readable(x).contiguous()
@@ -205,6 +254,38 @@ def first_of_maxima(x: Tensor, batch: Tensor, batch_size: int) -> Tensor:
         rows.numpy(), pointers.numpy(), nodes.numpy(), _is_ordered(rows), values.numpy(), source.numpy(),
     )  # fmt: skip
     return source.long().clamp_(max=num_nodes - 1)
+
+
+def bounds(batch: Tensor, frame: Tensor, batch_size: int) -> Tensor | None:
+    """Finds where sequences begin and end, int64 ``[B + 1]``; ``None`` if the frames of one do not ascend."""
+    pointers = torch.empty(batch_size + 1, dtype=torch.int64)
+    return pointers if _bounds(batch.contiguous().numpy(), frame.contiguous().numpy(), pointers.numpy()) else None
+
+
+def summarize(x: Tensor, weights: Tensor, pointers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Takes maxima, weighted sums and sums over sequences; see :func:`lgrin.ops.summaries.summarize`."""
+    size, channels = pointers.numel() - 1, x.size(1)
+    source = torch.zeros(size, channels, dtype=torch.int32)
+    largest, total = x.new_zeros(size, channels), x.new_zeros(size, channels)
+    weighted = x.new_zeros(size, channels if weights.numel() else 0)
+    nodes = torch.arange(x.size(0), dtype=torch.int32)
+    _share(
+        _summarize, size, x.numel(), x.numpy(), pointers.numpy(), nodes.numpy(), weights.numpy(),
+        largest.numpy(), source.numpy(), weighted.numpy(), total.numpy(),
+    )  # fmt: skip
+    return largest, source, weighted, total
+
+
+def spread(
+    x: Tensor, weights: Tensor, pointers: Tensor, source: Tensor, largest: Tensor, weighted: Tensor, total: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Takes the gradients of summaries back to the nodes, and to what was multiplied by the weights."""
+    grad, products = torch.empty_like(x), x.new_empty(x.shape if weights.numel() else (0, 0))
+    _share(
+        _spread, pointers.numel() - 1, x.numel(), x.numpy(), pointers.numpy(), weights.numpy(), source.numpy(),
+        largest.numpy(), weighted.numpy(), total.numpy(), grad.numpy(), products.numpy(),
+    )  # fmt: skip
+    return grad, products
 
 
 def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:

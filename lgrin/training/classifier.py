@@ -253,17 +253,20 @@ class SequenceClassifier(LightningModule):
         optimizer, rates = self.make_optimizer(lambda: int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": rates}
 
-    def make_optimizer(self, count_steps: Callable[[], int]) -> tuple[torch.optim.Optimizer, Any]:
+    def make_optimizer(
+        self, count_steps: Callable[[], int], kind: Callable[..., torch.optim.AdamW] = torch.optim.AdamW
+    ) -> tuple[torch.optim.Optimizer, Any]:
         """Builds Adam, whose weights move together, and the schedule of its learning rate.
 
         Args:
             count_steps: Returns the number of steps of the run.
+            kind: The class of the optimiser, called like PyTorch's.
 
         Returns:
             The optimiser, and what Lightning takes as ``lr_scheduler``.
         """
         lr, decay = self.hparams["lr"], self.hparams["weight_decay"]
-        optimizer = torch.optim.AdamW(self.parameters(), lr, weight_decay=decay, foreach=True)
+        optimizer = kind(self.parameters(), lr, weight_decay=decay, foreach=True)
         return optimizer, self.schedule.configure(optimizer, count_steps)
 
 

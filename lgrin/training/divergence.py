@@ -1,6 +1,7 @@
 """The end of a run whose numbers are none any more."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NoReturn
 
 import torch
@@ -60,9 +61,12 @@ class Divergence:
             FloatingPointError: If it did not, with the step, what is not finite, and what to lower.
         """
         total = torch.cat(self._watched).sum()
-        both = torch.stack((total, total if loss is None else loss.detach().to(total.dtype)))
-        self._finite.append(both.isfinite())
-        if both.device.type == "cpu" or len(self._finite) >= BETWEEN_READS:
+        both = total, total if loss is None else loss.detach().to(total.dtype)
+        if total.device.type == "cpu":
+            self._look(classifier, isfinite(both[0].item()), isfinite(both[1].item()), step, epoch)
+            return
+        self._finite.append(torch.stack(both).isfinite())
+        if len(self._finite) >= BETWEEN_READS:
             self.read(classifier, step, epoch)
 
     def read(self, classifier: LightningModule, step: int, epoch: int) -> None:
@@ -70,11 +74,7 @@ class Divergence:
         steps = torch.stack(self._finite).tolist() if self._finite else []
         self._finite = []
         for index, (weights, loss) in enumerate(steps):
-            which = f"step {step - len(steps) + index + 1} (epoch {epoch})"
-            if not loss:
-                _stop(classifier, f"the loss of {which} is not finite")
-            if not weights and (name := self._not_finite(classifier)):  # a sum of finite numbers may overflow, too
-                _stop(classifier, f"{name} is not finite after {which}")
+            self._look(classifier, weights, loss, step - len(steps) + index + 1, epoch)
 
     def check_validation(self, classifier: LightningModule, loss: Tensor, step: int) -> None:
         """Raises unless a validation loss is finite, which the averaged weights have."""
@@ -85,6 +85,13 @@ class Divergence:
         """Raises unless the weights that a run keeps are finite, the averaged ones where it averages."""
         if name := self._not_finite(classifier):
             _stop(classifier, f"{name} is not finite in what is kept after step {step}")
+
+    def _look(self, classifier: LightningModule, weights: bool, loss: bool, step: int, epoch: int) -> None:
+        """Raises if a step did not leave the sum of the weights and the loss finite."""
+        if not loss:
+            _stop(classifier, f"the loss of step {step} (epoch {epoch}) is not finite")
+        if not weights and (name := self._not_finite(classifier)):  # a sum of finite numbers may overflow, too
+            _stop(classifier, f"{name} is not finite after step {step} (epoch {epoch})")
 
     def _not_finite(self, module: LightningModule) -> str | None:
         tensors = _floating(module)

@@ -6,7 +6,7 @@ step: loggers, callbacks, checkpoints, and devices that work together.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from lgrin.training.averaging import AveragedTensors, check_decay
 from lgrin.training.checkpoints import seed_step
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.divergence import Divergence
+from lgrin.training.flat import FlatAdamW
 from lgrin.training.hardware import find_device
 from lgrin.training.memory import kept_memory
 from lgrin.training.reading import read_data
@@ -98,7 +99,11 @@ def fit_in_memory(
     batches = draw_batches(learned.lengths, batch_size, seed)
     validated = Sequences(held_out.sequences, place) if len(validation) else None
     kept, kept_epoch, lowest = loop.average.average, epochs - 1, None
-    with kept_memory(), tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar:
+    with (
+        kept_memory(),
+        closing(loop.optimizer),
+        tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar,
+    ):
         for epoch in range(epochs):
             bar.set_description(f"Epoch {epoch + 1}", refresh=epoch == 0)
             batches.sampler.set_epoch(epoch)
@@ -111,7 +116,7 @@ def fit_in_memory(
                 kept, kept_epoch, lowest = loop.average.values(), epoch, loss
             elif epoch - kept_epoch >= patience:
                 break
-    loop.average.exchange(kept)
+        loop.average.exchange(kept)
     loop.divergence.check(classifier.cpu(), loop.step)
     return Run(kept_epoch, lowest, [float(loss) for loss in loop.losses], time.perf_counter() - start)
 
@@ -135,6 +140,8 @@ class Sequences:
         self.device = device
         self.target = torch.cat([data.y for data in self.data]).to(device)
         self.lengths = torch.tensor([data.num_nodes for data in self.data], device=device)
+        self._are_alike = bool((self.lengths == self.lengths[0]).all())
+        self._batches: dict[int, Tensor] = {}
         names = [name for name in ("x", "frame", "mask") if self.data[0].get(name) is not None]
         self.parts = {name: [data[name].to(device) for data in self.data] for name in names}
 
@@ -154,9 +161,18 @@ class Sequences:
         inputs: dict[str, Any] = {"x": None, "frame": None, "batch": None, "mask": None, "batch_size": len(index)}
         for name, part in self.parts.items():
             inputs[name] = torch.cat([part[one] for one in index])
-        order = torch.arange(len(index), device=self.device)
-        inputs["batch"] = order.repeat_interleave(self.lengths[which], output_size=len(inputs["x"]))
+        inputs["batch"] = self._sequence_of_nodes(which, len(inputs["x"]))
         return self.target[which], inputs
+
+    def _sequence_of_nodes(self, which: Tensor, num_nodes: int) -> Tensor:
+        """Says which sequence of a batch each node belongs to; made once where all have one length."""
+        known = self._batches.get(len(which))
+        if known is None:
+            order = torch.arange(len(which), device=self.device)
+            known = order.repeat_interleave(self.lengths[which], output_size=num_nodes)
+            if self._are_alike:
+                self._batches[len(which)] = known
+        return known
 
 
 class Loop:
@@ -196,7 +212,8 @@ class Loop:
     ) -> None:
         self.classifier, self.sequences, self.batch_size, self.seed = classifier, sequences, batch_size, seed
         steps = epochs * -(-len(sequences) // batch_size)
-        self.optimizer, rates = classifier.make_optimizer(lambda: steps)
+        self.optimizer: Any
+        self.optimizer, rates = classifier.make_optimizer(lambda: steps, FlatAdamW)
         scheduler: Any = rates["scheduler"] if isinstance(rates, dict) else rates
         by_step = isinstance(rates, dict) and rates.get("interval") == "step"
         self.after_step: Any = scheduler if by_step else None
