@@ -15,13 +15,15 @@ from torch_geometric.data import Batch, Data, HeteroData
 from lgrin.arguments import check_features, check_index, check_nodes, stand_in
 
 
-def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
+def features(x: Tensor, mask: Tensor | None = None, name: str = "x", batch: Tensor | None = None) -> None:
     """Raises an error if a present frame holds NaN or infinity.
 
     Args:
         x: Features ``[*, F]``, or frames of any shape, ``[*, ...]``.
         mask: Bool ``[*]``, the frames that are present; ``None`` means all.
         name: The name of the features in the error.
+        batch: Int64 ``[N]``, the sequence of each row of x ``[N, F]``. Where it is given, a sequence may lack channels,
+            which are NaN in all of its frames, as :class:`lgrin.transforms.Standardize` takes them.
 
     Raises:
         ValueError: With the index and value of the first such entry.
@@ -35,11 +37,21 @@ def features(x: Tensor, mask: Tensor | None = None, name: str = "x") -> None:
     bad = ~torch.isfinite(x)
     if mask is not None:
         bad = bad & mask.view(*mask.shape, *[1] * (x.dim() - mask.dim()))
+    if batch is not None and bad.any():
+        bad = bad & ~_lacking(x, mask, batch)[batch]
     if bad.any():
         first = bad.nonzero()[0].tolist()
         raise ValueError(
             f"{name}{first} is {x[tuple(first)].item()}; mark such frames as absent in mask, or repair them"
         )
+
+
+def _lacking(x: Tensor, mask: Tensor | None, batch: Tensor) -> Tensor:
+    """Which channels are NaN in all present frames of a sequence that has others, shaped ``[B, F]``."""
+    there = ~x.isnan() if mask is None else ~x.isnan() & mask.view(-1, *[1] * (x.dim() - 1))
+    count = torch.zeros(int(batch.max()) + 1, *x.shape[1:], device=x.device).index_add_(0, batch, there.float())
+    lacking = count == 0
+    return lacking & ~lacking.flatten(1).all(1).view(-1, *[1] * (x.dim() - 1))
 
 
 def labels(y: Tensor, num_classes: int, name: str = "y") -> None:
@@ -149,6 +161,7 @@ def batch(
     num_classes: int | None = None,
     in_channels: int | Mapping[str, int | None] | None = None,
     training: bool = False,
+    may_lack: bool = False,
 ) -> None:
     """Checks a PyG sequence or batch of sequences before it is passed to a model.
 
@@ -161,6 +174,7 @@ def batch(
         num_classes: Classes, C; ``None`` skips the labels.
         in_channels: Features per frame, P; ``None`` takes frames of any shape, ``x [N, ...]``, as an encoder does.
         training: Whether batch norm will compute statistics from this batch.
+        may_lack: Whether a sequence may lack channels, which are NaN in all of its frames; standardisation fills them.
 
     Raises:
         TypeError: If labels are not whole numbers.
@@ -172,12 +186,12 @@ def batch(
     """
     if isinstance(data, HeteroData):
         batch_size = data.num_graphs if isinstance(data, Batch) else 1
-        count = _modalities(data, num_nodes, in_channels, batch_size, training)
+        count = _modalities(data, num_nodes, in_channels, batch_size, training, may_lack)
     elif isinstance(num_nodes, Mapping):
         raise ValueError(f"data has no modalities, but the model has {list(num_nodes)}; see lgrin.datasets.join")
     else:
         batch_size = data.num_graphs if data.get("batch") is not None else 1
-        count = _nodes(data, num_nodes, in_channels, batch_size, training)
+        count = _nodes(data, num_nodes, in_channels, batch_size, training, may_lack)
     _refuse_empty(count)
     y = data.get("y")
     if num_classes is not None:
@@ -187,7 +201,9 @@ def batch(
         labels(y, num_classes)
 
 
-def _nodes(data: Any, num_nodes: Any, in_channels: Any, batch_size: int, training: bool) -> Tensor:
+def _nodes(
+    data: Any, num_nodes: Any, in_channels: Any, batch_size: int, training: bool, may_lack: bool = False
+) -> Tensor:
     """Checks the frames of sequences and counts those that are present in each."""
     x, mask, frame = data.get("x"), data.get("mask"), data.get("frame")
     if in_channels is None:
@@ -198,7 +214,7 @@ def _nodes(data: Any, num_nodes: Any, in_channels: Any, batch_size: int, trainin
         raise ValueError(
             f"x has {data.x.size(-1)} features a frame, but in_channels={in_channels}; build the model for them"
         )
-    features(data.x, mask)
+    features(data.x, mask, batch=_batch_vector(data) if may_lack else None)
     count = _num_present(_batch_vector(data), mask, batch_size)
     if frame is not None:
         frames(frame, num_nodes, _batch_vector(data), mask)
@@ -210,7 +226,9 @@ def _nodes(data: Any, num_nodes: Any, in_channels: Any, batch_size: int, trainin
     return count
 
 
-def _modalities(data: HeteroData, num_nodes: Any, in_channels: Any, batch_size: int, training: bool) -> Tensor:
+def _modalities(
+    data: HeteroData, num_nodes: Any, in_channels: Any, batch_size: int, training: bool, may_lack: bool
+) -> Tensor:
     """Checks every modality and counts the frames of each sequence that are present in any."""
     if not isinstance(num_nodes, Mapping):
         raise ValueError(f"data has the modalities {data.node_types}; train a MultimodalLGrIN on them")
@@ -223,7 +241,8 @@ def _modalities(data: HeteroData, num_nodes: Any, in_channels: Any, batch_size: 
     for name in num_nodes:
         channels = None if in_channels is None else in_channels[name]
         try:
-            total += _nodes(data[name], num_nodes[name], channels, batch_size, training).cpu()
+            fills = may_lack and channels is not None  # what an encoder reads is not standardised
+            total += _nodes(data[name], num_nodes[name], channels, batch_size, training, fills).cpu()
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from error
     return total
@@ -234,6 +253,7 @@ def dataset(
     num_nodes: int | Mapping[str, int] | None,
     num_classes: int | None = None,
     in_channels: int | Mapping[str, int | None] | None = None,
+    may_lack: bool = False,
 ) -> None:
     """Checks every sequence of a dataset, and names the first invalid one.
 
@@ -242,6 +262,7 @@ def dataset(
         num_nodes: Frames per sequence of the model, M; ``None`` where sequences may have any number.
         num_classes: Classes, C; ``None`` skips the labels.
         in_channels: Features per frame, P; ``None`` takes frames of any shape.
+        may_lack: As for :func:`batch`.
 
     Raises:
         TypeError: If labels are not whole numbers.
@@ -253,7 +274,7 @@ def dataset(
         ...
         ValueError: dataset[0]: sequence 0 has no present frame; leave it out
     """
-    for _ in checked(data, num_nodes, num_classes, in_channels):
+    for _ in checked(data, num_nodes, num_classes, in_channels, may_lack):
         continue
 
 
@@ -262,6 +283,7 @@ def checked(
     num_nodes: int | Mapping[str, int] | None,
     num_classes: int | None = None,
     in_channels: int | Mapping[str, int | None] | None = None,
+    may_lack: bool = False,
 ) -> Iterator[Data | HeteroData]:
     """Yields the sequences of a dataset, each checked as by :func:`dataset`, so that one pass can check and use them.
 
@@ -270,6 +292,7 @@ def checked(
         num_nodes: Frames per sequence of the model, M; ``None`` where sequences may have any number.
         num_classes: Classes, C; ``None`` skips the labels.
         in_channels: Features per frame, P; ``None`` takes frames of any shape.
+        may_lack: As for :func:`batch`.
 
     Yields:
         The sequences in order.
@@ -285,7 +308,7 @@ def checked(
     index = -1
     for index, sequence in enumerate(data):
         try:
-            batch(sequence, num_nodes, num_classes, in_channels)
+            batch(sequence, num_nodes, num_classes, in_channels, may_lack=may_lack)
         except (TypeError, ValueError) as error:
             name = f" ({sequence.name})" if sequence.get("name") is not None else ""
             raise type(error)(f"dataset[{index}]: {error}{name}") from error

@@ -36,6 +36,7 @@ STUDIES = {
     "bank": Study("bank", "the filter bank in closed form beside MiniRocket and MultiRocket-Hydra"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),
     "missing-recommended": Study("missing_recommended", "frames missing at test, the recommended recipe"),
+    "missing-values": Study("missing_values", "single values missing: filled, flagged by channels, frames left out"),
     "lengths": Study("lengths", "sequences of other lengths than those of training, nothing stretched"),
     "refine": Study("refine", "whether training repairs a graph with missing and false edges"),
     "sensors": Study("sensors", "hidden pairs of sensors: what the learned graph names"),

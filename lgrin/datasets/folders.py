@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from lgrin import validate
 from lgrin.arrays import narrow, real
 from lgrin.datasets.recordings import Recording, RecordingDataset, RecordingOptions, walk
-from lgrin.datasets.sequences import Sequences, sequence
+from lgrin.datasets.sequences import Sequences, fill_values, sequence
 from lgrin.delimited import read_rows
 from lgrin.features import Extractor, FaceLandmarks, Mocap, Speech
 from lgrin.labels import entries, number
@@ -225,8 +225,8 @@ def from_arrays(
     """Makes a data set of arrays in memory.
 
     Args:
-        arrays: One ``[T, P]`` array for each sequence, of any lengths; a frame with a NaN or a masked value is
-            missing.
+        arrays: One ``[T, P]`` array for each sequence, of any lengths. Values that are NaN or masked are missing: those
+            of frames that have others are filled (:func:`lgrin.gaps.fill_gaps`), the other frames are missing.
         labels: The class of each, by any name; numbers are sorted as numbers.
         groups: The speaker, actor or subject of each, by any name; ``None`` if there are no groups.
         num_frames: The number of frames of a model, M; ``None`` takes the longest sequence.
@@ -260,15 +260,13 @@ def from_arrays(
             raise ValueError(
                 f"arrays[{index}] has shape {list(x.shape)}; each is [T, P], frames by features, with the same P"
             )
-    tensors = [torch.tensor(x) for x in narrow(frames)]
-    masks = [~x.isnan().any(-1) for x in tensors]
-    missing = not all(bool(mask.all()) for mask in masks)
+    tensors, masks, missing_values = fill_values(narrow(frames))
     names, numbers = number("labels", labels)
     group_names, members = number("groups", [] if groups is None else groups)
     sequences = [
         sequence(
             x,
-            mask if missing else None,
+            mask,
             int(numbers[index]),
             None if groups is None else int(members[index]),
             name=str(index),
@@ -276,12 +274,12 @@ def from_arrays(
         for index, (x, mask) in enumerate(zip(tensors, masks, strict=True))
     ]
     longest = max(len(x) for x in frames)
-    validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(names))
+    validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(names), may_lack=True)
     dataset = Sequences()
     dataset.data, dataset.slices = dataset.collate(sequences)
     dataset.classes, dataset.groups = list(map(str, names)), list(map(str, group_names))
     dataset.num_frames = longest if num_frames is None else check_whole("num_frames", num_frames)
-    dataset.failures = {}
+    dataset.failures, dataset.missing_values = {}, missing_values
     return dataset
 
 

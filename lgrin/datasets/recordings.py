@@ -16,6 +16,7 @@ from lgrin.datasets.duplicates import find_twins, nested_copies
 from lgrin.datasets.sequences import SequenceDataset, sequence
 from lgrin.features import Extractor, Frames, SignalError, extract
 from lgrin.features.corpus import ON_ERROR
+from lgrin.gaps import fill_gaps, missing_share
 from lgrin.options import check_option, check_path
 from lgrin.text import one_line
 
@@ -61,7 +62,7 @@ class RecordingDataset(SequenceDataset):
 
     Each ``Data`` has ``x [L, P]``, ``frame [L]``, ``y [1]``, ``name``, ``frame_rate [1]`` in frames a second, and,
     where the corpus knows them, ``group [1]``, ``text`` and ``recording``; ``mask [L]`` where frames are missing
-    anywhere in it.
+    anywhere in it. Single values that are missing in a frame are filled, see :attr:`missing_values`.
 
     A recording that a corpus holds twice is taken once: a file in a nested copy of the corpus, the same frames under
     another name, another encoding under the same name. A warning names the copies, and they stand in :attr:`failures`.
@@ -190,6 +191,7 @@ class RecordingDataset(SequenceDataset):
         kept = {name: frames for name, frames in kept.items() if name not in copies}
         self._warn_of_copies(copies)
         columns = self._align(kept, failures)
+        kept, missing_values = _filled(kept)
         recordings = [named[name] for name in kept]
         classes = list(self.known_classes) or sorted({recording.label for recording in recordings})
         groups = sorted({recording.group for recording in recordings if recording.group is not None})
@@ -216,6 +218,7 @@ class RecordingDataset(SequenceDataset):
             groups=groups,
             failures=failures,
             columns=columns,
+            missing_values=missing_values,
             **named_length,
         )
 
@@ -382,6 +385,12 @@ def _file_stamp(path: Path) -> tuple[int, ...]:
         return ()
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _filled(kept: Mapping[str, Frames]) -> tuple[dict[str, Frames], float]:
+    """Fills single values that are missing, and says what share of the values of frames was."""
+    filled = {name: one._replace(x=torch.from_numpy(fill_gaps(one.x.numpy()))) for name, one in kept.items()}
+    return filled, missing_share([one.x.numpy() for one in kept.values()])
 
 
 def _check_num_features(sequences: list[Data]) -> None:

@@ -16,6 +16,7 @@ from torch_geometric.transforms import BaseTransform
 
 from lgrin import validate
 from lgrin.checksum import load_tensors, read_kept, save_tensors
+from lgrin.gaps import fill_gaps, missing_share
 from lgrin.text import one_line
 
 FORMAT = 2
@@ -85,6 +86,9 @@ class Sequences(InMemoryDataset):
         groups: The names of the groups (speakers, actors, subjects), in the order of their numbers; empty if unknown.
         num_frames: The number of frames of a model for these sequences, M.
         failures: For each file that was left out, the reason.
+        missing_values: The share of values that were missing in frames that have others
+            (:func:`lgrin.gaps.missing_share`). They are filled in time; a channel that is missing in a whole sequence
+            stays NaN for :class:`lgrin.transforms.Standardize`, which every classifier begins with.
 
     Example:
         >>> from lgrin.datasets import from_arrays
@@ -98,6 +102,7 @@ class Sequences(InMemoryDataset):
     groups: list[str]
     num_frames: int
     failures: dict[str, str]
+    missing_values: float = 0.0
 
     @property
     def num_classes(self) -> int:
@@ -121,6 +126,8 @@ class Sequences(InMemoryDataset):
         if lengths and sequences[0].get("mask") is not None:
             here = sum(int(data.mask.sum()) for data in sequences)
             rows["missing"] = f"{sum(lengths) - here} of {sum(lengths)} frames ({1 - here / sum(lengths):.1%})"
+        if self.missing_values:
+            rows["values"] = f"{self.missing_values:.1%} missing in these frames, filled"
         rows["classes"] = _format_counts(self.classes, [int(data.y) for data in sequences])
         if self.groups:
             rows["groups"] = _format_counts(self.groups, [int(data.group) for data in sequences])
@@ -213,8 +220,8 @@ class SequenceDataset(Sequences):
         sequences = [data for data in sequences if self.pre_filter is None or self.pre_filter(data)]
         if not sequences:
             raise ValueError("pre_filter leaves no sequence; let it return True for some")
-        longest = max((data.x.size(0) for data in sequences), default=1)
-        validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(classes))
+        longest = max(data.x.size(0) for data in sequences)
+        validate.dataset(sequences, num_nodes=max(longest, 1), num_classes=len(classes), may_lack=True)
         if self.pre_transform is not None:
             sequences = [self.pre_transform(data) for data in sequences]
         stored, slices = self.collate(sequences)
@@ -246,6 +253,26 @@ def _load_processed(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.keys() != {"data", "slices", "attributes"}:
         raise ValueError("it holds something else")
     return content
+
+
+def fill_values(frames: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor | None], float]:
+    """Fills what is missing in frames that have other values; see :func:`lgrin.gaps.fill_gaps`.
+
+    Args:
+        frames: ``[L, P]`` each, NaN where a value is missing.
+
+    Returns:
+        The filled frames, and which are present, ``[L]`` each, ``None`` if no sequence lacks a frame; and the share of
+        values that were missing.
+
+    Example:
+        >>> fill_values([np.array([[1.0, 5.0], [np.nan, 6.0], [3.0, 7.0]])])[0][0][:, 0].tolist()
+        [1.0, 2.0, 3.0]
+    """
+    present = [torch.from_numpy(~np.isnan(x).all(1)) for x in frames]
+    missing = not all(bool(one.all()) for one in present)
+    filled = [torch.tensor(fill_gaps(x)) for x in frames]
+    return filled, [one if missing else None for one in present], missing_share(frames)
 
 
 def sequence(

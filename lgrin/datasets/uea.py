@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch_geometric.data import Data
 
 from lgrin.arrays import narrow
-from lgrin.datasets.sequences import SequenceDataset, sequence
+from lgrin.datasets.sequences import SequenceDataset, fill_values, sequence
 from lgrin.extras import optional
 from lgrin.files import temporary_folder
 from lgrin.options import check_option, check_path
@@ -21,7 +20,7 @@ class UEA(SequenceDataset):
     r"""One set of the UEA multivariate or UCR univariate archive, read through aeon.
 
     Sets that aeon ships (among them JapaneseVowels and BasicMotions) need no network, the others are downloaded.
-    Unequal lengths are kept. A frame with a missing value is False in ``data.mask``.
+    Unequal lengths are kept. Missing values are filled in time; a frame without any value is False in ``data.mask``.
 
     Args:
         root: Folder for all sets; each has its own folder in it.
@@ -68,7 +67,7 @@ class UEA(SequenceDataset):
         self.name = name
         super().__init__(
             str(check_path("root", root) / name),
-            {"name": name},
+            {"name": name, "gaps": "filled"},
             transform,
             pre_transform,
             pre_filter,
@@ -105,11 +104,11 @@ class UEA(SequenceDataset):
         loaded = {split: self._load(split, None if self._is_bundled() else self.raw_dir) for split in SPLITS}
         classes = sorted({str(label) for _, labels in loaded.values() for label in labels})
         frames = {split: narrow([np.asarray(series).T for series in loaded[split][0]]) for split in SPLITS}
-        missing = any(np.isnan(x).any() for split in SPLITS for x in frames[split])
         for split, path in zip(SPLITS, self.processed_paths, strict=True):
             labels = [classes.index(str(label)) for label in loaded[split][1]]
-            sequences = [_sequence(x, y, missing) for x, y in zip(frames[split], labels, strict=True)]
-            self.write(path, sequences, classes)
+            tensors, masks, missing_values = fill_values(frames[split])
+            sequences = [sequence(*one) for one in zip(tensors, masks, labels, strict=True)]
+            self.write(path, sequences, classes, missing_values=missing_values)
 
     def _load(self, split: str, folder: str | None) -> tuple[Sequence[np.ndarray], np.ndarray]:
         with optional("train"):
@@ -122,8 +121,3 @@ class UEA(SequenceDataset):
         with optional("train"):
             import aeon.datasets
         return (Path(str(aeon.datasets.__file__)).parent / "data" / self.name / f"{self.name}_TRAIN.ts").exists()
-
-
-def _sequence(frames: np.ndarray, label: int, missing: bool) -> Data:
-    x = torch.from_numpy(frames.copy())
-    return sequence(x, ~x.isnan().any(-1) if missing else None, label)

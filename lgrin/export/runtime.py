@@ -45,7 +45,8 @@ class ExportedModel:
 
     Shapes:
         - **x:** floating ``[B, M, P]``, computed with in float32, after the file's ``offset``, if it has one, was
-          subtracted; **mask:** bool ``[B, M]``, ``None`` means all
+          subtracted; a channel that is NaN in all frames of a sequence takes its mean in training; **mask:** bool
+          ``[B, M]``, ``None`` means all
         - **output:** logits and probabilities, ``[B, C]`` each
 
     Raises:
@@ -83,9 +84,18 @@ class ExportedModel:
         offset = self.description.offset
         frames = frames if offset is None else frames.astype(np.float64) - np.array(offset)
         frames = np.ascontiguousarray(frames, np.float32)
-        validate.features(torch.from_numpy(frames), torch.from_numpy(present))
+        lacking = (np.isnan(frames) | ~present[..., None]).all(1, keepdims=True)
+        lacking &= ~lacking.all(2, keepdims=True)
+        validate.features(torch.from_numpy(np.where(lacking, np.float32(0), frames)), torch.from_numpy(present))
         validate.sequences(None, torch.from_numpy(present), len(frames))
-        return self.run({"x": frames, "mask": present})
+        outputs = self.run({"x": frames, "mask": present})
+        if np.isnan(outputs.logits).any() and lacking.any():
+            sequence, _, channel = np.argwhere(lacking)[0]
+            raise ValueError(
+                f"x[{sequence}] lacks channel {channel}, and this file holds no mean to fill it with; export a "
+                f"classifier that standardises its features, with this version"
+            )
+        return outputs
 
     def run(self, inputs: dict[str, np.ndarray]) -> Outputs:
         """Runs the network on inputs that were checked.

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from lgrin.options import check_option, check_path
@@ -21,7 +20,7 @@ class Frames(NamedTuple):
     """A sequence of frames.
 
     Attributes:
-        x: Float32 ``[L, P]``, float64 of tables; the rows of missing frames are NaN.
+        x: Float32 ``[L, P]``, float64 of tables; the rows of missing frames are NaN, and missing cells of tables.
         mask: Bool ``[L]``, which frames are there.
         frame_rate: Frames a second.
 
@@ -75,6 +74,7 @@ class Extractor(ABC):
         suffixes: Endings of the files that it reads, in lower case.
         libraries: Distributions whose version its results depend on.
         version: Increased whenever its results change.
+        has_gaps: Whether single values of a frame may be missing: NaN in ``x``, while the frame is there.
         keeps_float64: Whether frames are float64, as numbers on large offsets need, and not float32.
         num_features: Features per frame, P; ``None`` if they depend on the file.
 
@@ -94,6 +94,7 @@ class Extractor(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     keeps_float64: ClassVar[bool] = False
+    has_gaps: ClassVar[bool] = False
     num_features: int | None
 
     @abstractmethod
@@ -122,7 +123,8 @@ class Extractor(ABC):
             raise SignalError(path, f"{self!r} made frames of shape {list(x.shape)}, not [L, {self.num_features}]")
         if not bool(mask.any()):
             raise SignalError(path, "no frame of it could be used")
-        if not bool(torch.isfinite(x[mask]).all()):
+        bad = x[mask].isinf() if self.has_gaps else ~x[mask].isfinite()
+        if bool(bad.any()):
             raise SignalError(path, "it holds numbers that are not finite")
         if not 0 < frame_rate < math.inf:
             raise SignalError(path, f"its frame rate is {frame_rate:g}; it has to be larger than 0")

@@ -45,8 +45,8 @@ class Table(Extractor):
         num_features: The number of columns; ``None`` takes those of the file.
 
     Shapes:
-        - **x:** float64 ``[L, P]``; a row with an empty or missing cell is a missing frame, and so is a frame without a
-          row
+        - **x:** float64 ``[L, P]``; an empty cell is NaN, and a row without any number, or a frame without a row, is a
+          missing frame. Data sets and predictions fill single cells (:func:`lgrin.gaps.fill_gaps`)
 
     Raises:
         ImportError: If pandas is not installed (extra ``tables``).
@@ -72,7 +72,9 @@ class Table(Extractor):
 
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".parquet")
     libraries: ClassVar[tuple[str, ...]] = ("pandas",)
+    version: ClassVar[int] = 2
     keeps_float64: ClassVar[bool] = True
+    has_gaps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("sampling_rate", "frame_rate"):
@@ -110,7 +112,11 @@ class Table(Extractor):
         names = self.columns or [name for name in table.columns if name != self.time]
         for name in [*names, *([] if self.time is None else [self.time])]:
             if name not in table.columns:
-                raise SignalError(path, f"it lacks the column {name!r}; it has {list(table.columns)}")
+                raise SignalError(
+                    path,
+                    f"it lacks the column {name!r}; it has {list(table.columns)}: add an empty column for a channel "
+                    f"that was not recorded, or name the channels with columns=",
+                )
         if len(table) == 0 or not names:
             raise SignalError(path, "it holds no row below its header" if names else "it has no column of a channel")
         x = np.stack([_numbers(path, name, table[name]) for name in names], axis=1)
@@ -123,7 +129,7 @@ class Table(Extractor):
             rate = _rate(path, self.time, seconds)
         if self.frame_rate is not None:
             x, rate = _resample(path, x, seconds, rate, self.frame_rate), float(self.frame_rate)
-        return Frames(torch.from_numpy(x), torch.from_numpy(~np.isnan(x).any(1)), rate)
+        return Frames(torch.from_numpy(x), torch.from_numpy(~np.isnan(x).all(1)), rate)
 
 
 def _read(path: Path) -> "DataFrame":

@@ -54,8 +54,8 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         fit_time_: Seconds that :meth:`fit` took.
 
     Shapes:
-        - **X, y:** as for :class:`LGrINClassifier`: arrays ``[n, channels, time]``, lists, tables or data sets. A frame
-          with NaN in any channel is missing and reaches nothing.
+        - **X, y:** as for :class:`LGrINClassifier`: arrays ``[n, channels, time]``, lists, tables or data sets, with
+          missing values or without.
 
     Source:
         See :class:`lgrin.models.FilterBank`; ridge classifiers with left-out residuals in closed form as

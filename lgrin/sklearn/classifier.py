@@ -110,8 +110,10 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
     Shapes:
         - **X:** array ``[n, channels, time]``, list of arrays ``[channels, time]``, or matrix ``[n, channels * time]``;
           list of tables ``[time, columns]``, whose columns are matched by name; a long table with ``id``; a panel of
-          aeon, a table whose index has the levels sequence and time; or a data set of :mod:`lgrin.datasets`. A frame
-          with NaN in any channel is missing and reaches nothing.
+          aeon, a table whose index has the levels sequence and time; or a data set of :mod:`lgrin.datasets`.
+          Single values that are missing (NaN) are filled from their own sequence (:func:`lgrin.gaps.fill_gaps`), and a
+          channel that a sequence lacks takes its mean in training; a warning says how much is missing. A frame without
+          any value is missing and reaches nothing.
         - **y:** ``[n]``, numbers or strings; the classes of a data set may be left out. For a long table or a panel, a
           column of pandas is matched by its index where that holds the ids; otherwise classes stand in the order in
           which ids first appear, for a panel in the order of the sorted ids

@@ -15,6 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from lgrin.arrays import from_tensor, real, refuse_kinds
 from lgrin.extras import optional
+from lgrin.gaps import fill_gaps
 from lgrin.labels import as_array, number
 from lgrin.options import check_seed, check_whole
 from lgrin.sklearn.layouts import (
@@ -34,6 +35,7 @@ from lgrin.sklearn.layouts import (
     to_rows,
     warn_of_wide_arrays,
 )
+from lgrin.sklearn.missing import check_channels, warn_of_missing_values
 from lgrin.transforms import Resample
 from lgrin.transforms.resample import NEAREST
 
@@ -121,6 +123,11 @@ def _checked(
         vars(estimator).pop("feature_names_in_", None)
         if names is not None:
             estimator.feature_names_in_ = np.array(names, object)
+    if any(np.isnan(sequence).any() for sequence in sequences):
+        channels = names or list(map(str, range(expected)))
+        if in_channels is None:
+            check_channels(sequences, channels)
+        warn_of_missing_values(sequences, channels)
     return sequences
 
 
@@ -363,7 +370,10 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 def to_nodes(
     sequences: list[np.ndarray], labels: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> list[Data]:
-    """Makes nodes of sequences at their own lengths; a frame with NaN is absent.
+    """Makes nodes of sequences at their own lengths; a frame without any value is absent.
+
+    Single values that are missing are filled in time (:func:`lgrin.gaps.fill_gaps`). A channel that a sequence lacks
+    stays NaN, and standardisation fills it with the mean of the training sequences.
 
     Args:
         sequences: Arrays ``[channels, time]``, all float32 or all float64.
@@ -375,18 +385,18 @@ def to_nodes(
         frame.
 
     Raises:
-        ValueError: If a sequence has no frame without NaN, with its index.
+        ValueError: If a sequence has no value at all, with its index.
 
     Example:
         >>> to_nodes([np.array([[1.0, np.nan]], np.float32)])[0].mask.tolist()
         [True, False]
     """
-    missing = any(np.isnan(sequence).any() for sequence in sequences)
+    missing = any(np.isnan(sequence).all(0).any() for sequence in sequences)
     nodes = []
     for index, sequence in enumerate(sequences):
-        data = Data(x=torch.from_numpy(sequence.T.copy()))
+        data = Data(x=torch.from_numpy(fill_gaps(sequence.T).copy()))
         if missing:
-            data.mask = ~data.x.isnan().any(-1)
+            data.mask = ~data.x.isnan().all(-1)
             if not data.mask.any():
                 raise ValueError(f"X[{index}] has no frame without NaN; leave it out")
         for name, numbers in (("y", labels), ("group", groups)):

@@ -246,8 +246,8 @@ def _check_columns(index: int, found: list[str], wanted: list[str]) -> None:
     extra = [name for name in found if name not in wanted]
     if lacking:
         raise ValueError(
-            f"X[{index}] lacks the column {lacking[0]!r}; it has {found}, and the channels are {wanted}: give a column "
-            f"of NaN for a channel that was not recorded"
+            f"X[{index}] lacks the column {lacking[0]!r}; it has {found}, and the channels are {wanted}: for a "
+            f"channel that was not recorded give a column of NaN, as table.reindex(columns={wanted}) does"
         )
     if extra:
         raise ValueError(

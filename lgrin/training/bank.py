@@ -139,8 +139,13 @@ def _fit_scale(bank: FilterBank, sequences: Sequence[Data], weight: Tensor) -> N
     frames = [one.x[_present(one)].double() for one in sequences]
     each = torch.cat([w.expand(len(x)) for w, x in zip(weight, frames, strict=True)])
     x, each = torch.cat(frames), each / each.sum()
-    mean = each @ x
-    deviation = (each @ (x - mean).square()).sqrt()
+    known = ~x.isnan()  # of a sequence that lacks a channel, this one does not count
+    share = (each @ known.double()).masked_fill(known.all(0), 1)
+    if not bool(share.all()):
+        channel = int((share == 0).nonzero()[0])
+        raise ValueError(f"channel {channel} is missing in every sequence that has a weight; leave it out")
+    mean = each @ x.nan_to_num(nan=0.0) / share
+    deviation = (each @ (x - mean).nan_to_num(nan=0.0).square() / share).sqrt()
     bank.scale.mean.copy_(mean)
     bank.scale.std.copy_(deviation.masked_fill(deviation <= 1e-6 * mean.abs(), 1).masked_fill(deviation == 0, 1))
 

@@ -208,7 +208,9 @@ class SequenceClassifier(LightningModule):
 
     def check_lone(self, batch: Data) -> None:
         """Raises if a training batch is one sequence of one frame, of which batch norms can take no statistics."""
-        validate.batch(batch, self.model.num_nodes, self.model.num_classes, training=True)
+        validate.batch(
+            batch, self.model.num_nodes, self.model.num_classes, training=True, may_lack=self.frame_channels is not None
+        )
 
     def loss_of(self, target: Tensor, inputs: dict[str, Any]) -> Tensor:
         """Computes the loss of a training step from tensors, which is what :func:`lgrin.training.fit` can compile."""

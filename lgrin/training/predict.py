@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from lgrin.features import SignalError
 from lgrin.features import from_settings as extractor_from
+from lgrin.gaps import fill_gaps
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.transforms import from_settings as transform_from
 
@@ -68,8 +69,9 @@ def predict(
             "features=dataset.features.settings, transform=transform.settings)"
         )
     frames = extractor_from(_override(settings["features"], spontaneous, device))(path)
+    x = torch.from_numpy(fill_gaps(frames.x.numpy()))
     time = torch.arange(len(frames.x)) / frames.frame_rate
-    data = Data(x=frames.x, mask=frames.mask, time=time)
+    data = Data(x=x, mask=frames.mask, time=time)
     if settings.get("transform") is not None:
         transform = transform_from(settings["transform"])
         data = transform(data)

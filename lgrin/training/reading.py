@@ -51,7 +51,7 @@ class Reading:
         self._start()
         model = self.classifier.model
         limits = model.num_nodes, model.num_classes, self.classifier.frame_channels
-        for data in validate.checked(self.sequences, *limits):
+        for data in validate.checked(self.sequences, *limits, may_lack=self.classifier.frame_channels is not None):
             self.lengths.append(data.num_nodes)
             _add(self._content, data)
             yield data

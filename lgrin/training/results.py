@@ -69,7 +69,8 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
     sequences = relabel(sequences, classifier.label_names, "sequences")
     classifier.eval()
     found, labels = [], []
-    reading = validate.checked(sequences, classifier.model.num_nodes, num_classes, classifier.frame_channels)
+    limits = classifier.model.num_nodes, num_classes, classifier.frame_channels
+    reading = validate.checked(sequences, *limits, may_lack=classifier.frame_channels is not None)
     while part := list(islice(reading, batch_size)):
         found.append(classifier(Batch.from_data_list(part).to(classifier.device)).softmax(-1).cpu())
         labels += [data.y for data in part]

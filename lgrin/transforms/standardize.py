@@ -20,7 +20,8 @@ class Standardize(Module):
     .. math:: x' = (x - \mu) / \sigma
 
     A module, so that ``state_dict``, ``.to()`` and checkpoints carry the statistics. Before it is fitted it
-    changes nothing. A constant feature is centred, and not scaled.
+    changes nothing. A constant feature is centred, and not scaled. NaN becomes 0, the mean: a channel that is missing
+    in one sequence is filled with the mean of the sequences that have it.
 
     Features in float64 are subtracted in float64. Where the mean is so large beside the deviation that float32 would
     round the signal away (time stamps, pressure in pascal), ``mean`` is kept in float64, whatever the dtype of the rest
@@ -63,7 +64,8 @@ class Standardize(Module):
             Itself.
 
         Raises:
-            ValueError: If no frame is present, or one does not have P features or is not finite.
+            ValueError: If no frame is present, one does not have P features or is not finite, or no sequence has a
+                channel. A channel that is NaN in a whole sequence does not count there.
         """
         fitting = Fitting(self)
         for data in sequences:
@@ -75,6 +77,7 @@ class Standardize(Module):
         if x.size(-1) != self.mean.numel():
             raise ValueError(f"x has {x.size(-1)} features, but num_features={self.mean.numel()}")
         scaled = (x - self.mean) / self.std
+        scaled = scaled.masked_fill(scaled.isnan(), 0.0)
         return scaled.to(self.std.dtype) if torch.float64 in (x.dtype, self.mean.dtype) else scaled
 
     def take(self, mean: Tensor, std: Tensor, exact: bool = False) -> None:
@@ -143,8 +146,9 @@ class Fitting:
 
     def __init__(self, scale: Standardize) -> None:
         self.scale, self.num_features = scale, scale.mean.numel()
-        self.num_sequences = self.num_frames = 0
-        self.mean, self.squares, self.largest = (torch.zeros(self.num_features, dtype=torch.float64) for _ in range(3))
+        self.num_sequences = 0
+        zeros = (torch.zeros(self.num_features, dtype=torch.float64) for _ in range(4))
+        self.num_frames, self.mean, self.squares, self.largest = zeros  # of each channel
         self.rounding = ROUNDING  # of the largest value: less than this is no signal
 
     def add(self, data: Data) -> None:
@@ -155,17 +159,25 @@ class Fitting:
             return
         if data.x.dtype != torch.float64:
             self.rounding = 1e-7
-        new, shift = x.size(0), x.mean(0) - self.mean
+        there = ~x.isnan().any(0)  # a channel is missing as a whole or not at all
+        x, new = x.masked_fill(~there, 0.0), x.size(0) * there.double()
+        shift = (x.mean(0) - self.mean).masked_fill(~there, 0.0)
         self.num_frames += new
+        total = self.num_frames.clamp(min=1)
         within = (x - x.mean(0)).square().sum(0)
-        self.squares += within + shift.square() * ((self.num_frames - new) * new / self.num_frames)
-        self.mean += shift * (new / self.num_frames)
+        self.squares += within + shift.square() * ((self.num_frames - new) * new / total)
+        self.mean += shift * (new / total)
         self.largest = torch.maximum(self.largest, x.abs().amax(0))
 
     def finish(self) -> Standardize:
         """Gives mean and deviation to what is fitted, and returns it."""
-        if self.num_frames == 0:
+        if not bool(self.num_frames.any()):
             raise ValueError("sequences holds no present frame; fit on training data that has some")
+        if not bool(self.num_frames.all()):
+            channel = int((self.num_frames == 0).nonzero()[0])
+            raise ValueError(
+                f"channel {channel} is missing in every sequence, so nothing can be learned from it; leave it out"
+            )
         std = (self.squares / self.num_frames).sqrt()
         std = std.masked_fill(std <= self.rounding * self.largest.clamp(min=torch.finfo(torch.float64).tiny), 1)
         self.scale.take(self.mean, std, exact=self.rounding == ROUNDING)
@@ -179,5 +191,5 @@ class Fitting:
             raise ValueError(f"{name}.x has shape {list(x.shape)}; it has to be [L, P]")
         if x.size(-1) != self.num_features:
             raise ValueError(f"{name} has {x.size(-1)} features a frame, but num_features={self.num_features}")
-        validate.features(x, mask, f"{name}.x")
+        validate.features(x, mask, f"{name}.x", torch.zeros(len(x), dtype=torch.long, device=x.device))
         return (x if mask is None else x[mask]).double()

@@ -217,12 +217,15 @@ def test_names_of_classes_and_groups_are_sorted_and_frames_can_be_promised():
     assert "group" not in from_arrays(ARRAYS, labels=[0, 1, 2])[0]
 
 
-def test_a_frame_with_a_nan_is_missing():
+def test_a_frame_without_a_value_is_missing_and_one_with_some_is_filled():
     holed = ARRAYS[0].copy()
-    holed[1, 0] = np.nan
+    holed[1], holed[3, 0] = np.nan, np.nan
     dataset = from_arrays([holed, ARRAYS[1]], labels=[0, 1])
     assert dataset[0].mask.tolist() == [True, False, True, True, True]
     assert dataset[1].mask.all()
+    assert dataset[0].x[3, 0] == np.float32((ARRAYS[0][2, 0] + ARRAYS[0][4, 0]) / 2)
+    assert dataset.missing_values == 1 / ((4 + len(ARRAYS[1])) * ARRAYS[0].shape[1])
+    assert "missing in these frames, filled" in str(dataset)
 
 
 @pytest.mark.parametrize(

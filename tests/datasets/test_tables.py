@@ -79,7 +79,7 @@ def test_small_signals_on_large_offsets_are_kept(tmp_path):
         (b"\xef\xbb\xbfx,y\r\n1,2\r\n", [[1, 2]]),
         (b"1,2\n3,4\n", [[1, 2], [3, 4]]),
         (b"x, y\n1, 2\n", [[1, 2]]),
-        (b"x,y\n1,\n3,4\n", [[np.nan, np.nan], [3, 4]]),
+        (b"x,y\n1,\n3,4\n,\n", [[1, np.nan], [3, 4], [np.nan, np.nan]]),
     ],
     ids=["decimal comma", "semicolons", "utf-16", "marked", "no header", "spaces", "gap"],
 )

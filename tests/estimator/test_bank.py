@@ -141,11 +141,9 @@ def test_it_says_what_is_wrong_with_weights():
 def test_missing_frames_reach_nothing(fitted):
     X, _ = waves(4, seed=2)
     for one in X:
-        one[0, 5:9] = np.nan
-    other = [one.copy() for one in X]
-    for one in other:
-        one[1, 5:9] = 1e6
-    assert np.array_equal(fitted.predict_proba(X), fitted.predict_proba(other))
+        one[:, 5:9] = np.nan
+    nodes = [Data(x=torch.tensor(one.T).nan_to_num(1e6), mask=torch.tensor(~np.isnan(one[0]))) for one in X]
+    assert np.array_equal(fitted.predict_proba(X), fitted.predict_proba(nodes))
 
 
 def test_a_seed_repeats_and_a_file_gives_the_same(fitted, tmp_path):

@@ -15,7 +15,7 @@ def sequences(missing=False):
     X, y = np.random.default_rng(0).normal(size=(20, 3, 12)), np.arange(20) % 2
     X[y == 1, 0] += 2
     if missing:
-        X[3, 1, 5] = X[4, 0, 0] = np.nan
+        X[3, :, 5] = X[4, :, 0] = np.nan
     return X, y
 
 

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from torch_geometric.data import Data
 
 import lgrin.sklearn.classifier as module
 from lgrin import LGrIN
@@ -94,11 +95,11 @@ def test_many_channels_leave_32_frames_or_as_many_as_asked_for():
     assert LGrINClassifier(epochs=1, num_nodes=90).fit(X, [0, 1, 2, 3]).adjacency_.shape == (90, 90)
 
 
-def test_a_frame_with_nan_is_missing_whatever_its_other_channels_hold(fitted):
+def test_a_frame_without_a_value_is_missing_whatever_stands_there(fitted):
     X, y = toy()
-    X[3, 1, 5:9], X[7, 0, 0] = np.nan, np.nan
-    other = X.copy()
-    other[3, [0, 2], 5:9], other[7, 1:, 0] = 1e6, -1e6
+    X[3, :, 5:9], X[7, :, 0] = np.nan, np.nan
+    masks = torch.tensor(~np.isnan(X[:, 0]))
+    other = [Data(x=torch.tensor(x.T).nan_to_num(1e6), mask=mask) for x, mask in zip(X, masks, strict=True)]
     one, two = (LGrINClassifier(**SMALL).fit(content, y) for content in (X, other))
     assert np.array_equal(one.predict_proba(X), two.predict_proba(other))
     assert np.array_equal(fitted.predict_proba(X), fitted.predict_proba(other))
