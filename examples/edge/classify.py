@@ -18,7 +18,7 @@ import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import groupby
@@ -348,8 +348,29 @@ def read_one_channel(path: Path) -> Iterator[Block]:
         ...
         lgrin.features.extractor.SignalError: ...audio.py: it cannot be read as audio (...)
     """
-    channel, count, lowest, highest = _channel_to_take(path), 0, math.inf, -math.inf
-    for channels, rate in read_blocks(path):
+    return to_one_channel(path, lambda: read_blocks(path))
+
+
+def to_one_channel(path: str | Path, read: Callable[[], Iterator[Block]]) -> Iterator[Block]:
+    """Does the same with blocks from elsewhere.
+
+    Args:
+        path: What errors call them.
+        read: Returns the blocks ``[T, C]`` from the start each time it is called.
+
+    Returns:
+        Blocks ``[T]``.
+
+    Raises:
+        SignalError: As :func:`read_one_channel`.
+
+    Example:
+        >>> stereo = Block(np.array([[0.0, 1.0], [1.0, 2.0]], np.float32), 16_000)
+        >>> next(to_one_channel("array", lambda: iter([stereo]))).samples.tolist()
+        [0.5, 1.5]
+    """
+    channel, count, lowest, highest = _channel_to_take(read()), 0, math.inf, -math.inf
+    for channels, rate in read():
         amplitude = np.abs(channels).max(initial=0)
         if amplitude > MAX_AMPLITUDE:
             told = "far beyond -1 and 1; floating audio lies within -1 and 1"
@@ -366,10 +387,10 @@ def read_one_channel(path: Path) -> Iterator[Block]:
         raise SignalError(path, "it is silent")
 
 
-def _channel_to_take(path: Path) -> int | None:
+def _channel_to_take(blocks: Iterator[Block]) -> int | None:
     """The channel with the most power if all of them cancel each other; ``None`` if their average is taken."""
     count, total, squares, averaged = 0, np.zeros(()), np.zeros(()), np.zeros(2)
-    for channels, _ in read_blocks(path):
+    for channels, _ in blocks:
         if channels.shape[1] == 1 or (count and channels.shape[1] != total.size):
             return None
         exact = channels.astype(np.float64)

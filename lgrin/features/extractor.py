@@ -2,13 +2,18 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import math
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOBase
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import BinaryIO, ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -101,11 +106,11 @@ class Extractor(ABC):
     def read(self, path: Path) -> Frames:
         """Reads a file that exists and is not empty."""
 
-    def __call__(self, path: str | Path) -> Frames:
+    def __call__(self, path: str | Path | BinaryIO) -> Frames:
         """Turns a file into frames.
 
         Args:
-            path: The file.
+            path: The file, or one that is open for reading bytes, such as ``io.BytesIO``.
 
         Returns:
             Its frames; those that are missing are NaN in ``x`` and False in ``mask``.
@@ -115,10 +120,28 @@ class Extractor(ABC):
             ImportError: If a library is not installed, with the extra that brings it.
             SignalError: If the file yields no frames, with the reason.
         """
+        if hasattr(path, "read"):
+            with _as_file(path, next(iter(self.suffixes), "")) as copy:
+                return self(copy)
         path = check_path("path", path)
         if path.stat().st_size == 0:
             raise SignalError(path, "it is empty")
-        x, mask, frame_rate = self.read(path)
+        return self.checked(path, self.read(path))
+
+    def checked(self, path: str | Path, frames: Frames) -> Frames:
+        """Checks what :meth:`read` has returned.
+
+        Args:
+            path: What errors call the source.
+            frames: The frames.
+
+        Returns:
+            The same in the dtype of this extractor, with NaN in missing frames.
+
+        Raises:
+            SignalError: If the frames cannot be used, with the reason.
+        """
+        x, mask, frame_rate = frames
         if x.dim() != 2 or self.num_features not in (None, x.size(1)) or mask.shape != x.shape[:1]:
             raise SignalError(path, f"{self!r} made frames of shape {list(x.shape)}, not [L, {self.num_features}]")
         if not bool(mask.any()):
@@ -171,7 +194,8 @@ def from_settings(settings: Mapping[str, object]) -> Extractor:
     """
     fields = dict(settings)
     name = fields.pop("name", None)
-    known: dict[str, type] = {kind.__name__: kind for kind in _subclasses(Extractor)}
+    kinds = (kind for kind in _subclasses(Extractor) if not inspect.isabstract(kind))
+    known: dict[str, type] = {kind.__name__: kind for kind in kinds}
     check_option("name", name, known)
     return known[str(name)](**fields)
 
@@ -186,3 +210,35 @@ def _version(library: str) -> str | None:
 def _subclasses(kind: type) -> list[type]:
     children: list[type] = kind.__subclasses__()
     return children + [below for child in children for below in _subclasses(child)]
+
+
+@contextmanager
+def _as_file(file: BinaryIO, suffix: str) -> Iterator[Path]:
+    """Copies an open file to a temporary one, since decoders seek in files and look at names.
+
+    Args:
+        file: Open for reading bytes; read from where it stands to its end.
+        suffix: The ending of a file that has no name.
+
+    Returns:
+        The path of the copy, within the context.
+
+    Raises:
+        SignalError: Instead of one that names the copy.
+        TypeError: If the file was opened as text.
+
+    """
+    if isinstance(file, TextIOBase):
+        raise TypeError(f"{file!r} was opened as text; open it with mode='rb'")
+    name = getattr(file, "name", None)
+    known = name if isinstance(name, str) else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"file{Path(known).suffix if known else suffix}"
+        with open(path, "wb") as copy:
+            shutil.copyfileobj(file, copy)
+        try:
+            if path.stat().st_size == 0:
+                raise SignalError(path, "nothing is left to read in it; go back to its start with seek(0)")
+            yield path
+        except SignalError as error:
+            raise SignalError(known or "file object", error.reason) from error

@@ -9,7 +9,8 @@ import torch
 
 from lgrin.extras import optional
 from lgrin.features.audio import SAMPLING_RATE
-from lgrin.features.extractor import Extractor, Frames
+from lgrin.features.extractor import Frames
+from lgrin.features.samples import AudioExtractor, Samples
 from lgrin.features.speech import STEP, WINDOW, Speech, read_speech
 from lgrin.options import check_whole
 
@@ -17,7 +18,7 @@ FLOOR = 1e-10  # the smallest power of which the logarithm is taken
 
 
 @dataclass(frozen=True)
-class LogMel(Extractor):
+class LogMel(AudioExtractor):
     r"""Extracts log-mel spectra of speech with librosa: windows of 25 ms, one every 10 ms.
 
     .. math:: x_{t b} = \ln \max \Big( \sum_f W_{b f} \, |S_{t f}|^2, \; 10^{-10} \Big)
@@ -65,8 +66,8 @@ class LogMel(Extractor):
         """Features per frame."""
         return self.bands
 
-    def read(self, path: Path) -> Frames:
-        """Reads one audio file."""
+    def read(self, path: Path | Samples) -> Frames:
+        """Reads one audio file, or samples."""
         with optional("end-to-end"):
             import librosa
         power = librosa.feature.melspectrogram(

@@ -19,9 +19,11 @@ from lgrin.features.audio import (  # noqa: F401  the limits of what is read bel
     SAMPLE_ALLOWANCE,
     SAMPLING_RATE,
     read_one_channel,
+    to_one_channel,
 )
-from lgrin.features.extractor import Extractor, Frames, SignalError
+from lgrin.features.extractor import Frames, SignalError
 from lgrin.features.pieces import Descriptors, resample
+from lgrin.features.samples import AudioExtractor, Samples
 from lgrin.options import check_option
 
 WINDOW, STEP = 400, 160  # samples: 25 and 10 ms
@@ -44,7 +46,7 @@ DESCRIBE = {"paper": OURS, "released": OURS, "is09": STOCK}
 
 
 @dataclass(frozen=True)
-class Speech(Extractor):
+class Speech(AudioExtractor):
     r"""Extracts low-level descriptors of speech with openSMILE: windows of 25 ms, one every 10 ms.
 
     The 17 descriptors are MFCC 0-12, zero-crossing rate, voicing probability, F0 in Hz (0 where unvoiced, before
@@ -90,6 +92,8 @@ class Speech(Extractor):
         >>> x, mask, frame_rate = Speech()(path)
         >>> x.shape, frame_rate
         (torch.Size([98, 34]), 100.0)
+        >>> Speech()(np.random.default_rng(0).normal(0, 0.1, 44_100), sampling_rate=44_100).x.shape
+        torch.Size([98, 34])
     """
 
     layout: str = "paper"
@@ -117,8 +121,8 @@ class Speech(Extractor):
         statics = DESCRIPTORS if self.layout == "paper" else DESCRIPTORS[:16]
         return [*statics, *(f"{name}_delta" for name in DESCRIPTORS), *told]
 
-    def read(self, path: Path) -> Frames:
-        """Reads one audio file."""
+    def read(self, path: Path | Samples) -> Frames:
+        """Reads one audio file, or samples."""
         count = 0
 
         def pieces() -> Iterator[np.ndarray]:
@@ -136,11 +140,11 @@ class Speech(Extractor):
         return Frames(x, torch.ones(len(x), dtype=torch.bool), SAMPLING_RATE / STEP)
 
 
-def read_pieces(path: Path) -> Iterator[np.ndarray]:
+def read_pieces(path: Path | Samples) -> Iterator[np.ndarray]:
     """Reads a file piece by piece, as one channel at 16 kHz of 16 bits; :func:`read_audio` reads it whole.
 
     Args:
-        path: The file.
+        path: The file, or samples.
 
     Returns:
         Int16 pieces, some of which may be empty.
@@ -155,16 +159,18 @@ def read_pieces(path: Path) -> Iterator[np.ndarray]:
         >>> sum(len(piece) for piece in read_pieces(path))
         32000
     """
-    for rate, run in groupby(read_one_channel(path), key=lambda block: block.rate):
+    is_array = isinstance(path, Samples)
+    blocks = to_one_channel(str(path), path.blocks) if is_array else read_one_channel(path)
+    for rate, run in groupby(blocks, key=lambda block: block.rate):
         for piece in resample((block.samples for block in run), rate, SAMPLING_RATE):
             yield np.clip(np.round(piece / LEAST_SIGNIFICANT_BIT), -32_768, 32_767).astype(np.int16)
 
 
-def read_audio(path: Path) -> np.ndarray:
+def read_audio(path: Path | Samples) -> np.ndarray:
     """Reads a file as one channel at 16 kHz, quantised to 16 bits.
 
     Args:
-        path: The file.
+        path: The file, or samples.
 
     Returns:
         Float32 ``[T]``, between -1 and 1.
@@ -183,11 +189,11 @@ def read_audio(path: Path) -> np.ndarray:
     return np.concatenate(list(read_pieces(path))).astype(np.float32) * LEAST_SIGNIFICANT_BIT
 
 
-def read_speech(path: Path) -> np.ndarray:
+def read_speech(path: Path | Samples) -> np.ndarray:
     """Reads a file as :func:`read_audio` does, and refuses one that is shorter than a window.
 
     Args:
-        path: The file.
+        path: The file, or samples.
 
     Returns:
         Float32 ``[T]``, at least 400 samples.
@@ -209,14 +215,14 @@ def read_speech(path: Path) -> np.ndarray:
     return signal
 
 
-def check_length(path: Path, length: int) -> None:
+def check_length(path: Path | Samples, length: int) -> None:
     """Raises unless a signal at 16 kHz has a window.
 
     Example:
         >>> check_length(Path("clip.wav"), 400)
     """
     if length < WINDOW:
-        raise SignalError(path, f"it lasts {length / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms")
+        raise SignalError(str(path), f"it lasts {length / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms")
 
 
 def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:
