@@ -271,7 +271,7 @@ def fill_values(frames: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor
     """
     present = [torch.from_numpy(~np.isnan(x).all(1)) for x in frames]
     missing = not all(bool(one.all()) for one in present)
-    filled = [torch.tensor(fill_gaps(x)) for x in frames]
+    filled = [torch.from_numpy(fill_gaps(x).copy()) for x in frames]
     return filled, [one if missing else None for one in present], missing_share(frames)
 
 

@@ -104,10 +104,11 @@ class UEA(SequenceDataset):
         loaded = {split: self._load(split, None if self._is_bundled() else self.raw_dir) for split in SPLITS}
         classes = sorted({str(label) for _, labels in loaded.values() for label in labels})
         frames = {split: narrow([np.asarray(series).T for series in loaded[split][0]]) for split in SPLITS}
+        tensors, masks, missing_values = fill_values([x for split in SPLITS for x in frames[split]])
+        filled = zip(tensors, masks, strict=True)
         for split, path in zip(SPLITS, self.processed_paths, strict=True):
             labels = [classes.index(str(label)) for label in loaded[split][1]]
-            tensors, masks, missing_values = fill_values(frames[split])
-            sequences = [sequence(*one) for one in zip(tensors, masks, labels, strict=True)]
+            sequences = [sequence(*next(filled), label) for label in labels]
             self.write(path, sequences, classes, missing_values=missing_values)
 
     def _load(self, split: str, folder: str | None) -> tuple[Sequence[np.ndarray], np.ndarray]:

@@ -14,7 +14,7 @@ from torch_geometric.loader import DataLoader
 from lgrin.datasets import UEA
 from lgrin.transforms import Resample
 
-SERIES = "1,2,3:4,5,6:a\n7,8:9,?:b\n"
+SERIES = "1,?,3:4,5,6:a\n7,?:9,?:b\n"
 
 
 HEADER = """@problemName Toy
@@ -126,11 +126,13 @@ def server(monkeypatch):
     http.shutdown()
 
 
-def test_other_sets_are_downloaded_whole_and_missing_values_are_absent_frames(tmp_path, server):
+def test_other_sets_are_downloaded_whole_and_what_is_missing_is_filled_or_absent(tmp_path, server):
     dataset = UEA(str(tmp_path), "Toy")
     assert [len(data.x) for data in dataset] == [3, 2]
     assert dataset[1].mask.tolist() == [True, False]
     assert dataset[0].mask.all()
+    assert dataset[0].x.tolist() == [[1, 4], [2, 5], [3, 6]]
+    assert dataset.missing_values == 1 / 8
     assert dataset.classes == ["a", "b"]
     assert sorted(os.listdir(tmp_path / "Toy" / "raw")) == ["Toy"]
 
