@@ -120,7 +120,7 @@ class Extractor(ABC):
             ImportError: If a library is not installed, with the extra that brings it.
             SignalError: If the file yields no frames, with the reason.
         """
-        if hasattr(path, "read"):
+        if not isinstance(path, str | Path) and hasattr(path, "read"):
             with _as_file(path, next(iter(self.suffixes), "")) as copy:
                 return self(copy)
         path = check_path("path", path)

@@ -159,8 +159,7 @@ def read_pieces(path: Path | Samples) -> Iterator[np.ndarray]:
         >>> sum(len(piece) for piece in read_pieces(path))
         32000
     """
-    is_array = isinstance(path, Samples)
-    blocks = to_one_channel(str(path), path.blocks) if is_array else read_one_channel(path)
+    blocks = to_one_channel(str(path), path.blocks) if isinstance(path, Samples) else read_one_channel(path)
     for rate, run in groupby(blocks, key=lambda block: block.rate):
         for piece in resample((block.samples for block in run), rate, SAMPLING_RATE):
             yield np.clip(np.round(piece / LEAST_SIGNIFICANT_BIT), -32_768, 32_767).astype(np.int16)
