@@ -8,7 +8,7 @@ the lag in frames at which it repeats itself.
 
 import argparse
 import logging
-import resource
+import sys
 from pathlib import Path
 
 import torch
@@ -41,6 +41,15 @@ def open_corpus(root, num_sequences):
     return OnDiskSequences(folder)
 
 
+def peak_memory():
+    """The most memory that this process held so far, in bytes; NaN on Windows."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--sequences", type=int, default=600, metavar="N", help="size of the corpus (%(default)s)")
@@ -62,7 +71,7 @@ def main(arguments=None):
     accuracy = evaluate(classifier, test).accuracy
 
     size = Path(corpus.path).stat().st_size
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_memory()
     print(
         f"accuracy {accuracy:.3f}; the corpus has {size / 1e9:.2f} GB, the process held {peak / 1e9:.2f} GB at the most"
     )

@@ -47,7 +47,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[str], object
         raise ValueError(f"path is {str(path)!r}, which is no file; give the name of a file")
     with _temporary(path, _make_file) as temporary, explain_full_disk(path):
         write(temporary)
-        with open(temporary, "rb") as file:
+        with open(temporary, "r+b") as file:  # Windows flushes no file that is open for reading alone
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)

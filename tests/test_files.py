@@ -30,6 +30,16 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["file.txt", "link.txt"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="fcntl is not there")
+def test_what_is_flushed_is_open_for_writing_as_windows_demands(tmp_path, monkeypatch):
+    import fcntl
+
+    modes = []
+    monkeypatch.setattr(os, "fsync", lambda number: modes.append(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE))
+    write(tmp_path / "file.txt")
+    assert modes == [os.O_RDWR]
+
+
 def test_a_folder_is_no_place_for_a_file_and_is_left_as_it_was(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError, match=r"folder', a folder; give the name of a file in it"):

@@ -71,7 +71,7 @@ def kill_one(client, folder, after):
         deadline = time.monotonic() + 120
         while len(list(folder.rglob("*.*"))) < after and time.monotonic() < deadline:
             time.sleep(0.005)
-        os.kill(pids[0], signal.SIGKILL)
+        os.kill(pids[0], getattr(signal, "SIGKILL", signal.SIGTERM))
 
     pids = list(client.run(os.getpid).values())
     assert len(pids) == 2

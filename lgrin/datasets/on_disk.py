@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -157,15 +158,14 @@ def _fill(path: str, sequences: Iterable[Data], num_classes: int) -> dict[str, A
         raise ValueError("there is no sequence to write; give one at least")
     about: dict[str, Any] = {"features": first.x.size(1), "dtype": first.x.dtype}
     about |= {"count": 0, "missing": False, "num_frames": 0}
-    database = SQLiteDatabase(path, TABLE, _schema(about["dtype"], about["features"]))
-    for part in _parts(first, rows):
-        for index, data in enumerate(part, start=about["count"]):
-            _check_alike(index, data, about)
-            about["missing"] |= data.get("mask") is not None and not bool(data.mask.all())
-            about["num_frames"] = max(about["num_frames"], len(data.x))
-        database.multi_insert(range(about["count"], about["count"] + len(part)), list(map(_row, part)))
-        about["count"] += len(part)
-    database.close()
+    with closing(SQLiteDatabase(path, TABLE, _schema(about["dtype"], about["features"]))) as database:
+        for part in _parts(first, rows):
+            for index, data in enumerate(part, start=about["count"]):
+                _check_alike(index, data, about)
+                about["missing"] |= data.get("mask") is not None and not bool(data.mask.all())
+                about["num_frames"] = max(about["num_frames"], len(data.x))
+            database.multi_insert(range(about["count"], about["count"] + len(part)), list(map(_row, part)))
+            about["count"] += len(part)
     return about
 
 

@@ -182,7 +182,7 @@ class RecordingDataset(SequenceDataset):
             workers=self._workers,
             progress=self._progress,
         )
-        failures |= {str(Path(path).relative_to(self.source)): why for path, why in extraction.failures.items()}
+        failures |= {Path(path).relative_to(self.source).as_posix(): why for path, why in extraction.failures.items()}
         kept = {name: frames for name, frames in zip(named, extraction.frames, strict=True) if frames is not None}
         if not kept:
             raise ValueError(f"none of the {len(self.found)} files in {self.source} could be used: {failures}")

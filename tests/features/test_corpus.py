@@ -127,6 +127,7 @@ def test_a_process_that_dies_is_reported_with_the_files_in_question(texts):
         extract(Words(), paths, workers=2, progress=False)
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are not known here")
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path):
     script, journal, cache, folder = (tmp_path / name for name in ("run.py", "journal", "cache", "files"))
     script.write_text(COUNTING)  # has no __main__ guard, as in a notebook
