@@ -33,6 +33,7 @@ class LGrINAeonClassifier(BaseClassifier):
         random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one.
         recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
         thin: How series with more than M frames get to M: ``"nearest"``, ``"mean"``, ``"max"`` or ``"lowpass"``.
+        bank: Whether a bank of filters helps the network.
 
     Attributes:
         estimator_: The fitted :class:`lgrin.sklearn.LGrINClassifier`, which has the graph and saves itself.
@@ -77,6 +78,7 @@ class LGrINAeonClassifier(BaseClassifier):
         random_state: int | np.random.RandomState | None = None,
         recipe: str = "recommended",
         thin: str = "auto",
+        bank: bool = True,
     ) -> None:
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
@@ -94,6 +96,7 @@ class LGrINAeonClassifier(BaseClassifier):
         self.random_state = random_state
         self.recipe = recipe
         self.thin = thin
+        self.bank = bank
         super().__init__()
 
     def _fit(self, X: np.ndarray | list[np.ndarray], y: np.ndarray) -> "LGrINAeonClassifier":

@@ -28,6 +28,7 @@ MODELS: dict[str, Any] = {
     "PatchySAN": "lgrin.baselines.patchy_san:PatchySAN",
     "SENet": "lgrin.baselines.se_net:SENet",
     "FilterBank": "lgrin.models.bank:FilterBank",
+    "Blend": "lgrin.models.blend:Blend",
 }
 
 

@@ -19,7 +19,7 @@ from lgrin.options import check_path
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
 from lgrin.text import one_line
-from lgrin.training.bank import fit_bank, summaries
+from lgrin.training.bank import fit_bank, left_out_together, summaries
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -121,9 +121,9 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         present, labels = np.unique(numbers[kept], return_inverse=True)
         self.classes_ = named[present]
         weight = weight[kept] * self._of_classes(labels, weight[kept])
-        members = None if groups is None else _members(encode_labels(groups, "groups", len(sequences))[1][kept])
+        members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][kept]
         nodes = to_nodes([sequences[index] for index in kept], labels)
-        self.model_, ridge = fit_bank(nodes, len(present), torch.from_numpy(weight), members, seed)
+        self.model_, ridge = fit_bank(nodes, len(present), torch.from_numpy(weight), left_out_together(members), seed)
         self.left_out_proba_ = np.full((len(sequences), len(present)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
         self.penalty_, self.fit_time_ = ridge.penalty, perf_counter() - start
@@ -253,7 +253,3 @@ def _weights(sample_weight: ArrayLike | Tensor | None, count: int) -> np.ndarray
         raise ValueError("sample_weight is zero for every sequence; a weight has to be above 0 somewhere")
     return weight
 
-
-def _members(groups: np.ndarray) -> Tensor | None:
-    """Groups to leave out in turn; ``None`` where there is only one, and so none to fit on without it."""
-    return torch.from_numpy(np.ascontiguousarray(groups)) if len(np.unique(groups)) > 1 else None

@@ -1,7 +1,7 @@
 """The classifier for scikit-learn."""
 
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,6 +31,8 @@ from lgrin.sklearn.inputs import (
 )
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, plain, write_saved
 from lgrin.text import one_line
+from lgrin.training.bank import left_out_together, until_last_present
+from lgrin.training.blend import add_bank, without_bank
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
 from lgrin.training.generators import own_random_numbers
@@ -97,6 +99,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             channels first and tables with named columns time first.
         id: The column of a long table that says which sequence a row belongs to.
         time: The column of a table that orders its rows, and is no channel.
+        bank: Whether a bank of filters (:class:`lgrin.models.FilterBank`) that is fitted to the training sequences at
+            their own lengths is added to the network (:class:`lgrin.models.Blend`); the recipe says with which weight.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -153,6 +157,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         id: str | None = None,
         time: str | None = None,
         thin: str = "auto",
+        bank: bool = True,
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -175,6 +180,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.id = id
         self.time = time
         self.thin = thin
+        self.bank = bank
 
     def fit(
         self, X: Input, y: ArrayLike | Tensor | None = None, groups: ArrayLike | Tensor | None = None
@@ -196,7 +202,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 range.
         """
         start = perf_counter()
-        before = getattr(self, "classifier_", None) if self.warm_start else None
+        before = without_bank(self.classifier_) if self.warm_start and hasattr(self, "classifier_") else None
         sequences = narrow(read_sequences(self, X, None if before is None else before.model.in_channels), axis=1)
         y, groups = read_labels(self, X, y, groups)
         classes, labels = encode_labels(y, "y", len(sequences))
@@ -209,10 +215,14 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             )
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1]
         seed, nodes = draw_seed(self.random_state), to_nodes(sequences, labels, members)
+        if self.bank:
+            nodes = [until_last_present(one) for one in nodes]
         learn, held_out = self._parts(nodes, seed)
         with own_random_numbers():
             plan = self._plan(learn, len(classes), before)
-            warn_of_thinning(nodes, plan.transform)
+            whole = [copy(one) for one in nodes]  # at their own lengths
+            if plan.network_weight is None:
+                warn_of_thinning(nodes, plan.transform)
             to_one_length(nodes, plan.transform)
             options = {
                 **plan.options,
@@ -227,7 +237,11 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 classifier = _Continued(deepcopy(before.model), num_sequences=len(learn), **options)
                 classifier.load_state_dict(before.state_dict())
             run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
-        self.classes_, self.classifier_ = classes, _plain_classifier(classifier)
+            classifier = _plain_classifier(classifier)
+            if plan.network_weight is not None:
+                together = left_out_together(members)
+                classifier = add_bank(classifier, whole, plan.network_weight, groups=together, seed=seed)
+        self.classes_, self.classifier_ = classes, classifier
         self.loss_curve_, self.fit_time_ = run.losses, perf_counter() - start
         return self
 
@@ -352,6 +366,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         )
         changes = {**plan.options.get("augment", {}), **self._given("crop", "shift")}
         options = {**plan.options, **self._given("lr", "weight_decay"), "augment": changes}
+        if not self.bank:
+            plan = plan._replace(network_weight=None)
         if before is None:
             return plan._replace(options=options, **self._given("thin"))
         options["lr"] = WARM * options["lr"]

@@ -76,6 +76,8 @@ class Plan(NamedTuple):
         batch_size: Sequences per step.
         averaging: Decay per step of the average of the weights.
         thin: How longer sequences get to the frames of the graph, ``how`` of :class:`lgrin.transforms.Resample`.
+        network_weight: Of the network's logits beside a bank of filters, see :class:`lgrin.models.Blend`; ``None``
+            where there is no bank.
     """
 
     num_nodes: int | None
@@ -85,6 +87,7 @@ class Plan(NamedTuple):
     batch_size: int
     averaging: float
     thin: str = NEAREST
+    network_weight: float | None = None
 
     @property
     def transform(self) -> Resample | None:
@@ -113,6 +116,8 @@ class Recipe:
         averaging: Decay per step of the average of the weights; 0 takes the weights themselves.
         batch_size: Sequences per step.
         thin: How sequences that are longer than M get to M frames, ``how`` of :class:`lgrin.transforms.Resample`.
+        network_weight: From a :class:`Survey` and C to the weight of the network beside a bank of filters, which an
+            estimator adds; ``None`` adds none.
 
     Example:
         >>> from lgrin.training.recipes import RECIPES
@@ -129,6 +134,7 @@ class Recipe:
     averaging: float
     batch_size: int
     thin: str = NEAREST
+    network_weight: Callable[[Survey, int], float] | None = None
 
     def choose(self, train: Iterable[Data]) -> dict[str, Any]:
         """Chooses arguments of :class:`lgrin.LGrIN` by training sequences."""
@@ -191,4 +197,7 @@ class Recipe:
             most = survey.longest if longest is None else longest
             num_nodes = self.frames(most, survey.in_channels, num_classes, **chosen)
         lengths = self.lengths(survey.num_sequences, **lengths)
-        return Plan(num_nodes, chosen, dict(self.options), **lengths, thin=self.thin)
+        network_weight = None if self.network_weight is None else self.network_weight(survey, num_classes)
+        return Plan(
+            num_nodes, chosen, dict(self.options), **lengths, thin=self.thin, network_weight=network_weight
+        )

@@ -18,14 +18,14 @@ class Ridge(NamedTuple):
         bias: ``[C]``.
         penalty: The penalty that was chosen.
         left_out: The logits of each training sequence by the classifier of the others, ``[n, C]``.
-        loss: Their mean cross-entropy, against labels smoothed by one sequence.
+        losses: Their cross-entropy, against labels smoothed by one sequence in all, ``[n]``.
     """
 
     weight: Tensor
     bias: Tensor
     penalty: float
     left_out: Tensor
-    loss: float
+    losses: Tensor
 
 
 def fit_ridge(
@@ -73,14 +73,14 @@ def fit_ridge(
         shrunk = values / (values + penalty)
         residual = sought - vectors @ (shrunk.unsqueeze(1) * found)
         left_out = target - _without_own(residual, vectors, shrunk, constant, groups) / root
-        temperature, loss = _temperature(left_out, labels, share, len(labels))
-        if best is None or loss < best[0]:
-            best = loss, penalty, temperature, left_out
+        temperature, losses = _temperature(left_out, labels, share)
+        if best is None or losses @ share < best[0] @ share:
+            best = losses, penalty, temperature, left_out
     assert best is not None
-    loss, penalty, temperature, left_out = best
+    losses, penalty, temperature, left_out = best
     dual = vectors @ (found / (values + penalty).unsqueeze(1))
     beta = (rows.mT @ dual) * factor.unsqueeze(1) * temperature
-    return Ridge(beta.mT, mean * temperature - center @ beta, penalty, left_out * temperature, loss)
+    return Ridge(beta.mT, mean * temperature - center @ beta, penalty, left_out * temperature, losses)
 
 
 def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,12 +105,12 @@ def _without_own(residual: Tensor, vectors: Tensor, shrunk: Tensor, constant: Te
     return result
 
 
-def _temperature(scores: Tensor, labels: Tensor, share: Tensor, count: int) -> tuple[float, float]:
-    """What scores are to be multiplied by, and the cross-entropy then; labels are smoothed by one sequence in all."""
-    num_classes = scores.size(1)
+def _temperature(scores: Tensor, labels: Tensor, share: Tensor) -> tuple[float, Tensor]:
+    """What scores are to be multiplied by, and the cross-entropies ``[n]`` then."""
+    count, num_classes = scores.shape
     spread = 1 / (count + num_classes)
     logits = (scores * TEMPERATURES.view(-1, 1, 1)).log_softmax(-1)
     right = logits.gather(-1, labels.view(1, -1, 1).expand(len(logits), -1, 1)).squeeze(-1)
-    losses = -((1 - num_classes * spread) * right + spread * logits.sum(-1)) @ share
-    best = int(losses.argmin())
-    return float(TEMPERATURES[best]), float(losses[best])
+    losses = -((1 - num_classes * spread) * right + spread * logits.sum(-1))
+    best = int((losses @ share).argmin())
+    return float(TEMPERATURES[best]), losses[best]

@@ -30,6 +30,27 @@ def evenly_spread(length: int, num_nodes: int) -> Tensor:
     return torch.linspace(0, length - 1, num_nodes, dtype=torch.float64).round().long()
 
 
+def evenly_spread_each(length: Tensor, num_nodes: int) -> Tensor:
+    """Does the same as :func:`evenly_spread` for several sequences.
+
+    Args:
+        length: Int64 ``[B]``, frames of each sequence.
+        num_nodes: Frames to select, M.
+
+    Returns:
+        Int64 ``[B, M]``, nearest frames.
+
+    Example:
+        >>> evenly_spread_each(torch.tensor([5, 2]), 3).tolist()
+        [[0, 2, 4], [0, 0, 1]]
+    """
+    last = (length - 1).clamp(min=0).double().unsqueeze(-1)
+    index = torch.arange(num_nodes, dtype=torch.double, device=length.device)
+    step = last / max(1, num_nodes - 1)
+    from_end = last - step * (num_nodes - 1 - index)
+    return torch.where(index < max(1, num_nodes // 2), step * index, from_end).round().long()
+
+
 def take_frames(data: Data, take: Tensor) -> Data:
     """Replaces the frames of a sequence by a selection of them, which become frames 0, 1, 2, ...
 

@@ -41,4 +41,5 @@ ANY_LENGTH = Recipe(
     options={**RECOMMENDED.options, "augment": {"crop": 0.0, "shift": 0.3}},  # a crop is stretched
     averaging=RECOMMENDED.averaging,
     batch_size=RECOMMENDED.batch_size,
+    network_weight=RECOMMENDED.network_weight,
 )

@@ -14,7 +14,7 @@ from lgrin.options import check_whole
 from lgrin.training.levels import class_explains_level
 from lgrin.training.recipe import Recipe, Survey
 
-MOST_PARAMETERS, MOST_NODES = 120_000, 200
+MOST_PARAMETERS, MOST_NODES = 90_000, 200  # a bank of filters may have 30,000 numbers beside
 ENOUGH_NODES = 32  # frames that the graph may have whatever the parameters
 FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
@@ -44,7 +44,7 @@ def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
 def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options: Any) -> int:
     """Says how many frames the graph of an :class:`lgrin.LGrIN` may have for sequences of at most this length.
 
-    It is their length, 200 at the most, or fewer where the network would have more than 120,000 parameters, though not
+    It is their length, 200 at the most, or fewer where the network would have more than 90,000 parameters, though not
     below 32. The parameters are counted on networks that are built without memory for their weights.
 
     Args:
@@ -94,6 +94,24 @@ def network_for(survey: Survey) -> dict[str, Any]:
     return chosen
 
 
+def network_weight(survey: Survey, num_classes: int) -> float:
+    """Weighs the network beside a bank of filters, see :class:`lgrin.models.Blend`.
+
+    Args:
+        survey: The training sequences.
+        num_classes: Classes, C.
+
+    Returns:
+        What the logits of the network are multiplied by.
+
+    Example:
+        >>> data = [Data(x=torch.ones(5, 3) * (i % 2), y=torch.tensor([i % 2])) for i in range(20)]
+        >>> network_weight(Survey.of(data), 2)
+        0.2
+    """
+    return 0.2
+
+
 RECOMMENDED = Recipe(
     network=network_for,
     frames=affordable_nodes,
@@ -106,6 +124,7 @@ RECOMMENDED = Recipe(
     },
     averaging=0.98,
     batch_size=32,
+    network_weight=network_weight,
 )
 
 

@@ -1,0 +1,84 @@
+"""A bank of filters fitted beside a trained network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from lgrin.models.blend import Blend
+from lgrin.training.bank import BUDGET, fit_bank, present_frames
+from lgrin.training.classifier import SequenceClassifier
+from lgrin.transforms import Resample, from_settings
+from lgrin.transforms.resample import NEAREST
+
+
+def add_bank(
+    classifier: SequenceClassifier,
+    sequences: Sequence[Data],
+    network_weight: float,
+    weight: Tensor | None = None,
+    groups: Tensor | None = None,
+    seed: int = 0,
+) -> SequenceClassifier:
+    """Fits a bank of filters to training sequences, and adds it to a network that was trained on them.
+
+    Network and bank have 120,000 fitted numbers together.
+
+    Args:
+        classifier: The trained classifier; its network becomes part of the result.
+        sequences: Training sequences at their own lengths, with ``x [L, P]``, ``y [1]`` and perhaps ``mask [L]``.
+        network_weight: What the logits of the network are multiplied by, see :class:`lgrin.models.Blend`.
+        weight: Positive ``[n]``, of each sequence; ``None`` means 1.
+        groups: Int64 ``[n]``, what is left out together when the bank's penalty is chosen.
+        seed: Draws the filters.
+
+    Returns:
+        The classifier of the :class:`lgrin.models.Blend`, in evaluation mode, which takes sequences of any length.
+
+    Example:
+        >>> network = {"in_channels": 2, "num_nodes": 6, "num_classes": 2}
+        >>> classifier = SequenceClassifier(network, num_sequences=8, transform=Resample(6).settings)
+        >>> data = [Data(x=torch.randn(9, 2) + 2 * (i % 2), y=torch.tensor([i % 2])) for i in range(8)]
+        >>> type(add_bank(classifier, data, network_weight=0.2).model).__name__
+        'Blend'
+    """
+    scale = classifier.normalize
+    with torch.no_grad():
+        scaled = [Data(x=scale(one.x), y=one.y, mask=present_frames(one)) for one in sequences]
+    num_classes = classifier.model.num_classes
+    spent = sum(one.numel() for one in classifier.model.parameters())
+    bank, _ = fit_bank(scaled, num_classes, weight, groups, seed, budget=BUDGET - spent)
+    transform = classifier.hparams["transform"]
+    thin = NEAREST if transform is None else from_settings(transform).how
+    return _with_model(classifier, Blend(classifier.model, bank, network_weight, thin), transform=None)
+
+
+def without_bank(classifier: SequenceClassifier) -> SequenceClassifier:
+    """Takes the network of a :class:`lgrin.models.Blend` out again, with the transform to its frames.
+
+    Args:
+        classifier: A classifier; one of another model is returned as it is.
+
+    Returns:
+        The classifier of the network, whose weights it shares.
+
+    Example:
+        >>> classifier = SequenceClassifier({"in_channels": 2, "num_nodes": 3, "num_classes": 2}, num_sequences=1)
+        >>> without_bank(classifier) is classifier
+        True
+    """
+    blend = classifier.model
+    if not isinstance(blend, Blend):
+        return classifier
+    num_nodes = blend.network.num_nodes
+    transform = None if num_nodes is None else Resample(num_nodes, blend.thin).settings
+    return _with_model(classifier, blend.network, transform=transform)
+
+
+def _with_model(classifier: SequenceClassifier, model: Any, **changes: Any) -> SequenceClassifier:
+    """The classifier of another model, which standardises alike."""
+    other = SequenceClassifier(**{**classifier.hparams, "model": model, **changes})
+    other.normalize = classifier.normalize
+    return other.eval()
