@@ -24,6 +24,7 @@ FEATURES = {  # names of extractors: their classes in lgrin.features, and argume
     "paper": ("Speech", ("paper",)),
     "released": ("Speech", ("released",)),
     "is09": ("Speech", ("is09",)),
+    "compare": ("Speech", ("compare",)),
     "face-alignment": ("FaceLandmarks", ()),
     "dlib": ("FaceLandmarks", ("dlib",)),
     "openface": ("OpenFace", ()),

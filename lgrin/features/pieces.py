@@ -133,7 +133,7 @@ class Descriptors:
         from opensmile.core.lib import OpenSMILE
 
         folder = Path(opensmile.__file__).parent / "core" / config.CONFIG_ROOT
-        ring = folder / "shared" / "BufferModeRb.conf.inc"
+        ring, lagging = (folder / "shared" / f"BufferMode{kind}.conf.inc" for kind in ("Rb", "RbLag"))
         options: dict[str, Any] = {
             "source": SOURCE,
             "room": HELD,
@@ -141,7 +141,8 @@ class Descriptors:
             "sink": folder / config.EXTERNAL_OUTPUT_SINGLE_CONFIG,
             "sinkLevel": "features",
             "bufferModeRbConf": ring,
-            "bufferModeConf": ring,
+            "bufferModeRbLagConf": lagging,
+            "bufferModeConf": lagging,
         }
         if self.descriptors is not None:
             options["descriptors"] = folder / self.descriptors

@@ -31,7 +31,12 @@ DESCRIPTORS = (*(f"mfcc{order}" for order in range(13)), "zero_crossing_rate", "
 OUTPUT_ORDER = (12, *range(12), 13, 14, 15, 16)  # openSMILE writes MFCC 0 after MFCC 12, under another name
 STATICS, SMOOTHED, DELTAS = ([17 * level + place for place in OUTPUT_ORDER] for level in range(3))
 COLUMNS = {"paper": SMOOTHED + DELTAS, "released": STATICS[:16] + DELTAS}
-SPONTANEITY = {"paper": ["spontaneous"], "released": ["acted", "spontaneous"], "is09": ["spontaneous"]}
+SPONTANEITY = {
+    "paper": ["spontaneous"],
+    "released": ["acted", "spontaneous"],
+    "is09": ["spontaneous"],
+    "compare": ["spontaneous"],
+}
 LAYOUTS = tuple(SPONTANEITY)
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au"),
@@ -41,8 +46,11 @@ AUDIO_SUFFIXES = (
 )
 CONFIGURATION = Path(__file__).with_name("speech.conf")
 OURS = Descriptors(CONFIGURATION)
-STOCK = Descriptors(CONFIGURATION.with_name("is09.conf"), "is09-13/IS09_emotion_core.lld.conf.inc")
-DESCRIBE = {"paper": OURS, "released": OURS, "is09": STOCK}
+IS09 = Descriptors(CONFIGURATION.with_name("is09.conf"), "is09-13/IS09_emotion_core.lld.conf.inc")
+COMPARE = Descriptors(CONFIGURATION.with_name("compare.conf"), "compare/ComParE_2016_core.lld.conf.inc")
+DESCRIBE = {"paper": OURS, "released": OURS, "is09": IS09, "compare": COMPARE}
+STOCK = {"is09": 32, "compare": 65}  # openSMILE's own sets, and how many descriptors they have
+LONG_WINDOW = 960  # samples, 60 ms, of pitch in the set of 2016
 
 
 @dataclass(frozen=True)
@@ -64,16 +72,19 @@ class Speech(AudioExtractor):
     Args:
         layout: ``"paper"`` is 17 smoothed descriptors and their 17 deltas; ``"released"`` is 16 descriptors as
             measured, without log energy, and the same 17 deltas; ``"is09"`` is openSMILE's own set of the Interspeech
-            2009 challenge, 16 smoothed descriptors and 16 deltas.
+            2009 challenge, 16 smoothed descriptors and 16 deltas; ``"compare"`` is its set of the Computational
+            Paralinguistics Challenge of 2016, 65 smoothed descriptors: loudness, 26 bands of an auditory spectrum,
+            14 MFCCs, shape of the spectrum, pitch, jitter, shimmer and harmonics, the latter of windows of 60 ms.
         spontaneous: Whether the speech is spontaneous, which becomes a feature (:func:`append_spontaneity`); ``None``
             leaves it out.
 
     Attributes:
-        num_features: 34, 33 or 32, plus those of spontaneity.
-        names: The name of each feature; those of ``"is09"`` are openSMILE's.
+        num_features: 34, 33, 32 or 65, plus those of spontaneity.
+        names: The name of each feature; those of ``"is09"`` and ``"compare"`` are openSMILE's.
 
     Shapes:
-        - **x:** ``[L, num_features]``, :math:`L = \lfloor (T - 0.025) / 0.010 \rfloor + 1` for T seconds
+        - **x:** ``[L, num_features]``, :math:`L = \lfloor (T - 0.025) / 0.010 \rfloor + 1` for T seconds,
+          with 0.060 in place of 0.025 for ``"compare"``
 
     Raises:
         ImportError: If openSMILE is not installed (extra ``speech``).
@@ -83,7 +94,8 @@ class Speech(AudioExtractor):
 
     Source:
         "Node features" in Sec. IV-B of Shirian, Tripathi and Guha, 2021; Eyben, Wöllmer and Schuller, "openSMILE",
-        ACM Multimedia 2010; Schuller, Steidl and Batliner, "The Interspeech 2009 Emotion Challenge".
+        ACM Multimedia 2010; Schuller, Steidl and Batliner, "The Interspeech 2009 Emotion Challenge"; Schuller and
+        others, "The Interspeech 2016 Computational Paralinguistics Challenge".
 
     Example:
         >>> import tempfile, soundfile
@@ -110,30 +122,31 @@ class Speech(AudioExtractor):
     def num_features(self) -> int:  # type: ignore[override]
         """Features per frame."""
         told = [] if self.spontaneous is None else SPONTANEITY[self.layout]
-        return len(COLUMNS.get(self.layout, range(32))) + len(told)
+        count = STOCK[self.layout] if self.layout in STOCK else len(COLUMNS[self.layout])
+        return count + len(told)
 
     @property
     def names(self) -> list[str]:
         """The name of each feature."""
         told = [] if self.spontaneous is None else SPONTANEITY[self.layout]
-        if self.layout == "is09":
-            return [*DESCRIBE["is09"].names, *told]
+        if self.layout in STOCK:
+            return [*DESCRIBE[self.layout].names, *told]
         statics = DESCRIPTORS if self.layout == "paper" else DESCRIPTORS[:16]
         return [*statics, *(f"{name}_delta" for name in DESCRIPTORS), *told]
 
     def read(self, path: Path | Samples) -> Frames:
         """Reads one audio file, or samples."""
-        count = 0
+        count, window = 0, LONG_WINDOW if self.layout == "compare" else WINDOW
 
         def pieces() -> Iterator[np.ndarray]:
             nonlocal count
             for piece in read_pieces(path):
                 count += len(piece)
                 yield piece
-            check_length(path, count)
+            check_length(path, count, window)
 
         features = DESCRIBE[self.layout](pieces(), SAMPLING_RATE)
-        length = 1 + (count - WINDOW) // STEP  # openSMILE's own set has a frame beyond the end of the signal
+        length = 1 + (count - window) // STEP  # openSMILE's own set has a frame beyond the end of the signal
         x = torch.from_numpy(features[:length, COLUMNS.get(self.layout, slice(None))].copy())
         if self.spontaneous is not None:
             x = append_spontaneity(x, self.spontaneous, self.layout)
@@ -214,14 +227,15 @@ def read_speech(path: Path | Samples) -> np.ndarray:
     return signal
 
 
-def check_length(path: Path | Samples, length: int) -> None:
-    """Raises unless a signal at 16 kHz has a window.
+def check_length(path: Path | Samples, length: int, window: int = WINDOW) -> None:
+    """Raises unless a signal at 16 kHz has a window of so many samples.
 
     Example:
         >>> check_length(Path("clip.wav"), 400)
     """
-    if length < WINDOW:
-        raise SignalError(str(path), f"it lasts {length / SAMPLING_RATE * 1000:.0f} ms, less than a window of 25 ms")
+    if length < window:
+        span, needed = (samples / SAMPLING_RATE * 1000 for samples in (length, window))
+        raise SignalError(str(path), f"it lasts {span:.0f} ms, less than a window of {needed:.0f} ms")
 
 
 def append_spontaneity(x: Tensor, spontaneous: bool, layout: str) -> Tensor:

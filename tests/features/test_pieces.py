@@ -7,7 +7,7 @@ import soundfile
 
 from lgrin.features import Speech
 from lgrin.features.pieces import PIECE, join, resample
-from lgrin.features.speech import CONFIGURATION, DESCRIBE, read_audio
+from lgrin.features.speech import CONFIGURATION, DESCRIBE, LONG_WINDOW, LONG_WINDOW, read_audio
 
 pytest.importorskip("audresample")
 import audresample
@@ -87,6 +87,17 @@ def test_names_are_those_of_opensmile():
     expected = [name for level in STOCK for name in opensmile.Smile(opensmile.FeatureSet.IS09, level).feature_names]
     assert DESCRIBE["is09"].names == expected
     assert DESCRIBE["paper"].names == opensmile.Smile(str(CONFIGURATION), feature_level="features").feature_names
+
+
+@pytest.mark.parametrize("length", [LONG_WINDOW, PIECE + 1, 3 * PIECE])
+def test_the_set_of_2016_is_opensmiles_to_the_bit(length):
+    steps = signal(length)
+    smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.LowLevelDescriptors)
+    expected = smile(steps[None] / np.float32(2**15), RATE)[0].T
+    found = DESCRIBE["compare"](split(steps), RATE)
+    count = 1 + (length - LONG_WINDOW) // STEP
+    assert np.array_equal(found[:count], expected[:count])
+    assert DESCRIBE["compare"].names == smile.feature_names
 
 
 def test_an_error_in_the_middle_of_a_signal_is_raised_and_ends_the_run():

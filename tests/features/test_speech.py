@@ -91,11 +91,11 @@ def test_shared_descriptors_are_those_of_the_interspeech_2009_set(tmp_path):
 
 def test_layouts_have_their_features_in_their_order(tmp_path):
     path = write(tmp_path / "voice.wav", voice())
-    sizes = {"paper": 34, "released": 33, "is09": 32}
-    for layout, size in sizes.items():
+    sizes = {"paper": (98, 34), "released": (98, 33), "is09": (98, 32), "compare": (95, 65)}
+    for layout, (length, size) in sizes.items():
         extractor = Speech(layout)
         frames = extractor(path)
-        assert frames.x.shape == (98, size)
+        assert frames.x.shape == (length, size)
         assert len(extractor.names) == size == extractor.num_features
         assert frames.x.dtype == torch.float32
         assert frames.mask.all()
@@ -176,7 +176,7 @@ def test_a_broken_file_is_named_with_its_reason(tmp_path):
             Speech()(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"gone\.wav"):
         Speech()(tmp_path / "gone.wav")
-    with pytest.raises(ValueError, match="layout is 'mfcc'; it may be 'paper', 'released', 'is09'"):
+    with pytest.raises(ValueError, match="layout is 'mfcc'; it may be 'paper', 'released', 'is09', 'compare'"):
         Speech("mfcc")
 
 
@@ -194,3 +194,10 @@ def test_no_clip_of_emodb_fails():
     extraction = extract(Speech(), sorted((EMODB / "wav").glob("*.wav")), workers=1, progress=False)
     assert not extraction.failures
     assert {tuple(frames.x.shape) for frames in extraction.frames} == {(198, 34)}
+
+
+def test_a_clip_shorter_than_the_windows_of_pitch_is_refused(tmp_path):
+    path = write(tmp_path / "short.wav", voice()[:800])
+    assert len(Speech()(path).x) == 3
+    with pytest.raises(SignalError, match="less than a window of 60 ms"):
+        Speech("compare")(path)

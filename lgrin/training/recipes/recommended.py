@@ -18,6 +18,7 @@ MOST_PARAMETERS, MOST_NODES = 90_000, 200  # a bank of filters may have 30,000 n
 ENOUGH_NODES = 32  # frames that the graph may have whatever the parameters
 FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
+MOST_WEIGHT, WEIGHT_OF_CHANNEL, ENOUGH_LABELS = 0.3, 0.05, 8
 
 
 def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
@@ -95,21 +96,29 @@ def network_for(survey: Survey) -> dict[str, Any]:
 
 
 def network_weight(survey: Survey, num_classes: int) -> float:
-    """Weighs the network beside a bank of filters, see :class:`lgrin.models.Blend`.
+    r"""Weighs the network beside a bank of filters, see :class:`lgrin.models.Blend`.
+
+    .. math:: w = \min(0.3, \, 0.05 P) \, \min(1, \, n / 8 C)
+
+    The network needs labels, and channels whose joint course it can learn; of one channel the bank alone knows most.
 
     Args:
-        survey: The training sequences.
+        survey: The training sequences, n of them with P channels.
         num_classes: Classes, C.
 
     Returns:
         What the logits of the network are multiplied by.
 
+    Source:
+        ``python -m examples.reproduce suite``, see ``docs/results.md``.
+
     Example:
-        >>> data = [Data(x=torch.ones(5, 3) * (i % 2), y=torch.tensor([i % 2])) for i in range(20)]
+        >>> data = [Data(x=torch.ones(5, 4) * (i % 2), y=torch.tensor([i % 2])) for i in range(20)]
         >>> network_weight(Survey.of(data), 2)
         0.2
     """
-    return 0.2
+    labels = survey.num_sequences / num_classes
+    return min(MOST_WEIGHT, WEIGHT_OF_CHANNEL * survey.in_channels) * min(1.0, labels / ENOUGH_LABELS)
 
 
 RECOMMENDED = Recipe(
