@@ -1,6 +1,7 @@
 """L-GrIN as an aeon estimator."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class LGrINAeonClassifier(BaseClassifier):
         recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
         thin: How series with more than M frames get to M: ``"nearest"``, ``"mean"``, ``"max"`` or ``"lowpass"``.
         bank: Whether a bank of filters helps the network.
+        class_weight: ``None``, ``"balanced"``, or the weight of each class by its name.
 
     Attributes:
         estimator_: The fitted :class:`lgrin.sklearn.LGrINClassifier`, which has the graph and saves itself.
@@ -79,6 +81,7 @@ class LGrINAeonClassifier(BaseClassifier):
         recipe: str = "recommended",
         thin: str = "auto",
         bank: bool = True,
+        class_weight: str | Mapping[Any, float] | None = None,
     ) -> None:
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
@@ -97,6 +100,7 @@ class LGrINAeonClassifier(BaseClassifier):
         self.recipe = recipe
         self.thin = thin
         self.bank = bank
+        self.class_weight = class_weight
         super().__init__()
 
     def _fit(self, X: np.ndarray | list[np.ndarray], y: np.ndarray) -> "LGrINAeonClassifier":

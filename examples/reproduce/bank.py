@@ -70,7 +70,7 @@ def opened(options):
         else:
             yield stored(path) if path.exists() else archive(name, options.root)
     if options.emodb:
-        yield emodb(options.emodb, options.cache)
+        yield emodb(options.emodb, options.cache, options.layout)
 
 
 def run_bank(corpus, fold, seed):
@@ -148,6 +148,7 @@ def main(study, arguments=None):
         "--datasets", nargs="*", default=SETS, metavar="NAME", help="sets of the archive, watch, periodic"
     )
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
+    parser.add_argument("--layout", default="paper", metavar="NAME", help="of EmoDB's features (default: %(default)s)")
     parser.add_argument("--rows", nargs="+", default=(BANK, *ROCKETS), metavar="TITLE", help="methods")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="fits of the bank (default: %(default)s)")
     parser.add_argument("--rocket-seeds", type=int, default=1, metavar="N", help="fits of the others (default: 1)")

@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from examples.reproduce.npy import read_object
 from lgrin.datasets import UEA, EmoDB
+from lgrin.features import Speech
 from lgrin.training import Candidate, Fold, Training, cross_validate, folds
 from lgrin.transforms import MaskTail, Resample
 
@@ -89,16 +90,17 @@ def watch() -> Corpus:
     return Corpus("watch", classes, data, whole_folds("group-kfold", data))
 
 
-def emodb(root: str, cache: str) -> Corpus:
+def emodb(root: str, cache: str, layout: str = "paper") -> Corpus:
     """EmoDB, one speaker left out at a time; frames that repeat to the end of a clip are masked."""
-    corpus = EmoDB(root, cache=Path(cache) / "emodb")
+    corpus = EmoDB(root, Speech(layout), cache=Path(cache) / "emodb")
     resample = Resample(corpus.num_frames)
     data = [resample(one) for one in recordings(corpus)]
     for number, one in enumerate(data):
         one.number = number
     paths = {path.stem: path for path in corpus.paths()}
     files = tuple(paths[Path(one.name).stem] for one in data)
-    return Corpus("EmoDB", tuple(corpus.classes), data, whole_folds("group", data), files, corpus.num_frames)
+    name = "EmoDB" if layout == "paper" else f"EmoDB, {layout}"
+    return Corpus(name, tuple(corpus.classes), data, whole_folds("group", data), files, corpus.num_frames)
 
 
 def recordings(dataset: Any, keep_tail: bool = False) -> list[Data]:

@@ -148,7 +148,8 @@ def tasks(options):
     yield by_person("planted/periodic", data, np.flatnonzero(people < 8), np.flatnonzero(people >= 8))
     yield from of_watches()
     if options.emodb:
-        yield from of_speakers(emodb(options.emodb, options.cache))
+        for layout in ("paper", "compare"):
+            yield from of_speakers(emodb(options.emodb, options.cache, layout))
 
 
 def of_watches():
@@ -169,7 +170,9 @@ def of_speakers(corpus):
     chosen = np.flatnonzero(np.isin(speakers, SPEAKERS))
     data, speakers = [corpus.sequences[index] for index in chosen], speakers[chosen]
     for name in SPEAKERS:
-        yield by_person(f"EmoDB/{name}", data, np.flatnonzero(speakers != name), np.flatnonzero(speakers == name))
+        yield by_person(
+            f"{corpus.name}/{name}", data, np.flatnonzero(speakers != name), np.flatnonzero(speakers == name)
+        )
 
 
 def run(title, task, seed):

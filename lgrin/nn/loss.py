@@ -36,7 +36,8 @@ class LGrINLoss(Module):
 
     Shapes:
         - **logits:** ``[B, C]``; **target:** int64 ``[B]``; **model:** any module that holds the layers;
-          **graph:** as ``model(..., return_graph=True)`` gives it, where graphs differ by sequence
+          **graph:** as ``model(..., return_graph=True)`` gives it, where graphs differ by sequence;
+          **weight:** ``[B]``, what each sequence counts, 1 on average over all training sequences
         - **output:** scalar
 
     Raises:
@@ -67,9 +68,14 @@ class LGrINLoss(Module):
         self.structure = StructureLoss(lambda_distance, lambda_frobenius, reduction)
         self.num_sequences, self.lambda_pool = num_sequences, check_number("lambda_pool", lambda_pool)
 
-    def forward(self, logits: Tensor, target: Tensor, model: Module, graph: Graphs = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, target: Tensor, model: Module, graph: Graphs = None, weight: Tensor | None = None
+    ) -> Tensor:
         """Adds the penalties of ``model`` to the cross-entropy of a batch; see the class."""
-        return cross_entropy(logits, target) + self.penalty(model, graph)
+        if weight is None:
+            return cross_entropy(logits, target) + self.penalty(model, graph)
+        each = cross_entropy(logits, target, reduction="none")
+        return (weight.to(each.dtype) * each).mean() + self.penalty(model, graph)
 
     def penalty(self, model: Module, graph: Graphs = None) -> Tensor | float:
         """Adds up the penalties of every adjacency and learned pool in ``model``; 0.0 if it has none.

@@ -18,6 +18,7 @@ from lgrin.models.bank import FilterBank
 from lgrin.options import check_path
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
+from lgrin.sklearn.weights import choose
 from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, left_out_together, summaries
 
@@ -113,18 +114,14 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         start = perf_counter()
         sequences, seed = narrow(read_sequences(self, X), axis=1), draw_seed(self.random_state)
         y, groups = read_labels(self, X, y, groups)
-        named, numbers = encode_labels(y, "y", len(sequences))
-        weight = _weights(sample_weight, len(sequences))
-        kept = np.flatnonzero(weight)
-        if len(np.unique(numbers[kept])) < 2:
-            raise ValueError(f"y holds one class, {named[numbers[kept[0]]]!r}; a classifier needs two or more")
-        present, labels = np.unique(numbers[kept], return_inverse=True)
-        self.classes_ = named[present]
-        weight = weight[kept] * self._of_classes(labels, weight[kept])
+        chosen = choose(self.class_weight, sample_weight, *encode_labels(y, "y", len(sequences)))
+        self.classes_, kept, labels = chosen.classes, chosen.kept, chosen.labels
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][kept]
         nodes = to_nodes([sequences[index] for index in kept], labels)
-        self.model_, ridge = fit_bank(nodes, len(present), torch.from_numpy(weight), left_out_together(members), seed)
-        self.left_out_proba_ = np.full((len(sequences), len(present)), np.nan)
+        self.model_, ridge = fit_bank(
+            nodes, len(self.classes_), torch.from_numpy(chosen.weight), left_out_together(members), seed
+        )
+        self.left_out_proba_ = np.full((len(sequences), len(self.classes_)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
         self.penalty_, self.fit_time_ = ridge.penalty, perf_counter() - start
         return self
@@ -209,23 +206,6 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
-    def _of_classes(self, labels: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """The weight that ``class_weight`` gives each sequence."""
-        names = self.classes_.tolist()
-        if self.class_weight is None:
-            return np.ones(len(labels))
-        if isinstance(self.class_weight, Mapping):
-            if unknown := set(self.class_weight) - set(names):
-                raise ValueError(f"class_weight has {sorted(map(str, unknown))}; the classes are {names}")
-            each = np.array([float(self.class_weight.get(name, 1)) for name in names])
-            if not (np.isfinite(each) & (each > 0)).all():
-                raise ValueError(f"class_weight is {self.class_weight!r}; weights are finite and above 0")
-            return each[labels]
-        if self.class_weight != "balanced":
-            raise ValueError(f"class_weight is {self.class_weight!r}; it may be None, 'balanced' or weights by class")
-        total = np.bincount(labels, weight)
-        return (weight.sum() / (len(names) * total))[labels]
-
     def _summarize(self, X: Input) -> tuple[FilterBank, Tensor]:
         """The network in float64, in which a result depends on no other sequence, and what it reads out."""
         validation.check_is_fitted(self)
@@ -234,22 +214,3 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         model = deepcopy(self.model_).double()
         with torch.inference_mode():
             return model, summaries(model, nodes)
-
-
-def _weights(sample_weight: ArrayLike | Tensor | None, count: int) -> np.ndarray:
-    if sample_weight is None:
-        return np.ones(count)
-    weight = np.asarray(sample_weight, dtype=float)
-    if weight.ndim == 0:
-        weight = np.full(count, float(weight))
-    if weight.shape != (count,):
-        raise ValueError(
-            f"sample_weight has shape {list(weight.shape)}; X holds {count} sequences: give it one for each"
-        )
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        index = int(np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[0])
-        raise ValueError(f"sample_weight[{index}] is {weight[index]}; weights are finite and 0 or more")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every sequence; a weight has to be above 0 somewhere")
-    return weight
-

@@ -1,6 +1,6 @@
 """The classifier for scikit-learn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from pathlib import Path
 from time import perf_counter
@@ -30,6 +30,7 @@ from lgrin.sklearn.inputs import (
     warn_of_thinning,
 )
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, plain, write_saved
+from lgrin.sklearn.weights import Chosen, choose
 from lgrin.text import one_line
 from lgrin.training.bank import left_out_together, until_last_present
 from lgrin.training.blend import add_bank, without_bank
@@ -102,6 +103,9 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         bank: Whether a bank of filters (:class:`lgrin.models.FilterBank`) that is fitted to the training sequences at
             their own lengths is added to the network (:class:`lgrin.models.Blend`); the recipe says with which weight.
 
+        class_weight: ``None`` weighs sequences alike, ``"balanced"`` classes alike; or the weight of each class by its
+            name.
+
     Attributes:
         classes_: The classes, ``[C]``, in order.
         adjacency_: The learned graph, ``[M, M]``, ``adjacency_[target, source]``.
@@ -158,6 +162,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         time: str | None = None,
         thin: str = "auto",
         bank: bool = True,
+        class_weight: str | Mapping[Any, float] | None = None,
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -181,16 +186,24 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.time = time
         self.thin = thin
         self.bank = bank
+        self.class_weight = class_weight
 
     def fit(
-        self, X: Input, y: ArrayLike | Tensor | None = None, groups: ArrayLike | Tensor | None = None
+        self,
+        X: Input,
+        y: ArrayLike | Tensor | None = None,
+        groups: ArrayLike | Tensor | None = None,
+        sample_weight: ArrayLike | Tensor | None = None,
     ) -> "LGrINClassifier":
         """Learns the graph and the classes.
 
         Args:
             X: Training sequences; see the class.
             y: Their classes ``[n]``; ``None`` takes those of a data set.
-            groups: ``[n]``, the speaker, subject or recording of each; with ``patience``, whole groups are held out.
+            groups: ``[n]``, the speaker, subject or recording of each; with ``patience``, whole groups are held
+                out, and the bank leaves out whole groups in turn.
+            sample_weight: ``[n]``, 0 or more. A sequence of weight 0 is as good as removed, and classes are counted
+                without it.
 
         Returns:
             Itself.
@@ -205,44 +218,19 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         before = without_bank(self.classifier_) if self.warm_start and hasattr(self, "classifier_") else None
         sequences = narrow(read_sequences(self, X, None if before is None else before.model.in_channels), axis=1)
         y, groups = read_labels(self, X, y, groups)
-        classes, labels = encode_labels(y, "y", len(sequences))
-        if len(classes) < 2:
-            raise ValueError(f"y holds one class, {classes.tolist()[0]!r}; a classifier needs two or more")
-        if before is not None and classes.tolist() != (known := vars(self)["classes_"].tolist()):
+        chosen = choose(self.class_weight, sample_weight, *encode_labels(y, "y", len(sequences)))
+        if before is not None and chosen.classes.tolist() != (known := vars(self)["classes_"].tolist()):
             raise ValueError(
-                f"y holds the classes {classes.tolist()}, and warm_start=True goes on with {known}; give sequences of "
-                f"each of these and no other, or fit with warm_start=False"
+                f"y holds the classes {chosen.classes.tolist()}, and warm_start=True goes on with {known}; give "
+                f"sequences of each of these and no other, or fit with warm_start=False"
             )
-        members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1]
-        seed, nodes = draw_seed(self.random_state), to_nodes(sequences, labels, members)
+        members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][chosen.kept]
+        nodes = to_nodes([sequences[index] for index in chosen.kept], chosen.labels, members)
         if self.bank:
             nodes = [until_last_present(one) for one in nodes]
-        learn, held_out = self._parts(nodes, seed)
-        with own_random_numbers():
-            plan = self._plan(learn, len(classes), before)
-            whole = [copy(one) for one in nodes]  # at their own lengths
-            if plan.network_weight is None:
-                warn_of_thinning(nodes, plan.transform)
-            to_one_length(nodes, plan.transform)
-            options = {
-                **plan.options,
-                "classes": classes.tolist(),
-                "transform": None if plan.transform is None else plan.transform.settings,
-            }
-            how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
-            if before is None:
-                model = draw(LGrIN, len(sequences[0]), plan.num_nodes, len(classes), seed=seed, **plan.network)
-                classifier = SequenceClassifier(model, num_sequences=len(learn), **options)
-            else:
-                classifier = _Continued(deepcopy(before.model), num_sequences=len(learn), **options)
-                classifier.load_state_dict(before.state_dict())
-            run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
-            classifier = _plain_classifier(classifier)
-            if plan.network_weight is not None:
-                together = left_out_together(members)
-                classifier = add_bank(classifier, whole, plan.network_weight, groups=together, seed=seed)
-        self.classes_, self.classifier_ = classes, classifier
-        self.loss_curve_, self.fit_time_ = run.losses, perf_counter() - start
+        classifier, losses = self._train(nodes, chosen, left_out_together(members), before)
+        self.classes_, self.classifier_ = chosen.classes, classifier
+        self.loss_curve_, self.fit_time_ = losses, perf_counter() - start
         return self
 
     def predict(self, X: Input) -> np.ndarray:
@@ -348,6 +336,37 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    def _train(
+        self, nodes: list[Data], chosen: Chosen, groups: Tensor | None, before: SequenceClassifier | None
+    ) -> tuple[SequenceClassifier, list[float]]:
+        """Trains the network on sequences at their own lengths, and fits the bank; also the losses of the epochs."""
+        seed, whole = draw_seed(self.random_state), [copy(one) for one in nodes]
+        learn, held_out = self._parts(nodes, seed)
+        with own_random_numbers():
+            plan = self._plan(learn, len(chosen.classes), before)
+            if plan.network_weight is None:
+                warn_of_thinning(nodes, plan.transform)
+            to_one_length(nodes, plan.transform)
+            weight = _weigh(nodes, chosen.weight)
+            options = {
+                **plan.options,
+                "classes": chosen.classes.tolist(),
+                "transform": None if plan.transform is None else plan.transform.settings,
+            }
+            how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
+            if before is None:
+                sizes = nodes[0].num_features, plan.num_nodes, len(chosen.classes)
+                model = draw(LGrIN, *sizes, seed=seed, **plan.network)
+                classifier = SequenceClassifier(model, num_sequences=len(learn), **options)
+            else:
+                classifier = _Continued(deepcopy(before.model), num_sequences=len(learn), **options)
+                classifier.load_state_dict(before.state_dict())
+            run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
+            classifier = _plain_classifier(classifier)
+            if plan.network_weight is not None:
+                classifier = add_bank(classifier, whole, plan.network_weight, weight, groups, seed)
+        return classifier, run.losses
+
     def _parts(self, data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
         """What to train on, and what to stop by."""
         return (data, []) if self.patience is None else _hold_out(data, seed)
@@ -401,6 +420,15 @@ def _plain_classifier(classifier: SequenceClassifier) -> SequenceClassifier:
         copy.load_state_dict(classifier.state_dict())
         classifier = copy
     return classifier.eval()
+
+
+def _weigh(nodes: list[Data], weight: np.ndarray) -> Tensor:
+    """Tells sequences what they count, 1 on average, where they do not all count alike."""
+    scaled = torch.from_numpy(weight / weight.mean())
+    if (scaled != 1).any():
+        for one, own in zip(nodes, scaled.float().split(1), strict=True):
+            one.weight = own
+    return scaled
 
 
 def _thin_of(classifier: SequenceClassifier) -> str:

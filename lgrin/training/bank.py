@@ -81,9 +81,7 @@ def fit_bank(
     return bank.eval(), ridge
 
 
-def bank_sizes(
-    length: float, in_channels: int, num_classes: int, count: int, budget: int = BUDGET
-) -> dict[str, Any]:
+def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, budget: int = BUDGET) -> dict[str, Any]:
     """Chooses the sizes of a bank.
 
     Args:

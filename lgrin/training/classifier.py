@@ -60,8 +60,8 @@ class SequenceClassifier(LightningModule):
 
     Shapes:
         - **batch:** ``x [N, P]`` (``[N, ...]`` for a model with an encoder), ``y [B]``, and ``frame [N]``, ``mask [N]``
-          where there are any; for several modalities a ``HeteroData`` with such nodes for each and one ``y [B]``, see
-          :func:`lgrin.datasets.join`
+          where there are any, and ``weight [B]`` where sequences count differently; for several modalities a
+          ``HeteroData`` with such nodes for each and one ``y [B]``, see :func:`lgrin.datasets.join`
         - **output:** logits ``[B, C]``
 
     Raises:
@@ -201,7 +201,7 @@ class SequenceClassifier(LightningModule):
         """Computes the loss of one batch."""
         if batch.num_graphs == 1:
             self.check_lone(batch)
-        loss = self.loss_of(batch.y, _inputs(batch))
+        loss = self.loss_of(batch.y, _inputs(batch), batch.get("weight"))
         settings = {"batch_size": batch.num_graphs, "sync_dist": self.trainer.world_size > 1}
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, **settings)
         return loss
@@ -212,12 +212,12 @@ class SequenceClassifier(LightningModule):
             batch, self.model.num_nodes, self.model.num_classes, training=True, may_lack=self.frame_channels is not None
         )
 
-    def loss_of(self, target: Tensor, inputs: dict[str, Any]) -> Tensor:
+    def loss_of(self, target: Tensor, inputs: dict[str, Any], weight: Tensor | None = None) -> Tensor:
         """Computes the loss of a training step from tensors, which is what :func:`lgrin.training.fit` can compile."""
         if _reads_features(self.model):
             logits, graph = self.logits_of(inputs, return_graph=True)
-            return self.loss(logits, target, self.model, graph)
-        return self.loss(self.logits_of(inputs), target, self.model)
+            return self.loss(logits, target, self.model, graph, weight)
+        return self.loss(self.logits_of(inputs), target, self.model, weight=weight)
 
     def logits_of(self, inputs: dict[str, Any], **options: Any) -> Any:
         """Computes logits from the arguments of the model by name, the features not standardised yet."""

@@ -125,7 +125,7 @@ class Sequences:
     """Sequences in memory, of which batches are taken by index.
 
     Args:
-        sequences: With ``x``, ``y [1]``, and perhaps ``frame`` and ``mask``.
+        sequences: With ``x``, ``y [1]``, and perhaps ``frame``, ``mask`` and ``weight [1]``.
         device: Where they are kept.
 
     Example:
@@ -145,8 +145,15 @@ class Sequences:
         names = [name for name in ("x", "frame", "mask") if self.data[0].get(name) is not None]
         self.parts = {name: [data[name].to(device) for data in self.data] for name in names}
 
+        weights = [data.get("weight") for data in self.data]
+        self.weight = None if weights[0] is None else torch.cat(weights).to(device)
+
     def __len__(self) -> int:
         return len(self.data)
+
+    def weights(self, index: list[int]) -> Tensor | None:
+        """What the sequences of a batch count, ``[B]``; ``None`` where all count alike."""
+        return None if self.weight is None else self.weight[torch.tensor(index, device=self.device)]
 
     def batch(self, index: list[int]) -> tuple[Tensor, dict[str, Any]]:
         """Takes a batch.
@@ -247,7 +254,7 @@ class Loop:
         seed_step(self.seed, self.step, self.sequences.device)
         if len(index) == 1:
             self.classifier.check_lone(Batch.from_data_list([self.sequences.data[index[0]]]))
-        loss = self.classifier.loss_of(*self.sequences.batch(index))
+        loss = self.classifier.loss_of(*self.sequences.batch(index), self.sequences.weights(index))
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

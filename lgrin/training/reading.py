@@ -136,6 +136,8 @@ def _add(content: "hashlib._Hash", data: Data) -> None:
             head = None if value is None else (value.dtype, tuple(value.shape))
             content.update(repr((nodes._key, head)).encode())
             content.update(b"" if value is None else bytes_of(value))
+    if (weight := data.get("weight")) is not None:
+        content.update(bytes_of(weight))
 
 
 def _short(content: "hashlib._Hash") -> str:

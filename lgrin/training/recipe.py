@@ -198,6 +198,4 @@ class Recipe:
             num_nodes = self.frames(most, survey.in_channels, num_classes, **chosen)
         lengths = self.lengths(survey.num_sequences, **lengths)
         network_weight = None if self.network_weight is None else self.network_weight(survey, num_classes)
-        return Plan(
-            num_nodes, chosen, dict(self.options), **lengths, thin=self.thin, network_weight=network_weight
-        )
+        return Plan(num_nodes, chosen, dict(self.options), **lengths, thin=self.thin, network_weight=network_weight)

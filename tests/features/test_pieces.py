@@ -7,7 +7,7 @@ import soundfile
 
 from lgrin.features import Speech
 from lgrin.features.pieces import PIECE, join, resample
-from lgrin.features.speech import CONFIGURATION, DESCRIBE, LONG_WINDOW, LONG_WINDOW, read_audio
+from lgrin.features.speech import CONFIGURATION, DESCRIBE, LONG_WINDOW, read_audio
 
 pytest.importorskip("audresample")
 import audresample
