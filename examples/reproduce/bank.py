@@ -1,34 +1,41 @@
-"""Compares the filter bank, which is fitted in closed form, with MiniRocket and MultiRocket-Hydra.
+"""Compares the default classifier, network and bank, with each of the two alone and with other libraries' methods.
 
-    python -m examples.reproduce bank [--datasets NAME ...] [--emodb DIR] [--root DIR] [--seeds 5] [--rocket-seeds 1]
+    python -m examples.reproduce bank [--datasets NAME ...] [--emodb DIR] [--root DIR] [--seeds 5] [--rows TITLE ...]
+    python -m examples.reproduce bank --datasets ERing RacketSports --labels 2 5 --seeds 1
 
 Sets of the archive have their own split; ``DIR/NAME.npz`` with ``X_train``, ``y_train``, ``X_test`` and ``y_test`` is
-read where it is there. Watches, EmoDB and the periodic world are split by person. The bank gets sequences at their own
-lengths, the rockets, which need one length, at the longest, 200 frames at most. Seconds are those of one thread of a
-processor, without waiting.
+read where it is there. Watches, EmoDB and the periodic world are split by person. Ours get sequences at their own
+lengths, methods of other libraries, which need one length, at the longest, 200 frames at most; these run once. Seconds
+are those of one thread of a processor, without waiting. ``--labels`` trains on so many sequences of each class, drawn
+``--draws`` times from the training split.
 """
 
 import argparse
+import functools
+import itertools
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.svm import SVC, LinearSVC
 from torch_geometric.data import Data
 from tqdm import tqdm
 
 from benchmarks.table import print_table
 from examples.reproduce.accuracy import ROCKETS, count_weights, over_frames
 from examples.reproduce.corpora import Corpus, archive, emodb, watch, whole_folds
-from lgrin.options import check_option
-from lgrin.sklearn import FilterBankClassifier
-from lgrin.training import Fold, write_results
+from lgrin.features.speech import SAMPLING_RATE, read_audio
+from lgrin.models import Blend, FilterBank
+from lgrin.sklearn import FilterBankClassifier, LGrINClassifier
+from lgrin.text import file_name
+from lgrin.training import Fold, normalize_groups, write_results
 from lgrin.transforms import Resample
 
-BANK = "filter bank, ridge"
+TRANSDUCTIVE = ", scaled by speaker"
 SETS = ("ERing", "RacketSports", "Epilepsy", "JapaneseVowels", "BasicMotions", "watch", "periodic")
 RATE, NOISE, FREQUENCIES, SUBJECTS = 25, 0.5, (1.0, 1.6, 2.4), 10
-LONGEST = 200  # frames that the rockets get
+LONGEST = 200  # frames that methods for one length get
 
 
 def periodic(count=60, seed=0):
@@ -70,27 +77,40 @@ def opened(options):
         else:
             yield stored(path) if path.exists() else archive(name, options.root)
     if options.emodb:
-        yield emodb(options.emodb, options.cache, options.layout)
+        corpus = emodb(options.emodb, options.cache, options.layout)
+        if options.transductive:
+            scaled = normalize_groups(corpus.sequences)
+            corpus = corpus._replace(name=f"{corpus.name}{TRANSDUCTIVE}", sequences=scaled)
+        yield corpus
 
 
-def run_bank(corpus, fold, seed):
-    """Fits the bank to a fold; accuracy, log loss, seconds, numbers."""
+def run_ours(kind, corpus, fold, seed):
+    """Fits an estimator of lgrin's to a fold; accuracy, log loss, seconds, numbers."""
     X = [as_channels(data) for data in corpus.sequences]
     y = np.array([int(data.y) for data in corpus.sequences])
     groups = np.array([int(data.group) for data in corpus.sequences])[fold.train] if corpus.grouped else None
-    classifier, start = FilterBankClassifier(random_state=seed), time.process_time()
+    classifier, start = kind(random_state=seed), time.process_time()
     classifier.fit([X[index] for index in fold.train], y[fold.train], groups=groups)
     seconds = time.process_time() - start
     probabilities = classifier.predict_proba([X[index] for index in fold.test])
     places = np.searchsorted(classifier.classes_, y[fold.test])
-    loss = -np.log(probabilities[np.arange(len(places)), places])
-    model = classifier.model_
-    fitted = sum(one.numel() for one in (*model.head.parameters(), *model.scale.buffers(), model.threshold))
-    numbers = sum(one.numel() for one in model.state_dict().values())
-    return {"correct": probabilities.argmax(1) == places, "loss": loss, "seconds": seconds} | {
-        "fitted": fitted,
-        "kB": round(numbers * 4 / 1000),
+    model = classifier.model_ if hasattr(classifier, "model_") else classifier.classifier_.model
+    return {
+        "correct": (probabilities.argmax(1) == places).tolist(),
+        "loss": (-np.log(probabilities[np.arange(len(places)), places].clip(1e-9))).tolist(),
+        "seconds": seconds,
+        "fitted": fitted_numbers(model),
+        "kB": round(sum(one.numel() for one in model.state_dict().values()) * 4 / 1000),
     }
+
+
+def fitted_numbers(model):
+    """Trained and fitted numbers of a network, a bank, or both."""
+    if isinstance(model, Blend):
+        return fitted_numbers(model.network) + fitted_numbers(model.bank)
+    if isinstance(model, FilterBank):
+        return sum(one.numel() for one in (*model.head.parameters(), *model.scale.buffers(), model.threshold))
+    return sum(one.numel() for one in model.parameters())
 
 
 def as_channels(data):
@@ -101,45 +121,116 @@ def as_channels(data):
     return x.T.numpy()
 
 
-def run_rocket(title, corpus, fold, seed):
-    """Fits an estimator of aeon's to a fold."""
-    from aeon.classification import convolution_based
-
+def run_aeon(make, corpus, fold, seed):
+    """Fits an estimator of aeon's to a fold, on frames of one length."""
     longest = min(LONGEST, max(len(data.x) for data in corpus.sequences))
     X = torch.stack([Resample(longest)(data.clone()).x.T for data in corpus.sequences]).numpy()
+    return fit_theirs(make(seed), X, corpus, fold)
+
+
+def rocket(title, seed):
+    """MiniRocket or MultiRocket-Hydra."""
+    from aeon.classification import convolution_based
+
+    return getattr(convolution_based, f"{title.replace('-', '')}Classifier")(random_state=seed)
+
+
+def nearest_neighbour(seed):
+    """The nearest neighbour under dynamic time warping, within a tenth of the length."""
+    from aeon.classification.distance_based import KNeighborsTimeSeriesClassifier
+
+    return KNeighborsTimeSeriesClassifier(n_neighbors=1, distance="dtw", distance_params={"window": 0.1})
+
+
+def run_functionals(kind, corpus, fold, seed):
+    """Fits a linear SVM to ComParE_2016's functionals of whole clips."""
+    return fit_theirs(kind(C=0.001, max_iter=10_000), functionals(corpus), corpus, fold)
+
+
+@functools.cache
+def functionals_of(files):
+    """ComParE_2016's functionals of files, ``[n, 6373]``."""
+    import opensmile
+
+    smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.Functionals)
+    return np.stack([smile(read_audio(path)[None], SAMPLING_RATE).ravel() for path in tqdm(files, desc="functionals")])
+
+
+def functionals(corpus):
+    """The same of a corpus, scaled by speaker where its frames are."""
+    found = functionals_of(corpus.files)
+    if not corpus.name.endswith(TRANSDUCTIVE):
+        return found
+    whole = [Data(x=torch.from_numpy(x[None]), group=one.group) for x, one in zip(found, corpus.sequences, strict=True)]
+    return torch.cat([one.x for one in normalize_groups(whole)]).numpy()
+
+
+def one_against_one(C, max_iter):
+    """A linear SVM for each pair of classes."""
+    return SVC(kernel="linear", C=C, max_iter=max_iter)
+
+
+def fit_theirs(classifier, X, corpus, fold):
+    """Fits another library's estimator to features scaled by the training sequences."""
     y = np.array([int(data.y) for data in corpus.sequences])
     mean, deviation = over_frames(X[fold.train])
     X = (X - mean) / deviation
-    classifier = getattr(convolution_based, f"{title.replace('-', '')}Classifier")(random_state=seed)
     start = time.process_time()
     classifier.fit(X[fold.train], y[fold.train])
     seconds = time.process_time() - start
     correct = classifier.predict(X[fold.test]) == y[fold.test]
-    weights = count_weights(classifier)
-    return {"correct": correct, "loss": None, "seconds": seconds, "fitted": weights, "kB": None}
+    weights = count_weights(classifier) or (classifier.coef_.size if hasattr(classifier, "coef_") else 0)
+    return {"correct": correct.tolist(), "loss": None, "seconds": seconds, "fitted": weights, "kB": None}
+
+
+OURS = {
+    "network and bank": LGrINClassifier,
+    "network": functools.partial(LGrINClassifier, bank=False),
+    "bank": FilterBankClassifier,
+}
+METHODS = {
+    **{title: functools.partial(run_ours, kind) for title, kind in OURS.items()},
+    **{title: functools.partial(run_aeon, functools.partial(rocket, title)) for title in ROCKETS},
+    "1-NN DTW": functools.partial(run_aeon, nearest_neighbour),
+}
+OF_SPEECH = {
+    "ComParE functionals, linear SVM, one against the rest": functools.partial(run_functionals, LinearSVC),
+    "ComParE functionals, linear SVM, one against one": functools.partial(run_functionals, one_against_one),
+}
+
+
+def few(corpus, labels, draws, folder):
+    """Folds that train on so many sequences of each class of the first fold; the draws are kept as files."""
+    y, folds = np.array([int(data.y) for data in corpus.sequences]), []
+    for draw in range(draws):
+        random, fold = np.random.default_rng([labels, draw]), corpus.folds[draw % len(corpus.folds)]
+        train = np.array(fold.train)
+        of_class = [random.permutation(train[y[train] == one])[:labels] for one in np.unique(y)]
+        chosen = sorted(int(index) for index in np.concatenate(of_class))
+        path = folder / f"{file_name(corpus.name)}-{labels}-{draw}.json"
+        write_results(path, train=chosen, test=[int(index) for index in fold.test])
+        folds.append(Fold(f"{labels} labels, draw {draw}", chosen, [], fold.test))
+    return corpus._replace(name=f"{corpus.name}, {labels} labels a class", folds=folds)
 
 
 def row(title, corpus, seeds):
     """One row of the table."""
-    accuracies, runs = [], []
+    run, accuracies, runs = {**METHODS, **OF_SPEECH}[title], [], []
     for seed in tqdm(range(seeds), desc=f"{corpus.name}, {title}"):
-        found = [
-            run_bank(corpus, fold, seed) if title == BANK else run_rocket(title, corpus, fold, seed)
-            for fold in corpus.folds
-        ]
+        found = [run(corpus, fold, seed) for fold in corpus.folds]
         accuracies.append(float(np.concatenate([one["correct"] for one in found]).mean()))
         runs += found
-    losses = None if title != BANK else float(np.concatenate([one["loss"] for one in runs]).mean())
+    losses = None if runs[0]["loss"] is None else float(np.concatenate([one["loss"] for one in runs]).mean())
     return {
         "set": corpus.name,
         "method": title,
         "accuracy": float(np.mean(accuracies)),
         "lowest to highest": f"{min(accuracies):.3f} to {max(accuracies):.3f}" if seeds > 1 else "one seed",
         "log loss": "-" if losses is None else losses,
-        "fitted numbers": f"{runs[0]['fitted']:,}",
+        "fitted numbers": f"{runs[0]['fitted']:,}" if runs[0]["fitted"] else "-",
         "kB": runs[0]["kB"] or "-",
         "fit, s": f"{np.median([one['seconds'] for one in runs]):.1f}",
-    }
+    }, runs
 
 
 def main(study, arguments=None):
@@ -149,20 +240,25 @@ def main(study, arguments=None):
     )
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
     parser.add_argument("--layout", default="paper", metavar="NAME", help="of EmoDB's features (default: %(default)s)")
-    parser.add_argument("--rows", nargs="+", default=(BANK, *ROCKETS), metavar="TITLE", help="methods")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="fits of the bank (default: %(default)s)")
-    parser.add_argument("--rocket-seeds", type=int, default=1, metavar="N", help="fits of the others (default: 1)")
+    titles = (*METHODS, *OF_SPEECH)
+    parser.add_argument("--rows", nargs="+", default=titles, choices=titles, metavar="TITLE", help="; ".join(titles))
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="fits of ours (default: %(default)s)")
+    parser.add_argument("--labels", nargs="*", type=int, default=(), metavar="K", help="labels a class; all without")
+    parser.add_argument("--draws", type=int, default=10, metavar="N", help="draws of these labels (default: 10)")
+    parser.add_argument("--transductive", action="store_true", help="scale EmoDB's features by speaker")
     parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
     parser.add_argument("--cache", default="data/processed", metavar="DIR", help="folder of features")
     parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder of results")
     options = parser.parse_args(arguments)
-    for title in options.rows:
-        check_option("rows", title, (BANK, *ROCKETS))
     torch.set_num_threads(1)
-    rows = []
+    rows, out = [], Path(options.out) / study
     for corpus in opened(options):
-        for title in options.rows:
-            rows.append(row(title, corpus, options.seeds if title == BANK else options.rocket_seeds))
-            print(rows[-1], flush=True)
-    write_results(Path(options.out) / study / "rows.json", rows=rows, options=vars(options))
-    print_table(f"Filter bank, {options.seeds} seeds", rows)
+        titles = [title for title in options.rows if title in METHODS or corpus.files]
+        kinds = [few(corpus, labels, options.draws, out / "draws") for labels in options.labels] or [corpus]
+        for one, title in itertools.product(kinds, titles):
+            found, runs = row(title, one, options.seeds if title in OURS else 1)
+            rows.append(found)
+            print(found, flush=True)
+            write_results(out / file_name(one.name) / f"{file_name(title)}.json", row=found, runs=runs)
+    write_results(out / "rows.json", rows=rows, options=vars(options))
+    print_table(f"Network and bank, {options.seeds} seeds", rows)

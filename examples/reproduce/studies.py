@@ -33,7 +33,7 @@ STUDIES = {
     "planted": Study("paper", "whether a known graph is recovered"),
     "kinds": Study("kinds", "what each kind of graph recovers of a planted one"),
     "accuracy": Study("accuracy", "the default classifier beside other methods, on the same folds"),
-    "bank": Study("bank", "the filter bank in closed form beside MiniRocket and MultiRocket-Hydra"),
+    "bank": Study("bank", "the default, its parts, and other libraries' methods on the same splits"),
     "suite": Study("suite", "tasks from training data alone, on which settings are chosen"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),
     "missing-recommended": Study("missing_recommended", "frames missing at test, the recommended recipe"),

@@ -20,9 +20,8 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.table import print_table
-from examples.reproduce.bank import as_channels, periodic, stored
+from examples.reproduce.bank import OURS, as_channels, periodic, stored
 from examples.reproduce.corpora import emodb, watch
-from lgrin.sklearn import FilterBankClassifier, LGrINClassifier
 from lgrin.training import write_results
 
 ARCHIVE = ("ERing", "RacketSports", "Epilepsy")
@@ -39,11 +38,6 @@ SHIPPED = (
 LABELS = {2: 2, 4: 2, 10: 1, 20: 1}  # labels a class, and how often they are drawn
 MOST_TESTED = 200
 SPEAKERS = ("03", "08", "09", "10", "11")  # of EmoDB; the other five are for the test alone
-METHODS = {
-    "network and bank": LGrINClassifier,
-    "network": lambda random_state: LGrINClassifier(bank=False, random_state=random_state),
-    "bank": FilterBankClassifier,
-}
 
 
 class Task(NamedTuple):
@@ -177,7 +171,7 @@ def of_speakers(corpus):
 
 def run(title, task, seed):
     """Fits one method to a task; accuracy, log loss, seconds."""
-    classifier, start = METHODS[title](random_state=seed), time.process_time()
+    classifier, start = OURS[title](random_state=seed), time.process_time()
     groups = None if task.groups is None else task.groups[task.train]
     classifier.fit([task.X[index] for index in task.train], task.y[task.train], groups=groups)
     seconds = time.process_time() - start
@@ -213,7 +207,7 @@ def summary(rows, titles):
 
 def main(study, arguments=None):
     parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rows", nargs="+", default=tuple(METHODS), choices=METHODS, metavar="TITLE", help="methods")
+    parser.add_argument("--rows", nargs="+", default=tuple(OURS), choices=OURS, metavar="TITLE", help="methods")
     parser.add_argument("--tasks", default="*", metavar="PATTERN", help="only tasks with such names (default: all)")
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every fit (default: 0)")
