@@ -6,7 +6,7 @@ from lgrin.training import SequenceClassifier
 
 
 def load(name: str) -> SequenceClassifier:
-    """Loads the classifier of a run.
+    """Loads the classifier of a run: network and bank, or the network where it was trained alone.
 
     Args:
         name: The folder of the run, or the file of a checkpoint.
@@ -26,7 +26,9 @@ def load(name: str) -> SequenceClassifier:
         FileNotFoundError: there is no checkpoint /nowhere, and no run of lgrin train, which holds checkpoints/best.ckpt
     """
     path = Path(name)
-    path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+    if path.is_dir():
+        whole, network = (path / "checkpoints" / one for one in ("model.ckpt", "best.ckpt"))
+        path = whole if whole.exists() else network
     if not path.exists():
         raise FileNotFoundError(
             f"there is no checkpoint {name}, and no run of lgrin train, which holds checkpoints/best.ckpt"

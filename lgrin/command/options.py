@@ -98,6 +98,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hosts", default=1, **number, help="machines, started by torchrun (default: %(default)s)")
     parser.add_argument("--precision", default="32-true", metavar="NAME", help="such as bf16-mixed (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="compile the training step with torch.compile")
+    parser.add_argument("--no-bank", action="store_true", help="train the network alone, without a bank of filters")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/<data>-seed<seed>)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--no-progress", action="store_true", help="show no progress")
@@ -133,7 +134,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="a run, such as runs/emodb-seed0, or its checkpoints/best.ckpt")
+    parser.add_argument("checkpoint", help="a run, such as runs/emodb-seed0, or its checkpoints/model.ckpt")
 
 
 COMMANDS = {

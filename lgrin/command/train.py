@@ -20,10 +20,13 @@ from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.nn import Adjacency, StationaryAdjacency
 from lgrin.training import SequenceClassifier, hold_out, train_and_test, write_results
+from lgrin.training.bank import left_out_together
+from lgrin.training.blend import add_bank
+from lgrin.training.checkpoints import write_classifier
 from lgrin.training.hardware import check_device
 from lgrin.training.recipe import Plan
 from lgrin.training.recipes import RECIPES
-from lgrin.training.results import Evaluation
+from lgrin.training.results import Evaluation, evaluate
 from lgrin.visualization import plot_adjacency, plot_change, plot_confusion, plot_heads, plot_kernel, save_figure
 
 with optional("train"):
@@ -31,6 +34,7 @@ with optional("train"):
     from lightning.pytorch.callbacks import Callback
     from lightning.pytorch.utilities import rank_zero_only
 
+MODEL = "model.ckpt"  # network and bank
 LINES = 10  # of a run whose output is no terminal
 
 
@@ -53,6 +57,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     seed_everything(options.seed, verbose=False)
     train, test, dataset, features = _load(options)
     plan = RECIPES[options.recipe].plan(train, dataset.num_classes, longest=most_frames(dataset))
+    whole = train, test
     frames, train, test = _prepare(plan, train, test)
     signal = {} if features is None else {"features": features}
     if signal and plan.transform is not None:
@@ -81,10 +86,17 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     )
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return None  # one process writes for all
+    places = _salient_places(classifier, test)
+    if options.no_bank:
+        (out / "checkpoints" / MODEL).unlink(missing_ok=True)
+    else:
+        classifier = add_bank(classifier, whole[0], plan.network_weight, groups=_groups(train), seed=options.seed)
+        write_classifier(classifier, out / "checkpoints" / MODEL)
+        evaluation = evaluate(classifier, whole[1])
     graph = _shown(classifier.model.adjacency)
     save_figure(plot_confusion(evaluation.confusion, dataset.classes), out / "confusion.png")
     _write_graphs(out, classifier.model.adjacency, before, graph)
-    _write_predictions(out / "predictions.csv", classifier, evaluation, test, dataset.classes)
+    _write_predictions(out / "predictions.csv", places, evaluation, test, dataset.classes)
     metrics = write_results(
         out / "metrics.json",
         dataset=options.dataset,
@@ -92,7 +104,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         seed=options.seed,
         accuracy=evaluation.accuracy,
         uar=evaluation.uar,
-        parameters=sum(p.numel() for p in classifier.model.parameters()),
+        parameters=sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
         density=None if graph is None else float((graph > 0).float().mean()),
         seconds=time.perf_counter() - start,
         threads=torch.get_num_threads(),
@@ -164,6 +176,13 @@ def _describe(dataset: Any, frames: list[int], train: list[Data], test: list[Dat
     }
 
 
+def _groups(sequences: Sequence[Data]) -> Tensor | None:
+    """The groups of sequences, whole ones of which the bank leaves out in turn; ``None`` where there are none."""
+    if len(sequences) == 0 or sequences[0].get("group") is None:
+        return None
+    return left_out_together(*(np.array([int(one[name]) for one in sequences]) for name in ("group", "y")))
+
+
 def _shown(adjacency: torch.nn.Module) -> Tensor | None:
     """The matrix of a graph that all sequences share, or one for each head; ``None`` for other graphs."""
     if not isinstance(adjacency, Adjacency) or adjacency.reads_features:
@@ -191,10 +210,9 @@ def _write_graphs(out: Path, adjacency: torch.nn.Module, before: Tensor | None, 
 
 
 def _write_predictions(
-    path: Path, classifier: SequenceClassifier, evaluation: Evaluation, test: Sequence[Data], classes: Sequence[str]
+    path: Path, places: list[float] | None, evaluation: Evaluation, test: Sequence[Data], classes: Sequence[str]
 ) -> None:
     """Writes one row for each test sequence: its name, classes, and place of the salient frame, from 0 to 1."""
-    places = _salient_places(classifier, test)
     rows = []
     for index, (data, probabilities) in enumerate(zip(test, evaluation.probabilities, strict=True)):
         chosen = int(probabilities.argmax())

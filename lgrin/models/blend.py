@@ -132,6 +132,30 @@ class Blend(Module):
         graphs: Tensor = self.network.graphs(frames, mask=there)
         return graphs
 
+    def salient_frames(
+        self,
+        x: Tensor,
+        *,
+        frame: Tensor | None = None,
+        node: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+        max_num_nodes: int | None = None,
+    ) -> Tensor:
+        """Finds the frame of each sequence that wins most channels of the network's maximum, int64 ``[B]``.
+
+        Of frames that are stretched or thinned, it is the frame of the sequence at the same place. Arguments are those
+        of the class.
+        """
+        padded, present = self._lay_out(x, frame, node, batch, mask, batch_size, max_num_nodes)
+        frames, there = self._stretched(padded, present)
+        found: Tensor = self.network.salient_frames(frames, mask=there)
+        if self.network.num_nodes is None:
+            return found
+        take = evenly_spread_each(_lengths(present), self.network.num_nodes)
+        return take.gather(1, found.clamp(min=0).unsqueeze(1)).squeeze(1).masked_fill(found < 0, -1)
+
     def _lay_out(
         self,
         x: Tensor,
@@ -151,7 +175,7 @@ class Blend(Module):
         """Brings sequences to the frames of the network; no mask where all frames are known to be present."""
         num_nodes = self.network.num_nodes
         if num_nodes is not None:
-            length = (present * torch.arange(1, x.size(1) + 1, device=x.device)).amax(1)
+            length = _lengths(present)
             if self.thin == NEAREST:
                 take = evenly_spread_each(length, num_nodes)
                 x = x.gather(1, take.unsqueeze(-1).expand(-1, -1, x.size(-1)))
@@ -170,3 +194,8 @@ class Blend(Module):
     def __repr__(self) -> str:
         thin = "" if self.thin == NEAREST else f", thin={self.thin!r}"
         return f"{type(self).__name__}({type(self.network).__name__}, {self.bank}, weight={self.weight:g}{thin})"
+
+
+def _lengths(present: Tensor) -> Tensor:
+    """Frames up to the last present one, int64 ``[B]``."""
+    return (present * torch.arange(1, present.size(1) + 1, device=present.device)).amax(1)

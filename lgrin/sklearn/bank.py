@@ -119,7 +119,7 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][kept]
         nodes = to_nodes([sequences[index] for index in kept], labels)
         self.model_, ridge = fit_bank(
-            nodes, len(self.classes_), torch.from_numpy(chosen.weight), left_out_together(members), seed
+            nodes, len(self.classes_), torch.from_numpy(chosen.weight), left_out_together(members, labels), seed
         )
         self.left_out_proba_ = np.full((len(sequences), len(self.classes_)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()

@@ -56,20 +56,25 @@ AUTO = "auto"  # the recipe decides
 
 
 class LGrINClassifier(ClassifierMixin, BaseEstimator):
-    r"""Classifies sequences of any length with an :class:`lgrin.LGrIN` and learns the graph over their frames.
+    r"""Classifies sequences of any length with an :class:`lgrin.LGrIN`, whose graph is learned, and a bank of filters.
 
-    Every sequence is stretched to M frames (:class:`lgrin.transforms.Resample`), standardised by the training
-    sequences and classified by a network that is trained by the recipe of :func:`lgrin.training.train_and_test`: on all
-    sequences, to the last epoch. The recipe decides arguments that are ``"auto"``. With ``patience`` a fifth of the
-    sequences is held out instead, and the epoch with the lowest loss on it is kept; a class with a single sequence
-    stays in training, and where nothing can be held out, the training loss decides.
+    The network sees every sequence stretched to M frames (:class:`lgrin.transforms.Resample`) and standardised by the
+    training sequences. It is trained by the recipe of :func:`lgrin.training.train_and_test`: on all sequences, to the
+    last epoch. The bank (:class:`lgrin.models.FilterBank`) is fitted in closed form to sequences at their own lengths,
+    and the logits of both are added (:class:`lgrin.models.Blend`). The recipe decides arguments that are ``"auto"``,
+    and how much the network counts: the more, the more labels and channels there are.
+
+    With ``patience`` a fifth of the sequences is held out from the network, and the epoch with the lowest loss on it is
+    kept; a class with a single sequence stays in training, and where nothing can be held out, the training loss
+    decides. Missing frames at the end of a sequence are dropped where there is a bank.
 
     Args:
         n_channels: Channels of a matrix X ``[n, channels * time]``, one after the other in each row; other kinds of X
             say it themselves.
         num_nodes: Frames of the graph, M. ``None`` takes the length of the longest training sequence, 200 at the most,
-            or fewer where the network would have more than 120,000 parameters, though not below 32: with the default
-            widths and ``input_norm=True`` that is 172 frames for 300 channels and 8 classes, 108 for 400 and 6.
+            or fewer where the network would have more than 108,000 parameters, though not below 32: with the default
+            widths and ``input_norm=True`` that is 133 frames for 300 channels and 8 classes, 101 for 350 and 6. The
+            bank has the rest of 120,000 fitted numbers.
         branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`; (64, 32) are recommended.
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
             itself, too, unless the levels of the training sequences tell their classes
@@ -100,15 +105,14 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             channels first and tables with named columns time first.
         id: The column of a long table that says which sequence a row belongs to.
         time: The column of a table that orders its rows, and is no channel.
-        bank: Whether a bank of filters (:class:`lgrin.models.FilterBank`) that is fitted to the training sequences at
-            their own lengths is added to the network (:class:`lgrin.models.Blend`); the recipe says with which weight.
+        bank: Whether the bank is added; ``False`` trains the network alone, as lgrin 0.1 did.
 
         class_weight: ``None`` weighs sequences alike, ``"balanced"`` classes alike; or the weight of each class by its
             name.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
-        adjacency_: The learned graph, ``[M, M]``, ``adjacency_[target, source]``.
+        adjacency_: The learned graph of the network, ``[M, M]``, ``adjacency_[target, source]``.
         n_features_in_: Channels, or the columns of a matrix.
         feature_names_in_: The names of the channels of tables, or of the columns of a matrix, where there are any.
         classifier_: The trained :class:`lgrin.training.SequenceClassifier`.
@@ -127,7 +131,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
           which ids first appear, for a panel in the order of the sorted ids
 
     Source:
-        The estimator follows scikit-learn's conventions; X has the layout of aeon.
+        The estimator follows scikit-learn's conventions; X has the layout of aeon. ``docs/results.md`` says what
+        network and bank are worth alone and together.
 
     Example:
         >>> X, y = np.random.default_rng(0).normal(size=(20, 3, 15)), np.arange(20) % 2
@@ -228,7 +233,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         nodes = to_nodes([sequences[index] for index in chosen.kept], chosen.labels, members)
         if self.bank:
             nodes = [until_last_present(one) for one in nodes]
-        classifier, losses = self._train(nodes, chosen, left_out_together(members), before)
+        classifier, losses = self._train(nodes, chosen, left_out_together(members, chosen.labels), before)
         self.classes_, self.classifier_ = chosen.classes, classifier
         self.loss_curve_, self.fit_time_ = losses, perf_counter() - start
         return self

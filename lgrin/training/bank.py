@@ -171,14 +171,16 @@ def present_frames(data: Data) -> Tensor:
     return torch.ones(len(data.x), dtype=torch.bool) if mask is None else mask
 
 
-def left_out_together(groups: np.ndarray | None) -> Tensor | None:
-    """Which sequences are left out together; ``None`` where there are no two groups, and so none to fit on.
+def left_out_together(groups: np.ndarray | None, labels: np.ndarray) -> Tensor | None:
+    """Which sequences are left out together; ``None`` where a class would go with a group, or there is one group.
 
     Example:
-        >>> left_out_together(np.array([1, 1])) is None
+        >>> left_out_together(np.array([1, 1, 2, 2]), np.array([0, 1, 0, 1]))
+        tensor([1, 1, 2, 2])
+        >>> left_out_together(np.array([1, 1, 2, 2]), np.array([0, 0, 1, 1])) is None
         True
     """
-    if groups is None or len(np.unique(groups)) < 2:
+    if groups is None or any(len(np.unique(groups[labels == one])) < 2 for one in np.unique(labels)):
         return None
     return torch.from_numpy(np.ascontiguousarray(groups))
 

@@ -1,6 +1,7 @@
 """A bank of filters fitted beside a trained network."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ def add_bank(
         >>> type(add_bank(classifier, data, network_weight=0.2).model).__name__
         'Blend'
     """
-    scale = classifier.normalize
+    scale = deepcopy(classifier.normalize).cpu()
     with torch.no_grad():
         scaled = [Data(x=scale(one.x), y=one.y, mask=present_frames(one)) for one in sequences]
     num_classes = classifier.model.num_classes
@@ -52,7 +53,8 @@ def add_bank(
     bank, _ = fit_bank(scaled, num_classes, weight, groups, seed, budget=BUDGET - spent)
     transform = classifier.hparams["transform"]
     thin = NEAREST if transform is None else from_settings(transform).how
-    return _with_model(classifier, Blend(classifier.model, bank, network_weight, thin), transform=None)
+    blend = Blend(classifier.model, bank.to(classifier.device), network_weight, thin)
+    return _with_model(classifier, blend, transform=None)
 
 
 def without_bank(classifier: SequenceClassifier) -> SequenceClassifier:
@@ -80,5 +82,5 @@ def without_bank(classifier: SequenceClassifier) -> SequenceClassifier:
 def _with_model(classifier: SequenceClassifier, model: Any, **changes: Any) -> SequenceClassifier:
     """The classifier of another model, which standardises alike."""
     other = SequenceClassifier(**{**classifier.hparams, "model": model, **changes})
-    other.normalize = classifier.normalize
+    other.normalize, other.label_names = classifier.normalize, classifier.label_names
     return other.eval()

@@ -15,6 +15,7 @@ from lgrin.training.structure import differences
 
 with optional("train"):
     from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch import __version__ as lightning_version
     from lightning.pytorch.callbacks import Callback
     from lightning.pytorch.plugins.io import TorchCheckpointIO
 
@@ -81,6 +82,34 @@ def restore(classifier: Module, path: str | Path) -> dict[str, Any]:
     checkpoint = WholeCheckpoints().load_checkpoint(str(path))
     classifier.load_state_dict(checkpoint["state_dict"])
     return checkpoint
+
+
+def write_classifier(classifier: LightningModule, path: str | Path) -> None:
+    """Writes a classifier that was put together after training as a checkpoint, whole or not at all.
+
+    Args:
+        classifier: The :class:`lgrin.training.SequenceClassifier`.
+        path: The file, which ``SequenceClassifier.load_from_checkpoint`` reads.
+
+    Raises:
+        OSError: If it cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from lgrin.training import SequenceClassifier
+        >>> path = f"{tempfile.mkdtemp()}/model.ckpt"
+        >>> network = {"in_channels": 2, "num_nodes": 3, "num_classes": 2}
+        >>> write_classifier(SequenceClassifier(network, num_sequences=1), path)
+        >>> SequenceClassifier.load_from_checkpoint(path).model.num_nodes
+        3
+    """
+    content = {
+        "state_dict": classifier.state_dict(),
+        SETTINGS: dict(classifier.hparams),
+        "pytorch-lightning_version": lightning_version,
+    }
+    classifier.on_save_checkpoint(content)
+    WholeCheckpoints().save_checkpoint(content, path)
 
 
 class SeedEveryStep(Callback):

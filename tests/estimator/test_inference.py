@@ -8,7 +8,7 @@ import torch
 from lgrin.sklearn import LGrINClassifier, inference
 from lgrin.sklearn.inputs import read_sequences, to_nodes
 
-SMALL = {"num_nodes": 6, "branch_channels": (4, 3), "epochs": 2, "random_state": 0}
+SMALL = {"num_nodes": 6, "branch_channels": (4, 3), "epochs": 2, "random_state": 0, "bank": False}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,15 @@ def unfolded(estimator, X):
 def test_predictions_are_those_of_the_trained_network(fitted, X):
     np.testing.assert_allclose(fitted.predict_proba(X), unfolded(fitted, X), rtol=0, atol=1e-12)
     np.testing.assert_allclose(fitted.predict_proba(X[5:6]), fitted.predict_proba(X)[5:6], rtol=0, atol=1e-12)
+
+
+def test_with_a_bank_they_are_those_of_network_and_bank_as_they_were_trained(X):
+    fitted = LGrINClassifier(**{**SMALL, "bank": True}).fit(X, np.arange(12) % 3)
+    classifier = copy.deepcopy(fitted.classifier_).double()
+    nodes = to_nodes(read_sequences(fitted, X))
+    logits = [classifier.model(classifier.normalize(one.x.double()), mask=one.mask) for one in nodes]
+    expected = torch.cat(logits).softmax(-1).detach().numpy()
+    np.testing.assert_allclose(fitted.predict_proba(X), expected, rtol=0, atol=1e-12)
 
 
 def test_the_network_is_folded_once_for_all_predictions(fitted, X, monkeypatch):

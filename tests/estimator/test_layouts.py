@@ -159,8 +159,9 @@ def test_a_data_set_brings_its_classes_and_groups(arrays, expected):
 def test_sequences_of_which_most_frames_would_be_left_out_are_named():
     X = np.random.default_rng(0).normal(size=(12, 1, 100))
     with pytest.warns(UserWarning, match=r"up to 100 frames, of which the network sees 40, every 2\.5th"):
-        fit(X, num_nodes=40)
+        fit(X, num_nodes=40, bank=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit(X, num_nodes=50)
-        fit(X, recipe="any_length")
+        fit(X, num_nodes=50, bank=False)
+        fit(X, recipe="any_length", bank=False)
+        fit(X, num_nodes=40)  # the bank sees all of them

@@ -67,7 +67,7 @@ def test_the_offset_travels_with_the_model(fitted, tmp_path):
         LGrINClassifier(**{**OPTIONS, "epochs": 1}).fit(signals(0), Y).classifier_, tmp_path / "b.onnx"
     )
     assert narrow_file.offset is None
-    assert narrow_file.properties["lgrin.format"] == "1"
+    assert narrow_file.properties["lgrin.format"] == "2"
 
 
 def test_data_sets_and_checkpoints_keep_the_offset(tmp_path):

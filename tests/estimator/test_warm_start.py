@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lgrin.sklearn import LGrINClassifier
+from lgrin.training.blend import without_bank
 
 SMALL = {"branch_channels": (8, 4), "random_state": 0}
 Y = np.arange(24) % 2
@@ -16,17 +17,19 @@ def signals(seed, length=20, channels=2):
     return X
 
 
-def test_it_goes_on_from_the_weights_at_a_tenth_of_the_rate():
-    first = LGrINClassifier(epochs=30, warm_start=True, **SMALL).fit(signals(0), Y)
+@pytest.mark.parametrize("bank", [False, True])
+def test_it_goes_on_from_the_weights_at_a_tenth_of_the_rate(bank):
+    first = LGrINClassifier(epochs=30, warm_start=True, bank=bank, **SMALL).fit(signals(0), Y)
     before, lr = first.classifier_, first.classifier_.hparams["lr"]
     state = {name: tensor.clone() for name, tensor in before.state_dict().items()}
     first.set_params(epochs=1).fit(signals(1, length=31) + 0.5, Y)
-    after = first.classifier_
+    fitted, before, after = before, without_bank(before), without_bank(first.classifier_)
     assert after.hparams["lr"] == pytest.approx(lr / 10)
     assert torch.equal(after.normalize.mean, state["normalize.mean"])
     assert after.model.num_nodes == 20
-    assert all(torch.equal(tensor, state[name]) for name, tensor in before.state_dict().items())
-    moved = [(new - state[f"model.{name}"]).abs().max() for name, new in after.model.named_parameters()]
+    assert all(torch.equal(tensor, state[name]) for name, tensor in fitted.state_dict().items())
+    old = before.state_dict()
+    moved = [(new - old[f"model.{name}"]).abs().max() for name, new in after.model.named_parameters()]
     assert 0 < max(moved) < 0.01
     assert first.score(signals(2), Y) > 0.9
     cold = LGrINClassifier(epochs=1, **SMALL).fit(signals(1), Y)

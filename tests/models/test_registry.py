@@ -9,7 +9,7 @@ import torch
 
 from lgrin import LGrIN, MultimodalLGrIN
 from lgrin.baselines import BASELINES, SortReadout
-from lgrin.models import FilterBank
+from lgrin.models import Blend, FilterBank
 from lgrin.models.registry import ADJACENCY, MODEL, MODELS, READOUT, build, class_named, settings_of
 
 STORED = json.loads((Path(__file__).parent.parent / "files" / "state_dict_keys.json").read_text())
@@ -31,6 +31,7 @@ NETWORKS = {
     "LGrIN, SortReadout": lambda: LGrIN(*SIZE, readout=SortReadout(8, k=2)),
     "MultimodalLGrIN": lambda: MultimodalLGrIN({"face": LGrIN(*SIZE), "voice": {"in_channels": 2, "num_nodes": 4}}, 2),
     "FilterBank": lambda: FilterBank(3, 2),
+    "Blend": lambda: Blend(LGrIN(*SIZE), FilterBank(3, 2)),
     **{name: lambda kind=kind: kind(*SIZE) for name, kind in BASELINES.items() if name != "SENet"},
 }
 

@@ -14,7 +14,7 @@ from lgrin.options import check_whole
 from lgrin.training.levels import class_explains_level
 from lgrin.training.recipe import Recipe, Survey
 
-MOST_PARAMETERS, MOST_NODES = 90_000, 200  # a bank of filters may have 30,000 numbers beside
+MOST_PARAMETERS, MOST_NODES = 108_000, 200  # a bank of filters may have 12,000 numbers beside
 ENOUGH_NODES = 32  # frames that the graph may have whatever the parameters
 FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
@@ -45,7 +45,7 @@ def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
 def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options: Any) -> int:
     """Says how many frames the graph of an :class:`lgrin.LGrIN` may have for sequences of at most this length.
 
-    It is their length, 200 at the most, or fewer where the network would have more than 90,000 parameters, though not
+    It is their length, 200 at the most, or fewer where the network would have more than 108,000 parameters, though not
     below 32. The parameters are counted on networks that are built without memory for their weights.
 
     Args:
