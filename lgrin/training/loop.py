@@ -144,7 +144,6 @@ class Sequences:
         self._batches: dict[int, Tensor] = {}
         names = [name for name in ("x", "frame", "mask") if self.data[0].get(name) is not None]
         self.parts = {name: [data[name].to(device) for data in self.data] for name in names}
-
         weights = [data.get("weight") for data in self.data]
         self.weight = None if weights[0] is None else torch.cat(weights).to(device)
 
