@@ -115,7 +115,9 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         adjacency_: The learned graph of the network, ``[M, M]``, ``adjacency_[target, source]``.
         n_features_in_: Channels, or the columns of a matrix.
         feature_names_in_: The names of the channels of tables, or of the columns of a matrix, where there are any.
-        classifier_: The trained :class:`lgrin.training.SequenceClassifier`.
+        classifier_: The trained :class:`lgrin.training.SequenceClassifier` of a :class:`lgrin.models.Blend`, or of an
+            :class:`lgrin.LGrIN` where there is no bank.
+        network_: The trained :class:`lgrin.LGrIN` alone.
         loss_curve_: The mean training loss of every epoch.
         fit_time_: Seconds that :meth:`fit` took.
 
@@ -291,6 +293,13 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 f"of sequences from graph(X)"
             )
         return adjacency.weights().detach().numpy()
+
+    @property
+    def network_(self) -> LGrIN:
+        """The trained network, without the bank, which takes sequences of M standardised frames."""
+        validation.check_is_fitted(self)
+        network: LGrIN = without_bank(self.classifier_).model
+        return network
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted estimator to one file, whole or not at all.

@@ -27,6 +27,8 @@ def test_without_a_bank_it_is_the_network_that_is_trained_with_one():
     both, alone = (LGrINClassifier(**FEW, bank=bank).fit(X, y) for bank in (True, False))
     assert isinstance(both.classifier_.model, Blend)
     network = without_bank(both.classifier_)
+    assert both.network_ is network.model
+    assert alone.network_ is alone.classifier_.model
     for name, value in alone.classifier_.state_dict().items():
         assert torch.equal(network.state_dict()[name], value), name
     assert network.hparams["transform"] == alone.classifier_.hparams["transform"]
