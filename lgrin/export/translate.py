@@ -18,11 +18,12 @@ from lgrin.export.card import write_card
 from lgrin.export.description import Description, describe_features
 from lgrin.export.runtime import CHECKSUM, open_session
 from lgrin.extras import optional
-from lgrin.models import fold
+from lgrin.models import Blend, fold
 from lgrin.ops import decompositions
 from lgrin.options import check_path
 from lgrin.transforms import Standardize
 from lgrin.transforms import from_settings as transform_from
+from lgrin.transforms.resample import NEAREST
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -50,7 +51,8 @@ def to_onnx(
 
     Args:
         model: A :class:`lgrin.training.SequenceClassifier`, a fitted :class:`lgrin.sklearn.LGrINClassifier`, or a bare
-            :class:`lgrin.LGrIN` or BLSTM; it is not changed.
+            :class:`lgrin.LGrIN`, :class:`lgrin.models.Blend`, :class:`lgrin.models.FilterBank` or BLSTM; it is not
+            changed.
         path: The file, which ends in ``.onnx``; the card gets the same name and ends in ``.md``.
         classes: Names of the classes; ``None`` takes the classifier's, or numbers.
         features: The settings of the extractor; ``None`` takes the classifier's.
@@ -66,7 +68,8 @@ def to_onnx(
 
     Raises:
         ImportError: If a library is not installed (extra ``export``).
-        TypeError: If the model is neither, has an encoder or several modalities, or settings are none.
+        TypeError: If the model is neither, has an encoder or several modalities, thins sequences beside a bank of
+            filters, or settings are none.
         RuntimeError: If the file does not compute what the network does; nothing is written.
         ValueError: If the path does not end in ``.onnx``, classes are not C different names, or there is no such
             extractor or transform.
@@ -158,6 +161,11 @@ def _network_of(model: Module) -> Any:
         raise TypeError(
             f"model is a {type(network).__name__} that {reason}, and an exported file takes features [B, M, P]; export "
             f"an LGrIN of one modality without encoder"
+        )
+    if isinstance(network, Blend) and network.thin != NEAREST:
+        raise TypeError(
+            f"model is a Blend that thins sequences by {network.thin!r}, which a file does not do by itself; fit with "
+            f"thin='nearest', or with bank=False, whose file leaves thinning to its reader"
         )
     return network
 

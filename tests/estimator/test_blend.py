@@ -83,6 +83,13 @@ def test_files_hold_both(tmp_path):
         assert np.abs(exported(x.T[None]).probabilities[0] - expected).max() < 1e-5
 
 
+def test_a_file_that_would_have_to_thin_by_itself_is_refused(tmp_path):
+    X, y = data()
+    fitted = LGrINClassifier(**FEW, thin="mean", num_nodes=16).fit(X, y)
+    with pytest.raises(TypeError, match=r"thins sequences by 'mean'.* or with bank=False"):
+        to_onnx(fitted, tmp_path / "a.onnx")
+
+
 def test_a_sequence_of_weight_0_is_as_good_as_removed():
     X, y = data(classes=3)
     kept = y < 2
