@@ -68,9 +68,9 @@ def test_the_main_job_leaves_what_it_promises(tmp_path):
     assert "Epoch 1" in first.stdout + first.stderr, "a progress bar"
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {"accuracy", "uar", "parameters", "seconds", "versions", "seed"} <= set(metrics)
-    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "model.ckpt", weights_only=True)
     model = lgrin.models.from_config(checkpoint["hyper_parameters"]["model"])
-    assert metrics["parameters"] == sum(p.numel() for p in model.parameters())
+    assert metrics["parameters"] == sum(p.numel() for p in model.parameters() if p.requires_grad)
     for picture in ("adjacency.png", "confusion.png"):
         assert (tmp_path / "run" / picture).read_bytes().startswith(b"\x89PNG")
     again = subprocess.run(command, capture_output=True, text=True)

@@ -15,11 +15,14 @@ import soundfile
 import torch
 
 import lgrin
+from lgrin import LGrIN
 from lgrin.command import run
+from lgrin.command.checkpoint import load
 from lgrin.command.options import COMMANDS, CORPORA, RECIPES, make_parser
 from lgrin.command.page import read_run
 from lgrin.command.quiet import quiet
-from lgrin.training import SequenceClassifier
+from lgrin.models import Blend
+from lgrin.training import SequenceClassifier, predict
 from lgrin.training import recipes as table
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +225,25 @@ def test_a_run_predicts_and_is_exported_by_its_folder(trained, hums, tmp_path, c
     files = run(["export", str(out), str(tmp_path / "model.onnx")])
     assert [path.name for path in files] == ["model.onnx", "model-8bit.onnx"]
     assert "kB" in capsys.readouterr().out
+
+
+def test_a_run_keeps_network_and_bank_unless_the_network_is_asked_for_alone(trained, hums, tmp_path):
+    out, metrics = trained
+    both, network = load(str(out)), load(str(out / "checkpoints" / "best.ckpt"))
+    assert (type(both.model), type(network.model)) == (Blend, LGrIN)
+    for name, value in network.model.state_dict().items():
+        assert torch.equal(both.model.network.state_dict()[name], value), name
+    assert both.hparams["features"] == network.hparams["features"]
+    rows = {row["name"]: row for row in csv.DictReader((out / "predictions.csv").open())}
+    name = next(iter(rows))
+    found = predict(both, hums / name)
+    assert found.classes[int(found.probabilities.argmax())] == rows[name]["predicted"]
+    assert float(found.probabilities.max()) == pytest.approx(float(rows[name]["probability"]), abs=2e-4)
+
+    words = ["train", "--dataset", "audio", "--root", hums, "--cache", out.parent / "cache", "--out", tmp_path / "run"]
+    alone = run([*map(str, words), "--epochs", "3", "--skip-broken", "--no-progress", "--no-bank"])
+    assert type(load(str(tmp_path / "run")).model) is LGrIN
+    assert alone["parameters"] < metrics["parameters"]
 
 
 def test_features_become_a_table(hums, tmp_path, capsys):
