@@ -193,7 +193,8 @@ class FilterBank(Module):
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out the whole sequences and their parts, ``[B, F]``."""
         nodes = Nodes(z, None, None, present, z.size(0))
-        parts = [(nodes.segment(count) == index) & present for count in self.segments for index in range(count)]
+        places = [(count, nodes.segment(count)) for count in self.segments]
+        parts = [(place == index) & present for count, place in places for index in range(count)]
         inside = torch.stack(parts, dim=1).to(z.dtype)
         average = inside / inside.sum(-1, keepdim=True).clamp(min=1)  # [B, S, M]
         shares = [average @ (responses > threshold).to(z.dtype) for threshold in self.threshold]

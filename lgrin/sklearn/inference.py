@@ -62,12 +62,13 @@ class FoldedNetwork:
         results = []
         for start in range(0, len(nodes), BATCH):
             batch = nodes[start : start + BATCH]
-            join = torch.cat if self.resample is None else torch.stack
+            lengths = [len(one.x) for one in batch]
+            join = torch.stack if min(lengths) == max(lengths) else torch.cat
             x = self.scale(join([one.x for one in batch]).double())
             place: dict[str, Any] = {"mask": join([one.mask for one in batch]) if "mask" in batch[0] else None}
-            if self.resample is None:
-                lengths = torch.tensor([len(one.x) for one in batch])
-                place |= {"batch": torch.arange(len(batch)).repeat_interleave(lengths), "batch_size": len(batch)}
+            if join is torch.cat:
+                sequence = torch.arange(len(batch)).repeat_interleave(torch.tensor(lengths))
+                place |= {"batch": sequence, "batch_size": len(batch)}
             results.append(getattr(self.model, method)(x, **place))
         return torch.cat(results) if self.resample is not None else _join(results)
 
