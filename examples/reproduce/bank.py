@@ -176,7 +176,8 @@ def functionals(corpus):
     found = functionals_of(corpus.files)
     if not corpus.name.endswith(TRANSDUCTIVE):
         return found
-    whole = [Data(x=torch.from_numpy(x[None]), group=one.group) for x, one in zip(found, corpus.sequences, strict=True)]
+    pairs = zip(found, corpus.sequences, strict=True)
+    whole = [Data(x=torch.from_numpy(x[None]), y=one.y, group=one.group) for x, one in pairs]
     return torch.cat([one.x for one in normalize_groups(whole)]).numpy()
 
 

@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     seed_everything(options.seed, verbose=False)
     train, test, dataset, features = _load(options)
     plan = RECIPES[options.recipe].plan(train, dataset.num_classes, longest=most_frames(dataset))
-    whole = train, test
-    frames, train, test = _prepare(plan, train, test)
+    whole, (train, test) = _prepare(plan, train, test)
+    frames = [data.num_nodes for part in whole for data in part]
     signal = {} if features is None else {"features": features}
     if signal and plan.transform is not None:
         signal["transform"] = plan.transform.settings
@@ -90,6 +90,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.no_bank:
         (out / "checkpoints" / MODEL).unlink(missing_ok=True)
     else:
+        assert plan.network_weight is not None  # of every recipe that has a name
         classifier = add_bank(classifier, whole[0], plan.network_weight, groups=_groups(train), seed=options.seed)
         write_classifier(classifier, out / "checkpoints" / MODEL)
         evaluation = evaluate(classifier, whole[1])
@@ -151,16 +152,12 @@ def _load(options: argparse.Namespace) -> tuple[Sequence[Data], Sequence[Data], 
     return *hold_out(dataset, seed=options.seed), dataset, dataset.features.settings
 
 
-def _prepare(plan: Plan, *parts: Sequence[Data]) -> tuple[list[int], list[Data], list[Data]]:
-    """Brings sequences to the frames of the graph, each read once, and keeps their own lengths."""
-    frames: list[int] = []
-
-    def prepare(data: Data) -> Data:
-        frames.append(data.num_nodes)
-        return data if plan.transform is None else plan.transform(data)
-
-    train, test = ([prepare(data) for data in part] for part in parts)
-    return frames, train, test
+def _prepare(plan: Plan, *parts: Sequence[Data]) -> tuple[list[list[Data]], list[list[Data]]]:
+    """Reads sequences once, and gives them at their own lengths and at the frames of the graph."""
+    whole = [list(part) for part in parts]
+    if plan.transform is None:
+        return whole, whole
+    return whole, [[plan.transform(data) for data in part] for part in whole]
 
 
 def _describe(dataset: Any, frames: list[int], train: list[Data], test: list[Data]) -> dict[str, Any]:

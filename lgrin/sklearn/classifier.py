@@ -222,7 +222,8 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
                 range.
         """
         start = perf_counter()
-        before = without_bank(self.classifier_) if self.warm_start and hasattr(self, "classifier_") else None
+        before = getattr(self, "classifier_", None) if self.warm_start else None
+        before = None if before is None else without_bank(before)
         sequences = narrow(read_sequences(self, X, None if before is None else before.model.in_channels), axis=1)
         y, groups = read_labels(self, X, y, groups)
         chosen = choose(self.class_weight, sample_weight, *encode_labels(y, "y", len(sequences)))

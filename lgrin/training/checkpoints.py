@@ -14,8 +14,8 @@ from lgrin.training.schedule import name_schedule
 from lgrin.training.structure import differences
 
 with optional("train"):
+    import lightning
     from lightning.pytorch import LightningModule, Trainer
-    from lightning.pytorch import __version__ as lightning_version
     from lightning.pytorch.callbacks import Callback
     from lightning.pytorch.plugins.io import TorchCheckpointIO
 
@@ -106,7 +106,7 @@ def write_classifier(classifier: LightningModule, path: str | Path) -> None:
     content = {
         "state_dict": classifier.state_dict(),
         SETTINGS: dict(classifier.hparams),
-        "pytorch-lightning_version": lightning_version,
+        "pytorch-lightning_version": lightning.__version__,
     }
     classifier.on_save_checkpoint(content)
     WholeCheckpoints().save_checkpoint(content, path)

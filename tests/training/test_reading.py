@@ -159,7 +159,8 @@ def test_the_estimator_resamples_each_sequence_once(counts):
     X, y = np.random.default_rng(0).normal(size=(14, 2, 9)), np.arange(14) % 2
     for patience in (None, 2):
         counts.clear()
-        fitted = LGrINClassifier(branch_channels=(4,), epochs=3, patience=patience, random_state=0).fit(X, y)
+        fitted = LGrINClassifier(branch_channels=(4,), epochs=3, patience=patience, bank=False, random_state=0)
+        fitted.fit(X, y)
         assert counts["resampled"] == 14
     fitted.predict(X[:5])
     assert counts["resampled"] == 14 + 5
