@@ -30,6 +30,7 @@ def page(tmp_path):
         ("[a](nowhere.md)", "nowhere.md leads to no file"),
         ("[a](other.md#no-title)", "other.md#no-title leads to no heading"),
         ("[a](#there)", "#there leads to no heading"),
+        ("A [link over two\nlines](#there)", "#there leads to no heading"),
         ("[a](http://example.org)", "is no whole https address"),
         ("[a](https://example)", "is no whole https address"),
         (51 * "a word " + "ends.", "a sentence of 103 words begins"),
@@ -42,7 +43,8 @@ def page(tmp_path):
 def test_each_fault_is_found_with_its_line(prose, page, text, fault):
     page.write_text(f"# A title\n\n{text}\n")
     found = prose.check(page)
-    assert any(line.startswith(f"{page}:3: ") and fault in line for line in found), found
+    last = 3 + text.count("\n")
+    assert any(line.startswith(f"{page}:{last}: ") and fault in line for line in found), found
 
 
 @pytest.mark.parametrize(
