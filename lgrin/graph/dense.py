@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lgrin.graph.base import line_max, stacked
 from lgrin.nodes import at_least_float32, zero_absent
-from lgrin.ops import neighbor_max
+from lgrin.ops.neighbor_max import neighbor_maxima
 
 
 class DenseGraph(NamedTuple):
@@ -116,11 +116,11 @@ class DenseGraph(NamedTuple):
             neighbors = neighbors.any(1) if self.differs_by_sequence else neighbors[0].any(0)
         neighbors = neighbors | torch.eye(self.adj.size(-1), dtype=torch.bool, device=self.adj.device)
         if x.dim() == 3:
-            return neighbor_max(x, neighbors, self.mask)[0]
+            return neighbor_maxima(x, neighbors, self.mask)
         if x.dim() > 3 and neighbors.dim() == 3:
             neighbors = _beside(neighbors, x).expand(*x.shape[:-2], -1, -1).flatten(0, -3)
         rows, mask = stacked(x, self.mask)
-        return neighbor_max(rows, neighbors, mask)[0].view(x.shape)
+        return neighbor_maxima(rows, neighbors, mask).view(x.shape)
 
     def line_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over the frames before and after, whatever the weights are; 0 where both are absent."""

@@ -23,6 +23,7 @@ from lgrin.ops.functional import (
     register_transformed,
 )
 from lgrin.ops.kernels import kernels_for
+from lgrin.ops.summaries import is_ordinary
 from lgrin.ops.window import Window, source_dtype
 
 
@@ -48,6 +49,26 @@ def neighbor_max(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tu
         [1, 2, 0]
     """
     return kernels_for(x.device.type).window_max(x.contiguous(), Window.dense(neighbors), mask)
+
+
+def neighbor_maxima(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Takes the values of :func:`neighbor_max` alone; where no gradient needs their sources, by the kernel itself.
+
+    Args:
+        x: Node features ``[B, M, F]``.
+        neighbors: Bool ``[M, M]`` or ``[B, M, M]``.
+        mask: Bool ``[B, M]``; ``None`` means all.
+
+    Returns:
+        The maxima ``[B, M, F]``.
+
+    Example:
+        >>> neighbor_maxima(torch.tensor([[[1.0], [3.0]]]), torch.ones(2, 2, dtype=torch.bool)).flatten().tolist()
+        [3.0, 3.0]
+    """
+    if (x.requires_grad and torch.is_grad_enabled()) or not is_ordinary(x):
+        return neighbor_max(x, neighbors, mask)[0]
+    return kernels_for(x.device.type).window_max(x.contiguous(), Window.dense(neighbors), mask)[0]
 
 
 @torch.library.custom_op("lgrin::neighbor_max_banded", mutates_args=())

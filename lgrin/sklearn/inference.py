@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from lgrin.models import fold
 from lgrin.sklearn.inputs import to_one_length
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.transforms import from_settings
+from lgrin.transforms import Resample, from_settings
 
 BATCH = 128
 
@@ -58,7 +58,7 @@ class FoldedNetwork:
         Raises:
             ValueError: If none of the frames that are taken of a sequence is present, with its index.
         """
-        to_one_length(nodes, self.resample)
+        self._to_one_length(nodes)
         results = []
         for start in range(0, len(nodes), BATCH):
             batch = nodes[start : start + BATCH]
@@ -71,6 +71,18 @@ class FoldedNetwork:
                 place |= {"batch": sequence, "batch_size": len(batch)}
             results.append(getattr(self.model, method)(x, **place))
         return torch.cat(results) if self.resample is not None else _join(results)
+
+    def _to_one_length(self, nodes: list[Data]) -> None:
+        """Brings sequences to one length; where their frames came from need not be known here."""
+        if not isinstance(self.resample, Resample) or "mask" in nodes[0]:
+            return to_one_length(nodes, self.resample)
+        for data in nodes:
+            take = self.resample.picks(len(data.x))
+            if take is None:
+                self.resample.forward(data)
+            else:
+                data.x = data.x.index_select(0, take)
+        return None
 
     def is_current(self) -> bool:
         """Says whether no weight, statistic or module of the classifier has changed since."""

@@ -1,5 +1,7 @@
 """Sequences of one fixed length, each stretched or shortened in time."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -49,6 +51,12 @@ def evenly_spread_each(length: Tensor, num_nodes: int) -> Tensor:
     step = last / max(1, num_nodes - 1)
     from_end = last - step * (num_nodes - 1 - index)
     return torch.where(index < max(1, num_nodes // 2), step * index, from_end).round().long()
+
+
+@lru_cache(maxsize=64)
+def _spread_once(length: int, num_nodes: int) -> Tensor:
+    with torch.inference_mode(False):
+        return evenly_spread(length, num_nodes)
 
 
 def take_frames(data: Data, take: Tensor) -> Data:
@@ -159,10 +167,20 @@ class Resample(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Resamples one sequence; see the class."""
-        length = check_sequence(data)
-        if self.how == NEAREST or length <= self.num_nodes:
-            return take_checked_frames(data, evenly_spread(length, self.num_nodes))
+        take = self.picks(check_sequence(data))
+        if take is not None:
+            return take_checked_frames(data, take)
         return thin_checked_frames(data, self.num_nodes, self.how)
+
+    def picks(self, length: int) -> Tensor | None:
+        """Says which frames of so many are taken, int64 ``[M]``, to be read only; ``None`` where they are thinned.
+
+        Example:
+            >>> Resample(2).picks(5).tolist()
+            [0, 4]
+        """
+        picked = self.how == NEAREST or length <= self.num_nodes
+        return _spread_once(length, self.num_nodes) if picked else None
 
     @property
     def settings(self) -> dict[str, str | int]:
