@@ -152,7 +152,7 @@ def _row(data: Data) -> dict[str, Any]:
 
 def _fill(path: str, sequences: Iterable[Data], num_classes: int) -> dict[str, Any]:
     """Writes the rows, and says what they have in common."""
-    rows = iter(validate.checked(sequences, None, num_classes))
+    rows = iter(validate.checked(sequences, None, num_classes, may_lack=True))
     first = next(rows, None)
     if first is None:
         raise ValueError("there is no sequence to write; give one at least")

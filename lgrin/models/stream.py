@@ -63,7 +63,8 @@ class Stream:
     Attributes:
         delay: Frames for which what a layer makes of a frame may still change: 0 for a causal graph. Logits never
             wait: they count the frames so far as if none came after.
-        window: Frames that a call looks at.
+        window: Frames that a call looks at beside the new ones, and that are kept.
+        count: Frames so far.
 
     Raises:
         ValueError: If the model is training, or a part of it looks at the whole sequence.
@@ -89,6 +90,7 @@ class Stream:
         """Begins a new sequence."""
         self._frames: Tensor | None = None
         self._states: list[State] | None = None
+        self.count = 0
 
     @torch.no_grad()
     def push(self, frame: Tensor) -> Tensor:
@@ -103,34 +105,50 @@ class Stream:
         Raises:
             ValueError: If the number of sequences or the width of frames changes.
         """
-        if self.model.training:
-            raise ValueError("the model of this stream is training; call model.eval()")
         single = frame.dim() == 1
-        frame = frame.unsqueeze(0) if single else frame
-        if self._frames is not None and frame.shape != self._frames.shape[:1] + self._frames.shape[2:]:
-            raise ValueError(
-                f"frame has shape {list(frame.shape)}, but this stream has begun with "
-                f"{list(self._frames[:, 0].shape)}; call reset() before a new sequence"
-            )
-        before = self._frames if self._frames is not None else frame.unsqueeze(1)[:, :0]
-        frames = torch.cat([before, frame.unsqueeze(1)], dim=1)
-        self._frames = frames[:, -self.window :]
-        logits = self.model.head(self._read_out(frames.size(1)))
+        logits = self.push_block((frame.unsqueeze(0) if single else frame).unsqueeze(1))
         return logits[0] if single else logits
 
-    def _read_out(self, count: int) -> Tensor:
-        """Reads out the sequences so far, of which so many frames are at hand, the last that can matter among them."""
-        nodes, _ = self.model._run(*self.model._read(self._frames, None, None, None, None, None, None))
-        x = nodes.x
-        if count > self.window:  # the rows before lack frames that they look at
-            x = x[:, self.window - 1 - self.delay :]
-        settled = x.size(1) - self.delay if count >= self.window else 0
-        if settled:
-            new = self._states_of(x[:, :settled])
+    @torch.no_grad()
+    def push_block(self, frames: Tensor) -> Tensor:
+        """Takes several frames at once, for the cost of one pass over them and the window.
+
+        Args:
+            frames: ``[B, T, P]``, the next T frames of each sequence.
+
+        Returns:
+            The logits of the sequences so far, ``[B, C]``.
+
+        Raises:
+            ValueError: If the number of sequences or the width of frames changes, or there is no frame.
+        """
+        if self.model.training:
+            raise ValueError("the model of this stream is training; call model.eval()")
+        if frames.size(1) == 0:
+            raise ValueError("frames holds no frame; give one at least")
+        before = frames[:, :0] if self._frames is None else self._frames
+        if before.shape[:1] + before.shape[2:] != frames.shape[:1] + frames.shape[2:]:
+            raise ValueError(
+                f"frame has shape {list(frames[:, 0].shape)}, but this stream has begun with "
+                f"{list(before[:, 0].shape)}; call reset() before a new sequence"
+            )
+        seen = torch.cat([before, frames], dim=1)
+        logits: Tensor = self.model.head(self._read_out(seen, before.size(1)))
+        self._frames, self.count = seen[:, -self.window :], self.count + frames.size(1)
+        return logits
+
+    def _read_out(self, seen: Tensor, known: int) -> Tensor:
+        """Reads out the sequences so far, of which the last frames are at hand, so many of them from earlier calls."""
+        nodes, _ = self.model._run(*self.model._read(seen, None, None, None, None, None, None))
+        x, first = nodes.x, self.count - known  # the place in the sequence of the first row
+        count = first + x.size(1)
+        before, now = (max(0, end - self.delay) if end >= self.window else 0 for end in (self.count, count))
+        if now > before:
+            new = self._states_of(x[:, before - first : now - first])
             self._states = new if self._states is None else self._merge(self._states, new)
         states = self._states
-        if x.size(1) > settled:
-            rest = self._states_of(x[:, settled:])
+        if count > now:
+            rest = self._states_of(x[:, now - first :])
             states = rest if states is None else self._merge(states, rest)
         assert states is not None
         return torch.cat([RUNNING[part].read(state) for part, state in zip(self._parts, states, strict=True)], dim=-1)

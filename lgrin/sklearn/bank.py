@@ -18,6 +18,7 @@ from lgrin.models.bank import FilterBank
 from lgrin.options import check_path
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
+from lgrin.sklearn.stream import ProbabilityStream, open_stream
 from lgrin.sklearn.weights import choose
 from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, left_out_together, summaries
@@ -155,6 +156,16 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If X does not fit the training sequences.
         """
         return self._summarize(X)[1].numpy()
+
+    def stream(self, window: float | None = None, frame_rate: float | None = None) -> ProbabilityStream:
+        """Begins to classify a sequence that arrives block by block; see :func:`lgrin.sklearn.stream.open_stream`.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If the window is no frame long.
+        """
+        validation.check_is_fitted(self)
+        return open_stream(self, window, frame_rate)
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted estimator to one file, whole or not at all.

@@ -30,6 +30,7 @@ from lgrin.sklearn.inputs import (
     warn_of_thinning,
 )
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, plain, write_saved
+from lgrin.sklearn.stream import ProbabilityStream, open_stream
 from lgrin.sklearn.weights import Chosen, choose
 from lgrin.text import one_line
 from lgrin.training.bank import left_out_together, until_last_present
@@ -279,6 +280,16 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If X does not fit the training sequences.
         """
         return self._run("graphs", X).numpy()
+
+    def stream(self, window: float | None = None, frame_rate: float | None = None) -> ProbabilityStream:
+        """Begins to classify a sequence that arrives block by block; see :func:`lgrin.sklearn.stream.open_stream`.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If the window is no frame long.
+        """
+        validation.check_is_fitted(self)
+        return open_stream(self, window, frame_rate)
 
     @property
     def adjacency_(self) -> np.ndarray:
