@@ -26,7 +26,7 @@ from lgrin.training.checkpoints import write_classifier
 from lgrin.training.hardware import check_device
 from lgrin.training.recipe import Plan
 from lgrin.training.recipes import RECIPES
-from lgrin.training.results import Evaluation, evaluate
+from lgrin.training.results import Evaluation, evaluate, groups_of, summarize
 from lgrin.visualization import plot_adjacency, plot_change, plot_confusion, plot_heads, plot_kernel, save_figure
 
 with optional("train"):
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     graph = _shown(classifier.model.adjacency)
     save_figure(plot_confusion(evaluation.confusion, dataset.classes), out / "confusion.png")
     _write_graphs(out, classifier.model.adjacency, before, graph)
-    _write_predictions(out / "predictions.csv", places, evaluation, test, dataset.classes)
+    _write_predictions(out / "predictions.csv", places, evaluation, test, dataset)
     metrics = write_results(
         out / "metrics.json",
         dataset=options.dataset,
@@ -112,10 +112,11 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         classes=list(dataset.classes),
         confusion=evaluation.confusion.tolist(),
         data=_describe(dataset, frames, train, test),
+        **summarize(evaluation, test, dataset),
     )
     print(
-        f"{options.dataset}: accuracy {metrics['accuracy']:.3f}, UAR {metrics['uar']:.3f}, "
-        f"{metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s; see {out}"
+        f"{options.dataset}: accuracy {metrics['accuracy']:.3f}{_said(metrics['intervals'])}, "
+        f"UAR {metrics['uar']:.3f}, {metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s; see {out}"
     )
     return metrics
 
@@ -180,6 +181,12 @@ def _groups(sequences: Sequence[Data]) -> Tensor | None:
     return left_out_together(*(np.array([int(one[name]) for one in sequences]) for name in ("group", "y")))
 
 
+def _said(intervals: dict[str, Any]) -> str:
+    """The interval of the accuracy, for the last line of a run."""
+    found = intervals["accuracy"]
+    return "" if found is None else f" ({found['low']:.3f} to {found['high']:.3f}, {found['method']})"
+
+
 def _shown(adjacency: torch.nn.Module) -> Tensor | None:
     """The matrix of a graph that all sequences share, or one for each head; ``None`` for other graphs."""
     if not isinstance(adjacency, Adjacency) or adjacency.reads_features:
@@ -207,19 +214,26 @@ def _write_graphs(out: Path, adjacency: torch.nn.Module, before: Tensor | None, 
 
 
 def _write_predictions(
-    path: Path, places: list[float] | None, evaluation: Evaluation, test: Sequence[Data], classes: Sequence[str]
+    path: Path, places: list[float] | None, evaluation: Evaluation, test: Sequence[Data], dataset: Any
 ) -> None:
-    """Writes one row for each test sequence: its name, classes, and place of the salient frame, from 0 to 1."""
+    """Writes one row for each test sequence.
+
+    Its name, its class and the one that was predicted with its probability, the place of the salient frame from 0 to
+    1, its group, and the probability of each class.
+    """
+    classes, groups = dataset.classes, groups_of(test, getattr(dataset, "groups", ()))
     rows = []
     for index, (data, probabilities) in enumerate(zip(test, evaluation.probabilities, strict=True)):
         chosen = int(probabilities.argmax())
         place = "" if places is None else f"{places[index]:.3f}"
         name = data.get("name") or str(index)
         rows.append([name, classes[int(data.y)], classes[chosen], f"{float(probabilities[chosen]):.4f}", place])
+        rows[-1] += [groups[index] if groups else "", *(f"{float(one):.6g}" for one in probabilities)]
 
     def write(name: str) -> None:
         with Path(name).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["name", "true", "predicted", "probability", "salient"], *rows])
+            head = ["name", "true", "predicted", "probability", "salient", "group", *(f"p_{name}" for name in classes)]
+            csv.writer(file).writerows([head, *rows])
 
     write_atomically(path, write)
 

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch_geometric
 from torch import Tensor
@@ -20,6 +21,7 @@ from lgrin.files import write_atomically
 from lgrin.options import check_whole
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.names import relabel
+from lgrin.training.statistics import interval_over_groups, interval_over_recordings, scores_by_group
 
 with optional("train"):
     from torchmetrics.functional.classification import multiclass_confusion_matrix
@@ -84,6 +86,77 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
         confusion=confusion,
         probabilities=probabilities,
     )
+
+
+def summarize(evaluation: Evaluation, sequences: Sequence[Data], dataset: Any) -> dict[str, Any]:
+    """Says of an evaluation what a report of it states: how many, of whom, each class, and how sure.
+
+    Args:
+        evaluation: The evaluation.
+        sequences: The sequences of it, in order; ``group`` tells recordings that belong together.
+        dataset: The data set, with ``classes``, and ``groups`` where these have names.
+
+    Returns:
+        Plain values by name: ``n``, the number of sequences; ``recall`` and ``support`` of each class by its name, the
+        recall of one that does not occur being ``None``; ``test_groups``, the number and accuracy of each group by its
+        name, empty without groups; ``intervals`` of accuracy and UAR, see
+        :func:`lgrin.training.statistics.interval_over_groups`, and for less than two groups
+        :func:`~lgrin.training.statistics.interval_over_recordings`; ``None`` for a single sequence.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> found = Evaluation(0.75, 0.75, torch.tensor([[2, 0], [1, 1]]), torch.eye(2)[[0, 0, 0, 1]])
+        >>> rows = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+        >>> data = [Data(y=row[:1], group=row[1:]) for row in rows]
+        >>> said = summarize(found, data, SimpleNamespace(classes=["calm", "glad"], groups=["anna", "bert"]))
+        >>> said["recall"], said["test_groups"]["bert"]
+        ({'calm': 1.0, 'glad': 0.5}, {'n': 2, 'accuracy': 1.0})
+        >>> said["intervals"]["accuracy"]["method"]
+        '95% t interval over 2 groups'
+    """
+    classes, names = list(map(str, dataset.classes)), list(getattr(dataset, "groups", ()))
+    target = np.array([int(data.y) for data in sequences])
+    predicted = evaluation.probabilities.argmax(-1).numpy()
+    support = evaluation.confusion.sum(1).tolist()
+    right = evaluation.confusion.diagonal().tolist()
+    groups = groups_of(sequences, names)
+    by_group = {
+        name: {"n": int(here.sum()), "accuracy": float((target == predicted)[here].mean())}
+        for name in sorted(set(groups))
+        for here in [np.array(groups) == name]
+    }
+    return {
+        "n": len(target),
+        "recall": {name: hits / n if n else None for name, hits, n in zip(classes, right, support, strict=True)},
+        "support": dict(zip(classes, support, strict=True)),
+        "test_groups": by_group,
+        "intervals": {name: _interval(name, target, predicted, groups, len(classes)) for name in ("accuracy", "uar")},
+    }
+
+
+def groups_of(sequences: Sequence[Data], names: Sequence[str]) -> list[str]:
+    """The name of the group of each sequence, or its number where groups have no names; empty without groups.
+
+    Example:
+        >>> groups_of([Data(group=torch.tensor([1]))], ["anna", "bert"]), groups_of([Data()], [])
+        (['bert'], [])
+    """
+    numbers = [data.get("group") for data in sequences]
+    if any(number is None for number in numbers):
+        return []
+    return [str(names[int(number)] if names else int(number)) for number in numbers]
+
+
+def _interval(
+    score: str, target: np.ndarray, predicted: np.ndarray, groups: Sequence[str], num_classes: int
+) -> dict[str, Any] | None:
+    if len(target) < 2:
+        return None
+    if len(set(groups)) > 1:
+        found = interval_over_groups(scores_by_group(target, predicted, groups, num_classes)[score])
+    else:
+        found = interval_over_recordings(target, predicted, score)
+    return found._asdict()
 
 
 def write_results(path: str | Path, **results: object) -> dict[str, Any]:

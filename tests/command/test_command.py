@@ -164,6 +164,20 @@ def test_a_run_keeps_what_its_page_shows(trained):
     right = sum(row["true"] == row["predicted"] for row in rows)
     assert right / len(rows) == metrics["accuracy"]
     assert all(0 <= float(row["salient"]) <= 1 for row in rows)
+    assert metrics["n"] == len(rows) == sum(group["n"] for group in metrics["test_groups"].values())
+    names = metrics["classes"]
+    for name in names:
+        own = [row["predicted"] == name for row in rows if row["true"] == name]
+        assert (metrics["recall"][name], metrics["support"][name]) == (np.mean(own), len(own))
+    for group, said in metrics["test_groups"].items():
+        own = [row["true"] == row["predicted"] for row in rows if row["group"] == group]
+        assert (said["accuracy"], said["n"]) == (np.mean(own), len(own))
+    for row in rows:
+        told = [float(row[f"p_{name}"]) for name in names]
+        assert sum(told) == pytest.approx(1, abs=1e-5)
+        assert names[int(np.argmax(told))] == row["predicted"]
+    several = len(metrics["test_groups"]) > 1
+    assert metrics["intervals"]["accuracy"]["method"].startswith("95% t interval" if several else "95% ")
 
 
 class Tags(HTMLParser):
