@@ -14,7 +14,7 @@ SMALL = {"num_nodes": 6, "branch_channels": (4, 3), "epochs": 2, "random_state":
 @pytest.fixture(scope="module")
 def X():
     X = np.random.default_rng(0).normal(size=(12, 2, 9)).astype(np.float32)
-    X[3, 1, 2] = np.nan  # a missing frame
+    X[3, :, 2] = np.nan  # a missing frame
     return X
 
 
