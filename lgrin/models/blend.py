@@ -34,8 +34,8 @@ class Blend(Module):
         adjacency: The learned graph of the network.
 
     Shapes:
-        - **x:** ``[B, L, P]``, ``[L, P]``, or flat ``[N, P]`` beside ``batch``. A sequence ends with its last present
-          frame
+        - **x:** ``[B, L, P]``, ``[L, P]``, or flat ``[N, P]`` beside ``batch``. For the network, missing frames at the
+          end belong to a sequence: dense ones have L frames each, so that shorter ones are better passed flat
         - **frame, node, batch, mask, batch_size, max_num_nodes:** as for :class:`lgrin.LGrIN` without a length
         - **output:** logits ``[B, C]``
 
@@ -95,8 +95,8 @@ class Blend(Module):
         max_num_nodes: int | None = None,
     ) -> Tensor:
         """Computes logits ``[B, C]``; see the class."""
-        padded, present = self._lay_out(x, frame, node, batch, mask, batch_size, max_num_nodes)
-        frames, there = self._stretched(padded, present)
+        padded, present, length = self._lay_out(x, frame, node, batch, mask, batch_size, max_num_nodes)
+        frames, there = self._stretched(padded, present, length)
         logits: Tensor = self.bank(padded, mask=present) + self.weight * self.network(frames, mask=there)
         return logits
 
@@ -148,12 +148,12 @@ class Blend(Module):
         Of frames that are stretched or thinned, it is the frame of the sequence at the same place. Arguments are those
         of the class.
         """
-        padded, present = self._lay_out(x, frame, node, batch, mask, batch_size, max_num_nodes)
-        frames, there = self._stretched(padded, present)
+        padded, present, length = self._lay_out(x, frame, node, batch, mask, batch_size, max_num_nodes)
+        frames, there = self._stretched(padded, present, length)
         found: Tensor = self.network.salient_frames(frames, mask=there)
         if self.network.num_nodes is None:
             return found
-        take = evenly_spread_each(_lengths(present), self.network.num_nodes)
+        take = evenly_spread_each(length, self.network.num_nodes)
         return take.gather(1, found.clamp(min=0).unsqueeze(1)).squeeze(1).masked_fill(found < 0, -1)
 
     def _lay_out(
@@ -165,17 +165,23 @@ class Blend(Module):
         mask: Tensor | None,
         batch_size: int | None,
         max_num_nodes: int | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Lays sequences out, ``[B, L, P]``, and says which frames are present, ``[B, L]``."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Lays sequences out, ``[B, L, P]``, and says which frames are present, ``[B, L]``, and how many there are."""
         frame = frame if node is None else one_place(frame, node)
         nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, None, max_num_nodes)
-        return nodes.lay_out(nodes.length())
+        if nodes.batch is None:
+            padded, present = nodes.lay_out(nodes.length())
+            return padded, present, torch.ones_like(present, dtype=torch.long).sum(1)
+        assert nodes.frame is not None  # of flat nodes, each has one
+        ends = nodes.frame.new_zeros(nodes.batch_size)
+        length = ends.scatter_reduce(0, nodes.batch, nodes.frame + 1, "amax")
+        longest = int(length.max()) if nodes.num_nodes is None else nodes.num_nodes
+        return *nodes.lay_out(max(longest, 1)), length
 
-    def _stretched(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _stretched(self, x: Tensor, present: Tensor, length: Tensor) -> tuple[Tensor, Tensor | None]:
         """Brings sequences to the frames of the network; no mask where all frames are known to be present."""
         num_nodes = self.network.num_nodes
         if num_nodes is not None:
-            length = _lengths(present)
             if self.thin == NEAREST:
                 take = evenly_spread_each(length, num_nodes)
                 x = x.gather(1, take.unsqueeze(-1).expand(-1, -1, x.size(-1)))
@@ -194,8 +200,3 @@ class Blend(Module):
     def __repr__(self) -> str:
         thin = "" if self.thin == NEAREST else f", thin={self.thin!r}"
         return f"{type(self).__name__}({type(self.network).__name__}, {self.bank}, weight={self.weight:g}{thin})"
-
-
-def _lengths(present: Tensor) -> Tensor:
-    """Frames up to the last present one, int64 ``[B]``."""
-    return (present * torch.arange(1, present.size(1) + 1, device=present.device)).amax(1)

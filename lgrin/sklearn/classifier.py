@@ -33,7 +33,7 @@ from lgrin.sklearn.saved import build_saved, not_ours, open_saved, plain, write_
 from lgrin.sklearn.stream import ProbabilityStream, open_stream
 from lgrin.sklearn.weights import Chosen, choose
 from lgrin.text import one_line
-from lgrin.training.bank import left_out_together, until_last_present
+from lgrin.training.bank import left_out_together
 from lgrin.training.blend import add_bank, without_bank
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
@@ -67,7 +67,7 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
 
     With ``patience`` a fifth of the sequences is held out from the network, and the epoch with the lowest loss on it is
     kept; a class with a single sequence stays in training, and where nothing can be held out, the training loss
-    decides. Missing frames at the end of a sequence are dropped where there is a bank.
+    decides.
 
     Args:
         n_channels: Channels of a matrix X ``[n, channels * time]``, one after the other in each row; other kinds of X
@@ -235,8 +235,6 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             )
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][chosen.kept]
         nodes = to_nodes([sequences[index] for index in chosen.kept], chosen.labels, members)
-        if self.bank:
-            nodes = [until_last_present(one) for one in nodes]
         classifier, losses = self._train(nodes, chosen, left_out_together(members, chosen.labels), before)
         self.classes_, self.classifier_ = chosen.classes, classifier
         self.loss_curve_, self.fit_time_ = losses, perf_counter() - start

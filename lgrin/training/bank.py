@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -183,22 +182,6 @@ def left_out_together(groups: np.ndarray | None, labels: np.ndarray) -> Tensor |
     if groups is None or any(len(np.unique(groups[labels == one])) < 2 for one in np.unique(labels)):
         return None
     return torch.from_numpy(np.ascontiguousarray(groups))
-
-
-def until_last_present(data: Data) -> Data:
-    """Drops the missing frames at the end of a sequence, which is where it ends for a bank.
-
-    Example:
-        >>> data = Data(x=torch.zeros(3, 1), mask=torch.tensor([False, True, False]))
-        >>> len(until_last_present(data).x)
-        2
-    """
-    mask = data.get("mask")
-    if mask is None or mask[-1]:
-        return data
-    data, length = copy(data), int(mask.nonzero().max()) + 1
-    data.x, data.mask = data.x[:length], mask[:length]
-    return data
 
 
 def _fit_scale(bank: FilterBank, sequences: Sequence[Data], weight: Tensor) -> None:

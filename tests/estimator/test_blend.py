@@ -65,11 +65,18 @@ def test_both_together_have_120_000_numbers_at_the_most(channels):
     assert network + bank + model.bank.threshold.numel() <= BUDGET
 
 
-def test_missing_frames_at_the_end_change_nothing():
+def test_missing_frames_at_the_end_belong_to_a_sequence_as_for_the_network_alone():
     X, y = data()
-    longer = [np.concatenate([x, np.full((3, 5), np.nan)], axis=1) for x in X]
-    one, other = (LGrINClassifier(**FEW).fit(some, y) for some in (X, longer))
-    assert np.abs(one.predict_proba(X) - other.predict_proba(longer)).max() < 1e-9
+    longer = [np.concatenate([x, np.full((3, 60 - x.shape[1]), np.nan)], axis=1) for x in X]
+    both, alone = (LGrINClassifier(**FEW, bank=bank).fit(longer, y) for bank in (True, False))
+    assert both.classifier_.model.network.num_nodes == 60
+    assert np.array_equal(both.graph(longer), alone.graph(longer))
+    assert np.array_equal(both.embed(longer), alone.embed(longer))
+    one_by_one = np.concatenate([both.predict_proba([x]) for x in longer])
+    assert np.abs(both.predict_proba(longer) - one_by_one).max() < 1e-12
+    mixed = [*longer[:20], *X[20:]]
+    one_by_one = np.concatenate([both.predict_proba([x]) for x in mixed])
+    assert np.abs(both.predict_proba(mixed) - one_by_one).max() < 1e-12
 
 
 def test_files_hold_both(tmp_path):

@@ -25,14 +25,6 @@ def sequences(seed=0):
     return [torch.randn(length, 3, generator=generator, dtype=torch.double) for length in LENGTHS]
 
 
-def padded(xs, value=7.0):
-    x = torch.full((len(xs), max(map(len, xs)), 3), value, dtype=torch.double)
-    mask = torch.zeros(x.shape[:2], dtype=torch.bool)
-    for row, there, one in zip(x, mask, xs, strict=True):
-        row[: len(one)], there[: len(one)] = one, True
-    return x, mask
-
-
 @pytest.mark.parametrize("thin", ["nearest", "mean", "max", "lowpass"])
 def test_logits_are_those_of_the_bank_and_the_weighted_ones_of_the_network(thin):
     blend = model(thin=thin)
@@ -42,34 +34,41 @@ def test_logits_are_those_of_the_bank_and_the_weighted_ones_of_the_network(thin)
         assert torch.allclose(blend(x), expected, atol=1e-12)
 
 
+def flat(xs):
+    """Sequences one after the other, and which each node belongs to."""
+    return torch.cat(xs), torch.arange(len(xs)).repeat_interleave(torch.tensor([len(x) for x in xs]))
+
+
 @pytest.mark.parametrize("thin", ["nearest", "mean"])
 def test_layouts_agree(thin):
     blend, xs = model(thin=thin), sequences()
-    alone = torch.cat([blend(x) for x in xs])
-    x, mask = padded(xs)
-    assert torch.allclose(blend(x, mask=mask), alone, atol=1e-12)
-    batch = torch.arange(len(xs)).repeat_interleave(torch.tensor(LENGTHS))
-    assert torch.allclose(blend(torch.cat(xs), batch=batch), alone, atol=1e-12)
+    alone, (x, batch) = torch.cat([blend(x) for x in xs]), flat(xs)
+    assert torch.allclose(blend(x, batch=batch), alone, atol=1e-12)
     frame = torch.cat([torch.arange(length) for length in LENGTHS])
-    assert torch.allclose(blend(torch.cat(xs), frame=frame, batch=batch, max_num_nodes=25), alone, atol=1e-12)
-    assert torch.allclose(blend.embed(x, mask=mask), torch.cat([blend.embed(one) for one in xs]), atol=1e-12)
+    assert torch.allclose(blend(x, frame=frame, batch=batch, max_num_nodes=30), alone, atol=1e-12)
+    assert torch.allclose(blend.embed(x, batch=batch), torch.cat([blend.embed(one) for one in xs]), atol=1e-12)
+    same = torch.stack([one[:9] for one in xs])
+    assert torch.allclose(blend(same), torch.cat([blend(one) for one in same]), atol=1e-12)
 
 
-def test_absent_frames_reach_nothing_and_those_at_the_end_are_no_part_of_a_sequence():
-    blend, x = model(), sequences()[1]
-    mask = torch.rand(25, generator=torch.Generator().manual_seed(3)) < 0.7
-    mask[-4:] = False
-    other = x.clone()
-    other[~mask] = torch.nan
-    assert torch.equal(blend(x, mask=mask), blend(other, mask=mask))
-    last = int(mask.nonzero().max()) + 1
-    assert torch.allclose(blend(x, mask=mask), blend(x[:last], mask=mask[:last]), atol=1e-12)
+@pytest.mark.parametrize("thin", ["nearest", "mean"])
+def test_absent_frames_reach_nothing_and_belong_to_a_sequence(thin):
+    blend, xs = model(thin=thin), sequences()
+    masks = [torch.rand(len(x), generator=torch.Generator().manual_seed(3)) < 0.7 for x in xs]
+    masks[0][-4:] = masks[1][-4:] = False
+    others = [torch.where(mask.unsqueeze(1), x, torch.nan) for x, mask in zip(xs, masks, strict=True)]
+    alone = torch.cat([blend(x, mask=mask) for x, mask in zip(xs, masks, strict=True)])
+    (x, batch), mask = flat(others), torch.cat(masks)
+    assert torch.allclose(blend(x, batch=batch, mask=mask), alone, atol=1e-12)
+    frames = Resample(12, thin)(Data(x=xs[1], mask=masks[1]))
+    expected = blend.bank(xs[1], mask=masks[1]) + 0.3 * blend.network(frames.x, mask=frames.mask)
+    assert torch.allclose(alone[1:2], expected, atol=1e-12)
 
 
 def test_the_salient_frame_lies_in_the_sequence_where_the_network_sees_it():
     blend, xs = model(), sequences()
-    x, mask = padded(xs)
-    for one, found in zip(xs, blend.salient_frames(x, mask=mask), strict=True):
+    x, batch = flat(xs)
+    for one, found in zip(xs, blend.salient_frames(x, batch=batch), strict=True):
         place = int(blend.network.salient_frames(Resample(12)(Data(x=one)).x))
         assert int(found) == int(evenly_spread(len(one), 12)[place])
 
