@@ -2,5 +2,12 @@
 
 from lgrin.sklearn.bank import FilterBankClassifier
 from lgrin.sklearn.classifier import LGrINClassifier
+from lgrin.sklearn.occlusion import ChannelImportance, channel_importance, frame_importance
 
-__all__ = ["FilterBankClassifier", "LGrINClassifier"]
+__all__ = [
+    "ChannelImportance",
+    "FilterBankClassifier",
+    "LGrINClassifier",
+    "channel_importance",
+    "frame_importance",
+]

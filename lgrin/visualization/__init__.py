@@ -10,6 +10,7 @@ from lgrin.visualization.graphs import (
     plot_kernel,
     plot_timeline,
 )
+from lgrin.visualization.importance import plot_channel_importance
 from lgrin.visualization.network import plot_network
 from lgrin.visualization.results import plot_confusion, plot_learning_curves, plot_sweep
 from lgrin.visualization.sequences import plot_salient_frames
@@ -22,6 +23,7 @@ __all__ = [
     "pairs_heard_together",
     "plot_adjacency",
     "plot_change",
+    "plot_channel_importance",
     "plot_confusion",
     "plot_edge_distance",
     "plot_heads",
