@@ -1,5 +1,7 @@
 """The time to classify one clip, compared with the recurrent network of the paper."""
 
+from tempfile import TemporaryDirectory
+
 import torch
 from torch import Tensor
 from torch.nn import LSTM, Linear, Module
@@ -7,6 +9,7 @@ from torch.nn import LSTM, Linear, Module
 from benchmarks.composed import wide
 from benchmarks.measure import row, times
 from benchmarks.step import SIZES
+from lgrin.export import ExportedModel, load, to_onnx
 from lgrin.models import fold
 
 
@@ -22,18 +25,20 @@ class BiLSTM(Module):
         return self.head(self.lstm(x)[0].mean(1))
 
 
-@torch.inference_mode()
 def measure() -> list[dict]:
     torch.set_num_threads(1)
     features, frames, classes = SIZES["IEMOCAP"]
-    model, lstm, x = (
-        wide(features, frames, classes).eval(),
-        BiLSTM(features, classes).eval(),
-        torch.randn(1, frames, features),
-    )
-    folded = fold(model)
-    calls = {"module": model, "folded": folded, "LSTM": lstm}
-    taken = times({name: lambda one=one: one(x) for name, one in calls.items()}, repeats=15, calls=30)
+    model, lstm = wide(features, frames, classes).eval(), BiLSTM(features, classes).eval()
+    x, folded, file = torch.randn(1, frames, features), fold(model), exported(model)
+    clip = x.numpy()
+    with torch.inference_mode():
+        calls = {
+            "module": lambda: model(x),
+            "folded": lambda: folded(x),
+            "file": lambda: file(clip),
+            "LSTM": lambda: lstm(x),
+        }
+        taken = times(calls, repeats=15, calls=30)
     title = "inference of one clip, IEMOCAP size, one thread, BiLSTM(300)"
     return [
         row(
@@ -45,5 +50,12 @@ def measure() -> list[dict]:
             ms=1e3 * taken[name],
             theirs=1e3 * taken["LSTM"],
         )
-        for name, goal in (("module", 6), ("folded", 9))
+        for name, goal in (("module", 6), ("folded", 9), ("file", 12))
     ]
+
+
+def exported(model: Module) -> ExportedModel:
+    """The model as an ONNX file that onnxruntime runs."""
+    with TemporaryDirectory() as folder:
+        to_onnx(model, f"{folder}/model.onnx")
+        return load(f"{folder}/model.onnx", threads=1)
