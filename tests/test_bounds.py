@@ -195,8 +195,8 @@ def classifier():
 @pytest.fixture
 def estimator(tmp_path):
     X = np.random.default_rng(0).normal(size=(8, 3, 8))
-    estimator = LGrINClassifier(epochs=1, branch_channels=(4,), random_state=0).fit(X, ["calm", "glad"] * 4)
-    estimator.save(tmp_path / "estimator.pt")
+    estimator = LGrINClassifier(epochs=1, branch_channels=(4,), bank=False, random_state=0)
+    estimator.fit(X, ["calm", "glad"] * 4).save(tmp_path / "estimator.pt")
     return tmp_path / "estimator.pt"
 
 
@@ -228,6 +228,26 @@ def test_settings_ask_for_no_more_than_the_weights_hold(classifier, estimator, t
     torch.save(content, tmp_path / "a.ckpt")
     with pytest.raises(ValueError, match=message):
         SequenceClassifier.load_from_checkpoint(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "message"),
+    [
+        *(("network", name, *HUGE[name]) for name in HUGE),
+        ("bank", "heads", 10**6, "ask for .*bank"),
+        ("bank", "mixes", 10**6, "ask for .*mix"),
+        ("bank", "dilations", (1,) * 10**5, "are more than its .* weights call for"),
+        ("bank", "thresholds", 10**7, "ask for .*threshold"),
+    ],
+)
+def test_settings_of_network_and_bank_ask_for_no_more_either(tmp_path, part, name, value, message):
+    X, path = np.random.default_rng(0).normal(size=(8, 3, 8)), tmp_path / "both.pt"
+    LGrINClassifier(epochs=1, branch_channels=(4,), random_state=0).fit(X, ["calm", "glad"] * 4).save(path)
+    content = torch.load(path, weights_only=True)
+    content["classifier"]["model"][part][name] = value
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=f"{message}|network has num_classes"):
+        LGrINClassifier.load(path)
 
 
 @pytest.mark.parametrize("dtype", ["<U100000000", "S999999999", "(9999999,)f8"])

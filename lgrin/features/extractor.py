@@ -30,6 +30,7 @@ class Frames(NamedTuple):
         frame_rate: Frames a second.
 
     Example:
+        >>> import torch
         >>> Frames(torch.zeros(3, 2), torch.tensor([True, True, False]), 25.0).frame_rate
         25.0
     """

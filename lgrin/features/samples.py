@@ -11,7 +11,7 @@ from torch import Tensor
 from lgrin.arrays import real
 from lgrin.features.audio import BLOCK, MAX_RATE, MIN_RATE, Block
 from lgrin.features.extractor import Extractor, Frames
-from lgrin.options import check_whole
+from lgrin.options import check_path, check_whole
 
 FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}  # of whole samples; floating ones have 1
 
@@ -103,6 +103,8 @@ class AudioExtractor(Extractor):
         """
         is_array = not isinstance(source, str | Path) and not hasattr(source, "read")
         if is_array and sampling_rate is None:
+            if not hasattr(source, "shape"):
+                check_path("path", source)  # raises
             raise TypeError(f"source is a {type(source).__name__}, and no sampling_rate was given; give both")
         if not is_array and sampling_rate is not None:
             raise ValueError("sampling_rate was given beside a file, which says its own; leave it out")

@@ -349,7 +349,12 @@ class GraphReadout(Module):
     def _summarize_at_once(self, nodes: Nodes, parts: Sequence[str]) -> Tensor | None:
         """Summarizes flat nodes of which none is missing by one look at each; ``None`` where that cannot be done."""
         learned: Any = self.learned if "learned" in parts else None
-        if nodes.batch is None or nodes.mask is not None or list(parts) != [one for one in AT_ONCE if one in parts]:
+        if (
+            nodes.batch is None
+            or nodes.mask is not None
+            or not nodes.x.numel()
+            or list(parts) != [one for one in AT_ONCE if one in parts]
+        ):
             return None
         if not is_ordinary(nodes.x, nodes.x if learned is None else learned.weight):
             return None

@@ -29,8 +29,10 @@ def is_ordinary(*tensors: Tensor) -> bool:
         return False
     if torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack():
         return False
-    dtype = tensors[0].dtype
-    if dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(tensors[0].device.type):
+    dtype, device = tensors[0].dtype, tensors[0].device.type
+    if device not in ("cpu", "cuda"):
+        return False
+    if dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(device):
         return False
     return all(type(one) in (Tensor, torch.nn.Parameter) and one.dtype == dtype for one in tensors)
 

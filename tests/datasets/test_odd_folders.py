@@ -102,6 +102,8 @@ def test_all_kinds_of_arrays_are_taken(array):
 
 def test_what_is_masked_in_an_array_is_missing():
     array = np.ma.array([[1.0, 2], [3, 4]], mask=[[False, False], [True, False]])
+    assert from_arrays([array], ["a"])[0].x.tolist() == [[1, 2], [1, 4]]
+    array = np.ma.array([[1.0, 2], [3, 4]], mask=[[False, False], [True, True]])
     assert from_arrays([array], ["a"])[0].mask.tolist() == [True, False]
 
 

@@ -104,7 +104,7 @@ def test_the_estimators_learn_the_same_from_a_file_as_from_memory(corpus):
 def test_sequences_are_thinned_while_they_are_read(corpus, tmp_path):
     thinned = OnDiskSequences(tmp_path / "corpus", Resample(8, "mean"))
     classifier = LGrINClassifier(epochs=1, random_state=0).fit(thinned)
-    assert classifier.classifier_.model.num_nodes <= 8
+    assert classifier.network_.num_nodes <= 8
     assert classifier.predict(thinned[:3]).shape == (3,)
 
 

@@ -45,6 +45,7 @@ def test_every_study_is_run_here_or_with_the_papers():
     assert {name for name, study in STUDIES.items() if study.module != "paper"} == {
         *RUNS,
         "bank",
+        "suite",
         "missing-values",
         "statistics",
         "kinds",

@@ -62,7 +62,7 @@ def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options
 
     Example:
         >>> affordable_nodes(29, 12, 9), affordable_nodes(2_300, 6, 7), affordable_nodes(2_300, 400, 6)
-        (29, 200, 108)
+        (29, 200, 32)
     """
     most = max(FEWEST_NODES, min(check_whole("longest", longest), MOST_NODES))
     least = min(most, ENOUGH_NODES)
