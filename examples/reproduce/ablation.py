@@ -4,7 +4,7 @@
 
 JapaneseVowels and BasicMotions: five folds of the training split. EmoDB: five times, two speakers are left out
 altogether, as if they were tested, two others are scored and six are trained on. ``watch`` (``--datasets watch``):
-likewise, with four people of twenty. No row stops early: each trains to its last epoch, so nothing is chosen but the
+likewise, with two people of ten. No row stops early: each trains to its last epoch, so nothing is chosen but the
 row itself.
 """
 

@@ -74,7 +74,7 @@ def archive(name: str, root: str) -> Corpus:
 
 
 def watch() -> Corpus:
-    """Seven exercises of the shoulder by 20 people with a watch, shipped by seglearn; a fold tests four people.
+    """Seven exercises of the shoulder by ten people with a watch, shipped by seglearn; a fold tests two people.
 
     Burns and others, "Shoulder physiotherapy exercise recognition", Physiological Measurement 2018.
     """
