@@ -1,7 +1,6 @@
 """The filter bank for scikit-learn: a classifier in closed form."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,6 +15,7 @@ from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.models.bank import FilterBank
 from lgrin.options import check_path
+from lgrin.sklearn.inference import double_of
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
 from lgrin.sklearn.stream import ProbabilityStream, open_stream
@@ -222,6 +222,6 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         validation.check_is_fitted(self)
         wide = self.model_.scale.mean.dtype == torch.float64
         nodes = to_nodes(as_floats(read_sequences(self, X, self.model_.in_channels), wide))
-        model = deepcopy(self.model_).double()
+        model = double_of(self.model_)
         with torch.inference_mode():
             return model, summaries(model, nodes)

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,6 +17,43 @@ from lgrin.training.classifier import SequenceClassifier
 from lgrin.transforms import Resample, from_settings
 
 BATCH = 128
+Model = TypeVar("Model", bound=Module)
+
+
+class Watched:
+    """Notices whether modules have changed since.
+
+    Args:
+        modules: The modules; none of them is kept.
+
+    Example:
+        >>> linear = torch.nn.Linear(2, 1)
+        >>> watched = Watched(linear)
+        >>> with torch.no_grad():
+        ...     _ = linear.weight.mul_(2)
+        >>> watched.is_current()
+        False
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        parts = [vars(one) for module in modules for one in module.modules()]
+        kinds = "_modules", "_parameters", "_buffers"
+        self._modules, *self._tensors = ([one[kind] for one in parts if one[kind]] for kind in kinds)
+        self._state = self._read_state()
+
+    def is_current(self) -> bool:
+        """Says whether no weight, statistic or submodule has changed."""
+        return self._state == self._read_state()
+
+    def _read_state(self) -> list[int]:
+        """What changes with the submodules, the tensors, where they lie, and their values."""
+        state: list[int] = []
+        for modules in self._modules:
+            state += map(id, modules.values())
+        for tensors in chain(*self._tensors):
+            for tensor in tensors.values():
+                state += [0] if tensor is None else [id(tensor), tensor.data_ptr(), tensor._version]
+        return state
 
 
 class FoldedNetwork:
@@ -38,11 +75,7 @@ class FoldedNetwork:
         self.resample = None if transform is None else from_settings(transform)
         self.scale = deepcopy(classifier.normalize).double()
         self.model = _folded(classifier.model)
-        modules = list(classifier.model.modules()), list(classifier.normalize.modules())
-        kinds = "_modules", "_parameters", "_buffers"
-        parts = [[vars(one)[kind] for some in modules for one in some] for kind in kinds]
-        self._modules, *self._tensors = ([one for one in some if one] for some in parts)
-        self._state = self._read_state()
+        self.source = Watched(classifier.model, classifier.normalize)
 
     @torch.inference_mode()
     def run(self, method: str, nodes: list[Data]) -> Tensor:
@@ -84,20 +117,6 @@ class FoldedNetwork:
                 data.x = data.x.index_select(0, take)
         return None
 
-    def is_current(self) -> bool:
-        """Says whether no weight, statistic or module of the classifier has changed since."""
-        return self._state == self._read_state()
-
-    def _read_state(self) -> list[int]:
-        """What changes with the modules of the classifier, its tensors, where they lie, and their values."""
-        state: list[int] = []
-        for modules in self._modules:
-            state += map(id, modules.values())
-        for tensors in chain(*self._tensors):
-            for tensor in tensors.values():
-                state += [0] if tensor is None else [id(tensor), tensor.data_ptr(), tensor._version]
-        return state
-
 
 def _join(results: list[Tensor]) -> Tensor:
     """Joins the results of batches; graphs over more frames in one batch than in another get zeros."""
@@ -129,9 +148,33 @@ def network_of(classifier: SequenceClassifier) -> FoldedNetwork:
         True
     """
     kept = _KEPT.get(classifier)
-    if kept is None or not kept.is_current():
+    if kept is None or not kept.source.is_current():
         kept = _KEPT[classifier] = FoldedNetwork(classifier)
     return kept
+
+
+_DOUBLE: "WeakKeyDictionary[Module, tuple[Watched, Module]]" = WeakKeyDictionary()
+
+
+def double_of(model: Model) -> Model:
+    """Returns the copy of a model in float64, which is made again when the model has changed.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The copy, kept for as long as the model.
+
+    Example:
+        >>> linear = torch.nn.Linear(2, 1)
+        >>> double_of(linear) is double_of(linear), double_of(linear).weight.dtype
+        (True, torch.float64)
+    """
+    known = _DOUBLE.get(model)
+    if known is None or not known[0].is_current():
+        known = _DOUBLE[model] = Watched(model), deepcopy(model).double()
+    copy: Any = known[1]
+    return copy
 
 
 def _folded(model: Module) -> Module:

@@ -1,5 +1,7 @@
 """The filter bank: its fit in closed form against fits one by one, and its estimator."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch_geometric.data import Data
 
-from lgrin.sklearn import FilterBankClassifier
+from lgrin.sklearn import FilterBankClassifier, inference
 from lgrin.training import fit_bank
 from lgrin.training.bank import BUDGET, bank_sizes
 from lgrin.training.ridge import PENALTIES, fit_ridge
@@ -199,3 +201,19 @@ def test_a_small_signal_on_a_large_offset_is_seen(tmp_path):
     classifier.save(tmp_path / "offset.pt")
     loaded = FilterBankClassifier.load(tmp_path / "offset.pt")
     assert loaded.score([one + 1e9 for one in other], labels) > 0.95
+
+
+def test_a_bank_is_copied_once_for_all_predictions_and_again_when_it_has_changed(monkeypatch):
+    X, y = waves()
+    fitted = FilterBankClassifier(random_state=0).fit(X, y)
+    before, made, original = fitted.predict_proba(X), [], inference.deepcopy
+    monkeypatch.setattr(inference, "deepcopy", lambda model: made.append(model) or original(model))
+    for x in X:
+        fitted.predict([x])
+    assert not made
+    with torch.no_grad():
+        fitted.model_.head.weight.mul_(-1)
+    after = fitted.predict_proba(X)
+    assert made == [fitted.model_]
+    assert np.abs(after - before).max() > 0.1
+    assert len(pickle.dumps(fitted)) < 2 * sum(4 * one.numel() for one in fitted.model_.state_dict().values())
