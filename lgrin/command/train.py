@@ -19,10 +19,11 @@ from lgrin.command.quiet import shows_progress
 from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.nn import Adjacency, StationaryAdjacency
-from lgrin.training import SequenceClassifier, hold_out, train_and_test, write_results
+from lgrin.training import SequenceClassifier, hold_out, write_results
 from lgrin.training.bank import left_out_together
 from lgrin.training.blend import add_bank
 from lgrin.training.checkpoints import write_classifier
+from lgrin.training.experiment import train_network
 from lgrin.training.hardware import check_device
 from lgrin.training.recipe import Plan
 from lgrin.training.recipes import RECIPES
@@ -56,7 +57,8 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     start = time.perf_counter()
     seed_everything(options.seed, verbose=False)
     train, test, dataset, features = _load(options)
-    plan = RECIPES[options.recipe].plan(train, dataset.num_classes, longest=most_frames(dataset))
+    recipe, longest = RECIPES[options.recipe], most_frames(dataset)
+    plan = recipe.plan(train, dataset.num_classes, longest=longest, epochs=options.epochs)
     whole, (train, test) = _prepare(plan, train, test)
     frames = [data.num_nodes for part in whole for data in part]
     signal = {} if features is None else {"features": features}
@@ -65,16 +67,14 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     model = LGrIN(dataset.num_features, plan.num_nodes, dataset.num_classes, **plan.network)
     before = _shown(model.adjacency)
     bar = shows_progress(not options.no_progress)
-    classifier, evaluation = train_and_test(
+    classifier, _ = train_network(
         model,
         train,
-        test,
+        [],
         out,
+        options={**plan.options, **signal, "classes": dataset.classes},
         seed=options.seed,
-        classes=dataset.classes,
-        recipe=options.recipe,
-        options={**plan.options, **signal},
-        epochs=options.epochs,
+        **plan.lengths,
         device=options.device,
         devices=options.devices,
         hosts=options.hosts,
@@ -86,14 +86,15 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     )
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return None  # one process writes for all
-    places = _salient_places(classifier, test)
+    places, tested = _salient_places(classifier, test), test
     if options.no_bank:
         (out / "checkpoints" / MODEL).unlink(missing_ok=True)
     else:
         assert plan.network_weight is not None  # of every recipe that has a name
         classifier = add_bank(classifier, whole[0], plan.network_weight, groups=_groups(train), seed=options.seed)
         write_classifier(classifier, out / "checkpoints" / MODEL)
-        evaluation = evaluate(classifier, whole[1])
+        tested = whole[1]
+    evaluation = evaluate(classifier, tested)
     graph = _shown(classifier.model.adjacency)
     save_figure(plot_confusion(evaluation.confusion, dataset.classes), out / "confusion.png")
     _write_graphs(out, classifier.model.adjacency, before, graph)
