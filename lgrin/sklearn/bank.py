@@ -15,22 +15,21 @@ from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.models.bank import FilterBank
 from lgrin.options import check_path
+from lgrin.sklearn.base import SequenceEstimator
 from lgrin.sklearn.inference import double_of
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
-from lgrin.sklearn.stream import ProbabilityStream, open_stream
 from lgrin.sklearn.weights import choose
 from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, left_out_together, summaries
 
 with optional("train"):
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.utils import Tags, validation
+    from sklearn.utils import validation
 
 FORMAT = "lgrin.sklearn.FilterBankClassifier, version 1"
 
 
-class FilterBankClassifier(ClassifierMixin, BaseEstimator):
+class FilterBankClassifier(SequenceEstimator):
     r"""Classifies sequences of any length with a :class:`lgrin.models.FilterBank`, fitted in closed form in seconds.
 
     Random filters in time, fixed graphs over the frames, are summarised over each sequence and its quarters, and a
@@ -127,16 +126,6 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         self.penalty_, self.fit_time_ = ridge.penalty, perf_counter() - start
         return self
 
-    def predict(self, X: Input) -> np.ndarray:
-        """Names the most probable class of each sequence, ``[n]``.
-
-        Raises:
-            NotFittedError: Before :meth:`fit`.
-            ValueError: If X does not fit the training sequences.
-        """
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(1)]
-
     def predict_proba(self, X: Input) -> np.ndarray:
         """Computes the probability of each class, ``[n, C]``, in the order of ``classes_``.
 
@@ -156,16 +145,6 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If X does not fit the training sequences.
         """
         return self._summarize(X)[1].numpy()
-
-    def stream(self, window: float | None = None, frame_rate: float | None = None) -> ProbabilityStream:
-        """Begins to classify a sequence that arrives block by block; see :func:`lgrin.sklearn.stream.open_stream`.
-
-        Raises:
-            NotFittedError: Before :meth:`fit`.
-            ValueError: If the window is no frame long.
-        """
-        validation.check_is_fitted(self)
-        return open_stream(self, window, frame_rate)
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted estimator to one file, whole or not at all.
@@ -210,12 +189,6 @@ class FilterBankClassifier(ClassifierMixin, BaseEstimator):
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
         return estimator
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
 
     def _summarize(self, X: Input) -> tuple[FilterBank, Tensor]:
         """The network in float64, in which a result depends on no other sequence, and what it reads out."""

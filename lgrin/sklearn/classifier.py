@@ -18,6 +18,7 @@ from lgrin.extras import optional
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_whole
+from lgrin.sklearn.base import SequenceEstimator
 from lgrin.sklearn.inference import network_of
 from lgrin.sklearn.inputs import (
     Input,
@@ -30,7 +31,6 @@ from lgrin.sklearn.inputs import (
     warn_of_thinning,
 )
 from lgrin.sklearn.saved import build_saved, not_ours, open_saved, plain, write_saved
-from lgrin.sklearn.stream import ProbabilityStream, open_stream
 from lgrin.sklearn.weights import Chosen, choose
 from lgrin.text import one_line
 from lgrin.training.bank import left_out_together
@@ -47,8 +47,7 @@ from lgrin.transforms import from_settings
 from lgrin.transforms.resample import NEAREST, RESAMPLINGS
 
 with optional("train"):
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.utils import Tags, validation
+    from sklearn.utils import validation
 
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
@@ -56,7 +55,7 @@ WARM = 0.1  # of the learning rate, where training goes on
 AUTO = "auto"  # the recipe decides
 
 
-class LGrINClassifier(ClassifierMixin, BaseEstimator):
+class LGrINClassifier(SequenceEstimator):
     r"""Classifies sequences of any length with an :class:`lgrin.LGrIN`, whose graph is learned, and a bank of filters.
 
     The network sees every sequence stretched to M frames (:class:`lgrin.transforms.Resample`) and standardised by the
@@ -240,16 +239,6 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         self.loss_curve_, self.fit_time_ = losses, perf_counter() - start
         return self
 
-    def predict(self, X: Input) -> np.ndarray:
-        """Names the most probable class of each sequence, ``[n]``.
-
-        Raises:
-            NotFittedError: Before :meth:`fit`.
-            ValueError: If X does not fit the training sequences.
-        """
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(1)]
-
     def predict_proba(self, X: Input) -> np.ndarray:
         """Computes the probability of each class, ``[n, C]``, in the order of ``classes_``.
 
@@ -278,16 +267,6 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If X does not fit the training sequences.
         """
         return self._run("graphs", X).numpy()
-
-    def stream(self, window: float | None = None, frame_rate: float | None = None) -> ProbabilityStream:
-        """Begins to classify a sequence that arrives block by block; see :func:`lgrin.sklearn.stream.open_stream`.
-
-        Raises:
-            NotFittedError: Before :meth:`fit`.
-            ValueError: If the window is no frame long.
-        """
-        validation.check_is_fitted(self)
-        return open_stream(self, window, frame_rate)
 
     @property
     def adjacency_(self) -> np.ndarray:
@@ -353,12 +332,6 @@ class LGrINClassifier(ClassifierMixin, BaseEstimator):
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
         return estimator
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
 
     def _train(
         self, nodes: list[Data], chosen: Chosen, groups: Tensor | None, before: SequenceClassifier | None

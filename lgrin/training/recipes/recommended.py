@@ -100,7 +100,8 @@ def network_weight(survey: Survey, num_classes: int) -> float:
 
     .. math:: w = \min(0.3, \, 0.05 P) \, \min(1, \, n / 8 C)
 
-    The network needs labels, and channels whose joint course it can learn; of one channel the bank alone knows most.
+    The network counts more where there are more labels and channels. On series of one channel, the bank alone is
+    better.
 
     Args:
         survey: The training sequences, n of them with P channels.
