@@ -22,6 +22,7 @@ from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
 from lgrin.sklearn.weights import choose
 from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, left_out_together, summaries
+from lgrin.training.plain import warn_of_better
 
 with optional("train"):
     from sklearn.utils import validation
@@ -118,9 +119,9 @@ class FilterBankClassifier(SequenceEstimator):
         self.classes_, kept, labels = chosen.classes, chosen.kept, chosen.labels
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][kept]
         nodes = to_nodes([sequences[index] for index in kept], labels)
-        self.model_, ridge = fit_bank(
-            nodes, len(self.classes_), torch.from_numpy(chosen.weight), left_out_together(members, labels), seed
-        )
+        weight, together = torch.from_numpy(chosen.weight), left_out_together(members, labels)
+        self.model_, ridge = fit_bank(nodes, len(self.classes_), weight, together, seed)
+        warn_of_better(ridge.left_out, nodes, weight, together)
         self.left_out_proba_ = np.full((len(sequences), len(self.classes_)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
         self.penalty_, self.fit_time_ = ridge.penalty, perf_counter() - start

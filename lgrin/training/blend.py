@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from lgrin.models.blend import Blend
 from lgrin.training.bank import BUDGET, fit_bank, present_frames
 from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.plain import warn_of_better
 from lgrin.transforms import Resample, from_settings
 from lgrin.transforms.resample import NEAREST
 
@@ -25,7 +26,8 @@ def add_bank(
 ) -> SequenceClassifier:
     """Fits a bank of filters to training sequences, and adds it to a network that was trained on them.
 
-    Network and bank have 120,000 fitted numbers together.
+    Network and bank have 120,000 fitted numbers together. A warning says where a plain method is clearly better than
+    the bank on left-out training sequences (:func:`lgrin.training.plain.find_better`).
 
     Args:
         classifier: The trained classifier; its network becomes part of the result.
@@ -50,7 +52,8 @@ def add_bank(
         scaled = [Data(x=scale(one.x), y=one.y, mask=present_frames(one)) for one in sequences]
     num_classes = classifier.model.num_classes
     spent = sum(one.numel() for one in classifier.model.parameters())
-    bank, _ = fit_bank(scaled, num_classes, weight, groups, seed, budget=BUDGET - spent)
+    bank, ridge = fit_bank(scaled, num_classes, weight, groups, seed, budget=BUDGET - spent)
+    warn_of_better(ridge.left_out, scaled, weight, groups)
     transform = classifier.hparams["transform"]
     thin = NEAREST if transform is None else from_settings(transform).how
     blend = Blend(classifier.model, bank.to(classifier.device), network_weight, thin)

@@ -301,6 +301,20 @@ def test_sequences_of_any_length_are_trained_by_their_recipe(tmp_path, capsys):
     assert page.tags.count("img") == 3 + 8, "confusions, losses, salient frames, and eight heads"
 
 
+def test_a_run_says_where_a_plain_method_is_better(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for index in range(60):
+        values, label = 0.8 * rng.normal(size=48), index % 4
+        values[3 + 2 * label : 5 + 2 * label] += 3  # a pulse, whose place within the first quarter is the class
+        path = tmp_path / "pulses" / "abcd"[label] / f"{index}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(["height", *(f"{value:.3f}" for value in values)]) + "\n")
+    words = ["train", "--dataset", "table", "--root", tmp_path / "pulses", "--cache", tmp_path / "cache"]
+    run([*map(str, words), "--epochs", "1", "--out", str(tmp_path / "run"), "--no-progress"])
+    warning = "warning: this may be the wrong tool for these data: of training sequences that are left out the nearest"
+    assert warning in capsys.readouterr().err
+
+
 def test_a_folder_of_tables_is_trained_and_classified(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for index in range(12):
