@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from soundfile import SoundFile
 
-FORMATS = (1, 2)  # of 2 the network takes any number of frames
+FORMATS = (1, 2, 3)  # of 2 the network takes any number of frames; of 3 an offset is subtracted first
 ENTRIES = ("classes", "features", "in_channels", "num_nodes", "opensmile", "transform")
+THINNINGS = ("mean", "max", "lowpass")
 MAX_ENTRY_LENGTH = 1 << 20  # characters
 MARK, ZEROS = b"lgrin-sha256:", 64 * b"0"
 WINDOW, STEP = 400, 160  # samples
@@ -573,17 +574,18 @@ def open_model(path):
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         metadata = session.get_modelmeta().custom_metadata_map
-        names = [name for name in ("format", *ENTRIES) if f"lgrin.{name}" in metadata]
+        names = [name for name in ("format", "offset", *ENTRIES) if f"lgrin.{name}" in metadata]
         said = {name: read_entry(metadata[f"lgrin.{name}"]) for name in names}
     except Exception as error:  # onnxruntime has a class for each way in which a file can be broken
         reason = plain(error, 300)
         raise Refused(f"{path} is no whole ONNX file, or newer than this onnxruntime ({reason})") from None
     if said.get("format") not in FORMATS:
         shown = plain(said.get("format"), 40)
-        raise Refused(f"{path} has format {shown}; this script reads formats 1 and 2 of lgrin.export")
-    if missing := [name for name in ENTRIES if name not in said]:
+        raise Refused(f"{path} has format {shown}; this script reads formats 1, 2 and 3 of lgrin.export")
+    entries = (*ENTRIES, "offset") if said["format"] == 3 else ENTRIES
+    if missing := [name for name in entries if name not in said]:
         raise Refused(f"{path} is cut short: it does not say its {missing[0]}; export it again")
-    any_length = said["format"] == 2
+    any_length = said["num_nodes"] is None
     if said["opensmile"] is None or (said["transform"] is None and not any_length):
         shown = plain(said["features"], 300)
         raise Refused(f"{path} does not say how speech becomes frames; its features are {shown}")
@@ -593,6 +595,7 @@ def open_model(path):
     if said["in_channels"] in (len(said["opensmile"]["columns"]) + more for more in (1, 2)):
         raise Refused(f"{path} was also told which speech is spontaneous, which this script does not know")
     check_sizes(path, said, session)
+    said["offset"] = known_offset(path, said)
     if whole is None:
         print(plain(f"{path} carries no checksum, so damage to it may go unseen; export it again"), file=sys.stderr)
     if any_length and said["transform"] is None:
@@ -630,14 +633,26 @@ def known_extractor(settings):
 
 def known_transform(settings, nodes):
     """Finds the transform to a number of nodes that a model asks for, or None."""
-    padded = [{"name": "CyclicPad", "num_nodes": nodes, "longer": longer} for longer in ("error", "crop", "resample")]
-    return next((one for one in [{"name": "Resample", "num_nodes": nodes}, *padded] if one == settings), None)
+    known = [{"name": "CyclicPad", "num_nodes": nodes, "longer": longer} for longer in ("error", "crop", "resample")]
+    known += [{"name": "Resample", "num_nodes": nodes, "how": how} for how in THINNINGS]
+    return next((one for one in [{"name": "Resample", "num_nodes": nodes}, *known] if one == settings), None)
+
+
+def known_offset(path, said):
+    """Reads what is subtracted from each feature, ``[P]`` in float64; 0 in files that have none."""
+    if said["format"] != 3:
+        return np.zeros(said["in_channels"])
+    numbers = said["offset"] if isinstance(said["offset"], list) else []
+    finite = (type(one) in (int, float) and abs(one) <= sys.float_info.max for one in numbers)
+    if len(numbers) != said["in_channels"] or not all(finite):
+        raise Refused(f"{path} is damaged: its offset is no number for each feature; export it again")
+    return np.array(numbers, np.float64)
 
 
 def check_sizes(path, said, session):
     """Raises unless the names are names and the sizes those of the network."""
     sizes, classes = [said["num_nodes"], said["in_channels"]], said["classes"]
-    if said["format"] == 2 and sizes[0] is None:
+    if said["format"] != 1 and sizes[0] is None:
         sizes[0] = "frames"  # the name of an axis of any length
     if not all(type(size) is int and size > 0 for size in sizes if size != "frames"):
         raise Refused(f"{path} is damaged: its sizes are no positive whole numbers; export it again")
@@ -697,10 +712,33 @@ def take(length, transform):
     return np.round(place).astype(int)  # counted from the nearer end as in PyTorch, so that halves fall alike
 
 
+def thin(frames, nodes, how):
+    """Makes a sequence shorter from all of its frames, ``[L, P]`` to ``[M, P]``."""
+    start = np.searchsorted(np.arange(len(frames)) * nodes // len(frames), np.arange(nodes))  # of each segment
+    if how == "max":
+        return np.maximum.reduceat(frames, start)
+    if how == "mean":
+        count = np.diff(start, append=len(frames))[:, None]
+        return (np.add.reduceat(frames.astype(np.float64), start) / count).astype(frames.dtype)
+    width = len(frames) / nodes
+    distance = (np.arange(len(frames)) - ((np.arange(nodes) + 0.5) * width - 0.5)[:, None]) / width
+    weight = np.where(np.abs(distance) < 1, np.cos(distance * np.pi / 2) ** 2, 0)
+    return (weight @ frames.astype(np.float64) / weight.sum(1, keepdims=True)).astype(frames.dtype)
+
+
+def to_length(frames, transform):
+    """Brings a sequence to the length that the network takes."""
+    if transform is None:
+        return frames
+    if "how" in transform and len(frames) > transform["num_nodes"]:
+        return thin(frames, transform["num_nodes"], transform["how"])
+    return frames[take(len(frames), transform)]
+
+
 def classify(path, session, said, smile):
     """Computes the probability of each class."""
-    frames = describe(path, smile, said["opensmile"])
-    x = (frames if said["transform"] is None else frames[take(len(frames), said["transform"])]).astype(np.float32)[None]
+    frames = to_length(describe(path, smile, said["opensmile"]), said["transform"])
+    x = (frames - said["offset"]).astype(np.float32)[None]
     try:
         probabilities = session.run(["probabilities"], {"x": x, "mask": np.ones(x.shape[:2], bool)})[0]
     except Exception as error:  # onnxruntime has a class for each way in which a network can be wrong

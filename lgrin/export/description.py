@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,8 +133,8 @@ def _is_valid(description: Description) -> bool:
 
 def _are_numbers(given: object, count: int) -> bool:
     """Whether something is a list of so many finite numbers."""
-    numbers = given if isinstance(given, list) else []
-    return len(numbers) == count and all(type(one) in (int, float) and math.isfinite(one) for one in numbers)
+    numbers, largest = given if isinstance(given, list) else [], sys.float_info.max
+    return len(numbers) == count and all(type(one) in (int, float) and abs(one) <= largest for one in numbers)
 
 
 def describe_features(features: Mapping[str, object] | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from lgrin.checksum import write_with_checksum
 from lgrin.export.card import write_card
 from lgrin.export.description import Description, describe_features
 from lgrin.export.runtime import CHECKSUM, open_session
+from lgrin.export.thinned import ThinnedBlend
 from lgrin.extras import optional
 from lgrin.models import Blend, fold
 from lgrin.ops import decompositions
@@ -68,8 +69,7 @@ def to_onnx(
 
     Raises:
         ImportError: If a library is not installed (extra ``export``).
-        TypeError: If the model is neither, has an encoder or several modalities, thins sequences beside a bank of
-            filters, or settings are none.
+        TypeError: If the model is neither, has an encoder or several modalities, or settings are none.
         RuntimeError: If the file does not compute what the network does; nothing is written.
         ValueError: If the path does not end in ``.onnx``, classes are not C different names, or there is no such
             extractor or transform.
@@ -109,8 +109,9 @@ def to_onnx(
         **describe_features(known.get("features") if features is None else _check_settings("features", features)),
     )
     program = deepcopy(_Program(network, normalize)).cpu().float().eval()
+    traced = _Program(_traceable(program.network), program.normalize)
     with _quiet():
-        written = _optimize(_to_onnx_model(fold(program), description), description.num_nodes is None)
+        written = _optimize(_to_onnx_model(fold(traced), description), description.num_nodes is None)
     onnx.helper.set_model_props(written, {**description.properties, **CHECKSUM})
     _check_outputs(program, written.SerializeToString(), description)
     write_with_checksum(path, lambda name: onnx.save(written, name))
@@ -162,12 +163,12 @@ def _network_of(model: Module) -> Any:
             f"model is a {type(network).__name__} that {reason}, and an exported file takes features [B, M, P]; export "
             f"an LGrIN of one modality without encoder"
         )
-    if isinstance(network, Blend) and network.thin != NEAREST:
-        raise TypeError(
-            f"model is a Blend that thins sequences by {network.thin!r}, which a file does not do by itself; fit with "
-            f"thin='nearest', or with bank=False, whose file leaves thinning to its reader"
-        )
     return network
+
+
+def _traceable(network: Any) -> Any:
+    """A network that gives the same, made of operators that an exporter can follow."""
+    return ThinnedBlend(network) if isinstance(network, Blend) and network.thin != NEAREST else network
 
 
 def _check_settings(name: str, settings: object) -> dict[str, object]:

@@ -90,11 +90,17 @@ def test_files_hold_both(tmp_path):
         assert np.abs(exported(x.T[None]).probabilities[0] - expected).max() < 1e-5
 
 
-def test_a_file_that_would_have_to_thin_by_itself_is_refused(tmp_path):
+@pytest.mark.parametrize("thin", ["mean", "max", "lowpass"])
+def test_files_thin_by_themselves(tmp_path, thin):
     X, y = data()
-    fitted = LGrINClassifier(**FEW, thin="mean", num_nodes=16).fit(X, y)
-    with pytest.raises(TypeError, match=r"thins sequences by 'mean'.* or with bank=False"):
-        to_onnx(fitted, tmp_path / "a.onnx")
+    fitted = LGrINClassifier(**FEW, thin=thin, num_nodes=16).fit(X, y)
+    to_onnx(fitted, tmp_path / "a.onnx")
+    exported, rng = load(tmp_path / "a.onnx"), np.random.default_rng(0)
+    series = [rng.normal(size=(3, length)) for length in (1, 15, 16, 17, 32, 75, 400)]
+    series[-1][:, 40:90] = np.nan  # whole frames, and more than a segment
+    for x, expected in zip(series, fitted.predict_proba(series), strict=True):
+        found = exported(x.T[None], ~np.isnan(x).all(0)[None]).probabilities[0]
+        assert np.abs(found - expected).max() < 1e-6
 
 
 def test_a_sequence_of_weight_0_is_as_good_as_removed():

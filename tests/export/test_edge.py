@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 from audio_files import FORMATS, write_audio
+from sklearn.base import clone
 from torch_geometric.data import Data
 
 from examples import predict as predict_command
@@ -20,7 +21,8 @@ from lgrin.checksum import is_whole, write_with_checksum
 from lgrin.export import to_onnx
 from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech, audio, containers
-from lgrin.training import predict
+from lgrin.sklearn import LGrINClassifier
+from lgrin.training import SequenceClassifier, predict
 from lgrin.transforms import CyclicPad, Resample
 from lgrin.transforms.resample import evenly_spread
 
@@ -69,6 +71,45 @@ def test_the_script_feeds_every_frame_to_a_model_without_a_length(recording, tmp
         assert np.allclose(classify.classify(clip, session, said, smile), expected, atol=1e-5)
 
 
+ESTIMATORS = {
+    "network and bank": LGrINClassifier(epochs=1, random_state=0),
+    "network and bank, thinned": LGrINClassifier(epochs=1, num_nodes=30, thin="max", random_state=0),
+    "network, thinned": LGrINClassifier(epochs=1, num_nodes=30, thin="lowpass", bank=False, random_state=0),
+    "any length": LGrINClassifier(recipe="any_length", epochs=1, bank=False, random_state=0),
+}
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_the_script_says_what_an_estimator_says(kind, recording, tmp_path):
+    clips = [Speech()(recording(seconds=0.3 + 0.02 * index)).x.numpy().T + index % 2 for index in range(16)]
+    estimator = clone(ESTIMATORS[kind]).fit(clips, ["calm", "glad"] * 8)
+    to_onnx(estimator, tmp_path / "estimator.onnx", features=Speech().settings)
+    session, said = classify.open_model(str(tmp_path / "estimator.onnx"))
+    smile = classify.open_smile(said["opensmile"], tmp_path)
+    for seconds in (0.15, 0.33, 1.1):
+        clip = recording(seconds=seconds)
+        (expected,) = estimator.predict_proba([Speech()(clip).x.numpy().T])
+        rounding = 1e-6 if estimator.bank is False else 5e-6  # of float32; a bank adds up hundreds of features
+        assert np.abs(classify.classify(clip, session, said, smile) - expected).max() < rounding
+
+
+def test_the_script_subtracts_offsets_before_the_network(recording, tmp_path):
+    torch.manual_seed(0)
+    network = {"in_channels": 34, "num_nodes": 20, "num_classes": 3, "branch_channels": (4,)}
+    settings = {"features": Speech().settings, "transform": Resample(20, "mean").settings}
+    classifier = SequenceClassifier(network, num_sequences=1, classes=["calm", "glad", "sad"], **settings).eval()
+    frames = Speech()(recording(seconds=0.7)).x.double()
+    scale = frames.std(0, correction=0).clamp(min=1).index_fill(0, torch.tensor([0]), 1e-4)  # of MFCC 0
+    classifier.normalize.take(frames.mean(0), scale, exact=True)
+    assert to_onnx(classifier, tmp_path / "offset.onnx").offset == frames.mean(0).tolist()
+    session, said = classify.open_model(str(tmp_path / "offset.onnx"))
+    smile = classify.open_smile(said["opensmile"], tmp_path)
+    for seconds in (0.15, 0.7, 1.1):
+        clip = recording(seconds=seconds)
+        expected = predict(classifier, clip).probabilities.numpy()
+        assert np.abs(classify.classify(clip, session, said, smile) - expected).max() < 1e-6
+
+
 @pytest.fixture(scope="module")
 def smile(model, tmp_path_factory):
     """The extractor that the script builds, and its settings."""
@@ -114,6 +155,14 @@ def test_the_script_fixes_lengths_as_the_transforms_do():
     for nodes in (1, 2, 15, 20, 120, 121):
         for length in range(1, 300):
             assert classify.take(length, Resample(nodes).settings).tolist() == evenly_spread(length, nodes).tolist()
+    random = torch.Generator().manual_seed(0)
+    for length in (1, 19, 20, 21, 39, 40, 41, 45, 399, 1001):
+        x = torch.randn(length, 3, generator=random)
+        for how in ("nearest", "mean", "max", "lowpass"):
+            transform = Resample(20, how)
+            expected = transform(Data(x=x)).x.numpy()
+            assert np.allclose(classify.to_length(x.numpy(), transform.settings), expected, rtol=0, atol=1e-6)
+            assert classify.known_transform(transform.settings, 20) == transform.settings
     for transform in (CyclicPad(20), CyclicPad(20, "crop"), CyclicPad(20, "resample")):
         for length in (1, 7, 20) if transform.longer == "error" else (1, 7, 20, 45):
             expected = transform(Data(x=torch.arange(length, dtype=torch.float32).unsqueeze(-1))).x.flatten()
@@ -136,7 +185,12 @@ def test_the_script_refuses_models_that_it_cannot_feed(model, tmp_path):
     written = onnx.load(model[1])
     said = {entry.key: entry.value for entry in written.metadata_props}
     for change, message in (
-        ({"lgrin.format": "3"}, "has format 3; this script reads formats 1 and 2"),
+        ({"lgrin.format": "4"}, "has format 4; this script reads formats 1, 2 and 3"),
+        ({"lgrin.format": "3"}, "is cut short: it does not say its offset"),
+        ({"lgrin.format": "3", "lgrin.offset": "[1.0]"}, "its offset is no number for each feature"),
+        ({"lgrin.format": "3", "lgrin.offset": "1.0"}, "its offset is no number for each feature"),
+        ({"lgrin.format": "3", "lgrin.offset": f"[{34 * '1e400,'}"[:-1] + "]"}, "its offset is no number for each"),
+        ({"lgrin.transform": '{"name": "Resample", "num_nodes": 20, "how": "min"}'}, "asks for a transform"),
         ({"lgrin.opensmile": "null"}, "does not say how speech becomes frames"),
         ({"lgrin.in_channels": "35"}, "was also told which speech is spontaneous"),
         ({"lgrin.classes": "["}, "is no whole ONNX file"),
