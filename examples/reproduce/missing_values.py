@@ -16,7 +16,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.table import print_table
-from examples.reproduce.bank import as_channels, opened
+from examples.reproduce.sets import as_channels, opened
 from lgrin.sklearn import FilterBankClassifier
 from lgrin.training import write_results
 

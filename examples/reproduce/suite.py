@@ -19,8 +19,9 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.table import print_table
-from examples.reproduce.bank import OURS, as_channels, network_alone, periodic, stored
-from examples.reproduce.corpora import emodb, watch
+from examples.reproduce.bank import PARTS, network_alone
+from examples.reproduce.corpora import CHOSEN_ON, emodb, speakers, watch
+from examples.reproduce.sets import as_channels, periodic, stored
 from lgrin.sklearn import FilterBankClassifier, LGrINClassifier
 from lgrin.training import write_results
 
@@ -37,7 +38,6 @@ SHIPPED = (
 )
 LABELS = {2: 2, 4: 2, 10: 1, 20: 1}  # labels a class, and how often they are drawn
 MOST_TESTED = 200
-SPEAKERS = ("03", "08", "09", "10", "11")  # of EmoDB; the other five are for the test alone
 
 
 class Task(NamedTuple):
@@ -160,13 +160,10 @@ def of_watches():
 
 def of_speakers(corpus):
     """Five speakers of EmoDB, one tested at a time."""
-    speakers = np.array([Path(one.name).stem[:2] for one in corpus.sequences])
-    chosen = np.flatnonzero(np.isin(speakers, SPEAKERS))
-    data, speakers = [corpus.sequences[index] for index in chosen], speakers[chosen]
-    for name in SPEAKERS:
-        yield by_person(
-            f"{corpus.name}/{name}", data, np.flatnonzero(speakers != name), np.flatnonzero(speakers == name)
-        )
+    chosen = np.flatnonzero(np.isin(speakers(corpus), CHOSEN_ON))
+    data, speaker = [corpus.sequences[index] for index in chosen], speakers(corpus)[chosen]
+    for name in CHOSEN_ON:
+        yield by_person(f"{corpus.name}/{name}", data, np.flatnonzero(speaker != name), np.flatnonzero(speaker == name))
 
 
 def run(task, seed):
@@ -175,7 +172,7 @@ def run(task, seed):
     X, y = [task.X[index] for index in task.train], task.y[task.train]
     both, bank = (kind(random_state=seed).fit(X, y, groups=groups) for kind in (LGrINClassifier, FilterBankClassifier))
     rows = []
-    for title, classifier in zip(OURS, (both, network_alone(both), bank), strict=True):
+    for title, classifier in zip(PARTS, (both, network_alone(both), bank), strict=True):
         probabilities = classifier.predict_proba([task.X[index] for index in task.test])
         right = probabilities[np.arange(len(task.test)), np.searchsorted(classifier.classes_, task.y[task.test])]
         correct = classifier.classes_[probabilities.argmax(1)] == task.y[task.test]
@@ -192,9 +189,9 @@ def summary(rows):
             sets[name, row["method"]].append(row)
     shown = []
     for name in dict.fromkeys(name for name, _ in sets):
-        found = {title: sets[name, title] for title in OURS}
-        line = {"set": name, "tasks": len(found[OURS[0]])}
-        for title in OURS:
+        found = {title: sets[name, title] for title in PARTS}
+        line = {"set": name, "tasks": len(found[PARTS[0]])}
+        for title in PARTS:
             line[title] = float(np.mean([row["accuracy"] for row in found[title]]))
             line[f"log loss of {title}"] = float(np.mean([row["log loss"] for row in found[title]]))
         shown.append(line)

@@ -5,10 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from scipy import stats
 
-from examples.reproduce import bank, suite
+from examples.reproduce import bank, lite, paired, sets, suite
 from examples.reproduce.__main__ import main
+from examples.reproduce.corpora import Corpus
 from lgrin.sklearn import LGrINClassifier
+from lgrin.training import Fold
 
 
 def toy(root):
@@ -45,6 +49,125 @@ def test_network_and_bank_are_fitted_once_and_the_network_is_looked_at_alone(tmp
     assert int(both["fitted numbers"].replace(",", "")) > int(alone["fitted numbers"].replace(",", ""))
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Networks and LITE are trained for two epochs; what was fitted before is forgotten. Returns what is fitted."""
+    fits, fit = [], LGrINClassifier.fit
+    monkeypatch.setattr(
+        LGrINClassifier, "fit", lambda self, *data, **more: fits.append(self) or fit(self, *data, **more)
+    )
+    monkeypatch.setattr(bank, "LGrINClassifier", functools.partial(LGrINClassifier, epochs=2))
+    monkeypatch.setattr(lite, "EPOCHS", 2)
+    monkeypatch.setattr(bank, "FITTED", {})
+    return fits
+
+
+def test_every_part_graph_and_method_is_compared_with_the_default(tmp_path, quick):
+    titles = [*bank.OURS, *bank.ON_GRAPHS, *bank.THEIRS]
+    rows = run(tmp_path, "--rows", *titles)
+    assert [row["method"] for row in rows] == titles
+    assert all(row["kB"] > 0 and float(row["fit, s"]) >= 0 for row in rows)
+    assert len(quick) == 2 * 5  # two seeds of the default, its start, the line, the identity and no edges
+    text = (tmp_path / "bank/compared.md").read_text()
+    default, graphs = text.split("## The learned graph and fixed ones")
+    assert all(f"\n| {title} | 1 |" in default for title in titles[2:] if title not in bank.ON_GRAPHS)
+    assert all(f"\n| {title} | 1 |" in graphs for title in bank.ON_GRAPHS)
+    assert f"| set | {' | '.join(['network', *bank.ON_GRAPHS])} |" in graphs
+    assert "| Toy | bank | " in default
+    numbers = {row["method"]: int(row["fitted numbers"].replace(",", "")) for row in rows[:5]}
+    assert numbers["network"] - numbers["network on its start"] == 16 * 16  # a graph over the frames
+    assert numbers["network and bank"] - numbers["both with frozen graphs"] == 16 * 16
+
+
+def test_a_graph_that_is_not_trained_stays_as_it_starts():
+    random, y = np.random.default_rng(0), np.arange(24) % 2
+    X = random.normal(size=(24, 2, 10)) + y[:, None, None]
+    learned, kept, line = (
+        LGrINClassifier(epochs=5, random_state=0, recipe=recipe, bank=False).fit(X, y).adjacency_
+        for recipe in ("recommended", bank.ON_START, bank.given(bank.line))
+    )
+    plan = bank.RECIPES["recommended"].plan(toys(X, y), 2)
+    start = bank.start(plan, 2, 2).weights().detach().numpy()
+    assert np.allclose(kept, start, atol=1e-6)
+    assert not np.allclose(learned, start, atol=1e-3)
+    assert np.array_equal(line, np.eye(10, k=1) + np.eye(10, k=-1))
+
+
+def toys(X, y):
+    return [sets.Data(x=torch.from_numpy(x.T).float(), y=torch.tensor([label])) for x, label in zip(X, y, strict=True)]
+
+
+def test_what_is_finished_is_read_again_where_that_is_asked_for(tmp_path, monkeypatch):
+    first = run(tmp_path, "--rows", "bank")
+    monkeypatch.setattr(bank, "run_all", lambda *_: pytest.fail("a method ran again"))
+    assert run(tmp_path, "--rows", "bank", "--resume") == first
+    for words in (["--seeds", "2"], ["--seeds", "1", "--resume"]):
+        with pytest.raises(pytest.fail.Exception, match="ran again"):
+            run(tmp_path, "--rows", "bank", *words)
+
+
+def corpus(labels, groups=None, tests=(range(4, 8),)):
+    data = toys(np.zeros((len(labels), 1, 5)), labels)
+    for one, group in zip(data, groups or [], strict=False):
+        one.group = torch.tensor([group])
+    folds = [Fold(str(index), [0, 1], [], list(test)) for index, test in enumerate(tests)]
+    return Corpus("Toy", ("0", "1"), data, folds)
+
+
+def test_people_count_then_draws_then_sequences():
+    labels = [0, 1] * 4
+    assert paired.units(corpus(labels)).tolist() == [4, 5, 6, 7]
+    assert paired.units(corpus(labels, tests=((4, 5), (4, 5, 6)))).tolist() == [0, 0, 1, 1, 1]
+    assert paired.units(corpus(labels, [9, 9, 9, 9, 3, 3, 1, 1], ((4, 5), (6, 7)))).tolist() == [3, 3, 1, 1]
+    assert paired.by_unit([[True, False, True, True]], np.array([3, 3, 1, 1])).tolist() == [[1, 0.5]]
+
+
+def test_wins_are_by_more_than_a_standard_error_and_intervals_are_paired():
+    random = np.random.default_rng(0)
+    first = random.random((2, 12))
+    second = first.mean(0) + random.normal(0.05, 0.05, 12)
+    one, other = paired.Scored("Toy", "one", first), paired.Scored("Toy", "other", second[None])
+    difference = second - first.mean(0)
+    low, high = stats.t.interval(0.95, 11, difference.mean(), stats.sem(difference))
+    (row,) = paired.by_set([one, other], "one", ["other", "third"])
+    assert row["difference from one (95 % CI)"].startswith(f"{difference.mean():+.3f} ({low:+.3f} to {high:+.3f}), p ")
+    assert (row["set"], row["method"], row["one"]) == ("Toy", "other", "loses")
+    (row,) = paired.accuracies([one, other], ["one", "third"])
+    assert row == {"set": "Toy", "one": pytest.approx(first.mean()), "third": "-"}
+    assert difference.mean() > stats.sem(difference)
+    assert (paired.outcome(one, other), paired.outcome(other, one)) == ("loss", "win")
+    close = paired.Scored("Toy", "other", first + 0.1 * random.standard_normal(12) - 0.0001)
+    assert paired.outcome(one, close._replace(accuracy=first)) == "tie"
+
+
+def test_methods_are_pooled_over_sets():
+    accuracy = {"A": (0.9, 0.8), "B": (0.7, 0.7), "C": (0.5, 0.6)}
+    scored = [
+        paired.Scored(name, method, np.full((1, 4), value))
+        for name, values in accuracy.items()
+        for method, value in zip(("one", "other"), values, strict=True)
+    ]
+    (row,) = paired.over_sets(scored, "one", ["other", "third"])
+    assert (row["sets"], row["one wins"], row["ties"], row["loses"]) == (3, 1, 1, 1)
+    assert row["mean accuracy"] == pytest.approx(0.7)
+    assert row["difference over sets"].startswith("+0.000 (")
+
+
+def test_lite_learns_beside_hand_made_filters_that_stay():
+    random, y = np.random.default_rng(0), np.arange(40) % 2
+    X = random.normal(size=(40, 2, 30)).astype("float32")
+    X[y == 1, 0] += np.sin(np.arange(30))
+    fitted = lite.LITEClassifier(epochs=40).fit(X[:24], y[:24])
+    assert (fitted.predict(X[24:]) == y[24:]).mean() > 0.8
+    again = [lite.LITEClassifier(epochs=2).fit(X, y).model_.head.weight for _ in range(2)]
+    assert torch.equal(*again)
+    assert len(lite.hand_made()) == len(fitted.model_.fixed) == 17
+    for filters, taps in zip(fitted.model_.fixed, lite.hand_made(), strict=True):
+        assert torch.equal(filters.weight[0], taps.expand(2, -1))
+        assert abs(taps.sum()) < 1e-6
+    assert fitted.weights_ < 20_000
+
+
 def test_draws_of_few_labels_come_from_the_training_split_and_are_kept(tmp_path):
     (row,) = run(tmp_path, "--rows", "bank", "--labels", "2", "--draws", "3")
     assert row["set"] == "Toy, 2 labels a class"
@@ -57,7 +180,7 @@ def test_draws_of_few_labels_come_from_the_training_split_and_are_kept(tmp_path)
 
 
 def test_people_of_the_periodic_world_stay_apart():
-    corpus = bank.periodic()
+    corpus = sets.periodic()
     people = np.array([int(data.group) for data in corpus.sequences])
     assert len(corpus.folds) == 5
     for fold in corpus.folds:
@@ -65,10 +188,19 @@ def test_people_of_the_periodic_world_stay_apart():
         assert {int(corpus.sequences[index].y) for index in fold.test} == {0, 1, 2}
 
 
+def test_there_is_a_larger_periodic_world():
+    (corpus,) = sets.opened(type("Options", (), {"datasets": ["periodic-300"], "root": "", "emodb": None}))
+    assert (corpus.name, len(corpus.sequences), len(corpus.folds)) == ("periodic-300", 300, 5)
+    lengths = [len(data.x) for data in corpus.sequences]
+    assert (min(lengths) >= 80, max(lengths) <= 300) == (True, True)
+    pairs = {(int(data.group), int(data.y)) for data in corpus.sequences}
+    assert len(pairs) == 30
+
+
 def test_absent_frames_are_nan():
-    data = bank.periodic().sequences[0]
+    data = sets.periodic().sequences[0]
     data.mask = data.x[:, 0] > 0
-    assert (np.isnan(bank.as_channels(data)).all(0) == ~data.mask.numpy()).all()
+    assert (np.isnan(sets.as_channels(data)).all(0) == ~data.mask.numpy()).all()
     assert not data.x.isnan().any()
 
 

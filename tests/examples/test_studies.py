@@ -9,6 +9,7 @@ from examples.reproduce import accuracy, corpora
 from examples.reproduce.__main__ import main
 from examples.reproduce.ablation import PAIRS
 from examples.reproduce.studies import STUDIES
+from lgrin.text import file_name
 
 SPEAKERS = sorted(speaker for pair in PAIRS for speaker in pair)
 RUNS = {
@@ -66,6 +67,19 @@ def test_accuracy_has_a_row_a_method_and_tests_each_against_the_default(run, tmp
     before = [path.stat().st_mtime_ns for path in files]
     run("accuracy", *RUNS["accuracy"])
     assert [path.stat().st_mtime_ns for path in files] == before, "a run that is done is not repeated"
+
+
+def test_the_bank_is_compared_with_functionals_of_clips(emodb, tmp_path):
+    titles = ["bank", "IS09 functionals, SVM", "ComParE functionals, linear SVM, one against one"]
+    words = ["--emodb", str(emodb), "--cache", str(emodb / "cache"), "--seeds", "1", "--out", str(tmp_path)]
+    main(["bank", "--datasets", *words, "--rows", *titles])
+    rows = json.loads((tmp_path / "bank/rows.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == titles
+    for row in rows:
+        kept = json.loads((tmp_path / "bank" / "EmoDB" / f"{file_name(row['method'])}.json").read_text())
+        by_speaker = dict(zip(SPEAKERS, kept["accuracy"][0], strict=True))
+        others = [by_speaker[name] for name in SPEAKERS if name not in corpora.CHOSEN_ON]
+        assert row["people not chosen on"] == pytest.approx(sum(others) / len(others))
 
 
 def test_clips_of_the_tested_speaker_scale_a_clip(run, tmp_path, monkeypatch):
