@@ -1,11 +1,12 @@
 """Tasks from training data alone, on which settings are chosen: no test sequence is ever looked at.
 
-    python -m examples.reproduce suite [--emodb DIR] [--root DIR] [--tasks PATTERN]
+    python -m examples.reproduce suite [--emodb DIR] [--root DIR] [--tasks PATTERN] [--resume]
 
 Each task splits training sequences of one set again: 2, 4, 10 or 20 labels a class, two channels, three classes, every
 fourth frame, or the first third. Watches and EmoDB are split by person, EmoDB among speakers 03, 08, 09, 10 and 11;
 planted worlds are made by code. ``--root`` holds ``ERing.npz``, ``RacketSports.npz`` and ``Epilepsy.npz``; those that
-are not there are left out.
+are not there are left out. Every task that is finished is kept in ``--out``, from where ``--resume`` goes on; without
+it, all tasks are run anew.
 """
 
 import argparse
@@ -22,8 +23,9 @@ from benchmarks.table import print_table
 from examples.reproduce.bank import PARTS, network_alone
 from examples.reproduce.corpora import CHOSEN_ON, emodb, speakers, watch
 from examples.reproduce.sets import as_channels, periodic, stored
+from lgrin.checksum import read_kept
 from lgrin.sklearn import FilterBankClassifier, LGrINClassifier
-from lgrin.training import write_results
+from lgrin.training.results import read_checked_results, write_checked_results
 
 ARCHIVE = ("ERing", "RacketSports", "Epilepsy")
 SHIPPED = (
@@ -198,6 +200,12 @@ def summary(rows):
     return [line for line in shown if line["set"] != "all"] + [line for line in shown if line["set"] == "all"]
 
 
+def finished(path, seed):
+    """The rows that an earlier run with this seed has left."""
+    kept = read_kept([path], read_checked_results, "rows of tasks").get(path)
+    return kept["rows"] if kept and kept["options"]["seed"] == seed else []
+
+
 def main(study, arguments=None):
     parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
     parser.add_argument("--tasks", default="*", metavar="PATTERN", help="only tasks with such names (default: all)")
@@ -206,10 +214,14 @@ def main(study, arguments=None):
     parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
     parser.add_argument("--cache", default="data/processed", metavar="DIR", help="folder of features")
     parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder of results")
+    parser.add_argument("--resume", action="store_true", help="leave out tasks that --out holds with this seed")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    rows = []
-    for task in tqdm([task for task in tasks(options) if fnmatch.fnmatch(task.name, options.tasks)], unit="task"):
+    path = Path(options.out) / study / "rows.json"
+    rows = finished(path, options.seed) if options.resume else []
+    names = {row["task"] for row in rows}
+    found = [task for task in tasks(options) if fnmatch.fnmatch(task.name, options.tasks) and task.name not in names]
+    for task in tqdm(found, unit="task"):
         rows += run(task, options.seed)
-        write_results(Path(options.out) / study / "rows.json", rows=rows, options=vars(options))
+        write_checked_results(path, rows=rows, options=vars(options))
     print_table("Tasks from training data alone, accuracy and log loss", summary(rows))

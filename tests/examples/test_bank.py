@@ -228,3 +228,41 @@ def test_what_is_planted_tells_two_classes_of_the_same_noise(kind):
     assert {len(x) for x in X} == {3}
     noise = suite.planted("nothing", np.random.default_rng(0))[0]
     assert not np.array_equal(X[1], noise[1])
+
+
+def test_the_suite_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    random, done = np.random.default_rng(0), []
+
+    def run(task, seed):
+        if task.name == "planted/pulse" and "planted/pulse" not in done:
+            done.append(task.name)
+            raise KeyboardInterrupt
+        done.append(task.name)
+        return [{"task": task.name, "method": title, "accuracy": 0.5, "log loss": 1.0} for title in bank.PARTS]
+
+    made = [suite.drawn(f"planted/{kind}", *suite.planted(kind, random, 12), 2, random) for kind in ("place", "pulse")]
+    monkeypatch.setattr(suite, "tasks", lambda options: iter(made))
+    monkeypatch.setattr(suite, "run", run)
+    words = ["suite", "--out", str(tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        main(words)
+    main([*words, "--resume"])
+    assert done == ["planted/place", "planted/pulse", "planted/pulse"]
+    rows = json.loads((tmp_path / "suite/rows.json").read_text())["rows"]
+    assert [row["task"] for row in rows] == ["planted/place"] * 3 + ["planted/pulse"] * 3
+    main([*words, "--resume"])
+    assert len(done) == 3
+    main([*words, "--resume", "--seed", "1"])
+    main(words)
+    assert len(done) == 7
+
+
+def test_a_task_has_a_row_for_both_and_for_each_part(quick, monkeypatch):
+    monkeypatch.setattr(suite, "LGrINClassifier", functools.partial(LGrINClassifier, epochs=2))
+    random = np.random.default_rng(0)
+    rows = suite.run(suite.drawn("planted/place", *suite.planted("place", random, 24), 6, random), seed=0)
+    assert [row["method"] for row in rows] == list(bank.PARTS)
+    assert all(0 <= row["accuracy"] <= 1 and row["log loss"] > 0 for row in rows)
+    (line, everything) = suite.summary(rows)
+    assert (line["set"], everything["set"], everything["tasks"]) == ("planted", "all", 1)
+    assert line["bank"] == rows[2]["accuracy"]
