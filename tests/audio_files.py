@@ -17,11 +17,17 @@ PCM = {  # name of a file: options of soundfile
     "mulaw.wav": {"subtype": "ULAW"},
     "alaw.wav": {"subtype": "ALAW"},
     "adpcm.wav": {"subtype": "IMA_ADPCM"},
+    "msadpcm.wav": {"subtype": "MS_ADPCM"},
+    "extensible.wav": {"format": "WAVEX"},
     "a.flac": {},
     "a.aiff": {},
     "a.aif": {"format": "AIFF"},
+    "a.aifc": {"format": "AIFF", "subtype": "IMA_ADPCM"},
+    "float.aiff": {"subtype": "FLOAT"},
     "a.au": {},
+    "a.snd": {"format": "AU", "subtype": "ULAW"},
     "a.caf": {},
+    "alac.caf": {"subtype": "ALAC_16"},
     "a.w64": {},
     "a.rf64": {"format": "RF64"},
     "a.sph": {"format": "NIST"},
@@ -32,24 +38,67 @@ PCM = {  # name of a file: options of soundfile
 ENCODED = {  # name of a file: codec and container of FFmpeg
     "a.mp3": ("libmp3lame", "mp3"),
     "mp3.wav": ("libmp3lame", "wav"),
+    "g722.wav": ("g722", "wav"),
     "a.mp2": ("mp2", "mp2"),
     "a.m4a": ("aac", "ipod"),
     "alac.m4a": ("alac", "ipod"),
     "a.aac": ("aac", "adts"),
     "a.mp4": ("aac", "mp4"),
+    "opus.mp4": ("libopus", "mp4"),
     "a.mov": ("aac", "mov"),
+    "pcm.mov": ("pcm_s16le", "mov"),
+    "a.3gp": ("libopencore_amrnb", "3gp"),
+    "a.amr": ("libopencore_amrnb", "amr"),
     "a.opus": ("libopus", "ogg"),
     "a.webm": ("libopus", "webm"),
     "a.mka": ("libopus", "matroska"),
+    "a.mkv": ("aac", "matroska"),
+    "a.ts": ("aac", "mpegts"),
     "a.wma": ("wmav2", "asf"),
+    "wmav1.wma": ("wmav1", "asf"),
     "a.ac3": ("ac3", "ac3"),
+    "a.eac3": ("eac3", "eac3"),
     "a.wv": ("wavpack", "wv"),
     "a.tta": ("tta", "tta"),
     "a.avi": ("libmp3lame", "avi"),
 }
-RATES = {"libopus": 48_000, "wmav2": 44_100, "ac3": 48_000}  # that an encoder asks for
+RATES = {  # that an encoder asks for
+    "libopus": 48_000,
+    "wmav1": 44_100,
+    "wmav2": 44_100,
+    "ac3": 48_000,
+    "eac3": 48_000,
+    "libopencore_amrnb": 8_000,
+}
+BIT_RATES = {"libopencore_amrnb": 12_200}
 SAMPLES = {"alac": "s16p", "wavpack": "s16p", "tta": "s16", "flac": "s16"}  # an encoder may take 8 bits by itself
 FORMATS = (*PCM, *ENCODED)
+VARIANTS = {  # name of a file: its content, which is whole, though its header does not say so, or is missing
+    "vbr.mp3": lambda: encoded(voice(), RATE, "libmp3lame", "mp3", quality=4),
+    "cbr.mp3": lambda: encoded(voice(), RATE, "libmp3lame", "mp3", write_xing="0"),
+    "pipe.mp3": lambda: encoded(voice(), RATE, "libmp3lame", "mp3", seekable=False),
+    "joined.mp3": lambda: 3 * encoded(voice(), RATE, "libmp3lame", "mp3"),
+    "tagged.mp3": lambda: encoded(voice(), RATE, "libmp3lame", "mp3") + b"TAG" + bytes(125),
+    "pipe.wav": lambda: encoded(voice(), RATE, "pcm_s16le", "wav", seekable=False),
+    "pipe.flac": lambda: encoded(voice(), RATE, "flac", "flac", seekable=False),
+    "pipe.opus": lambda: encoded(voice(), RATE, "libopus", "ogg", seekable=False),
+    "pipe.au": lambda: encoded(voice(), RATE, "pcm_s16be", "au", seekable=False),
+    "joined.flac": lambda: 2 * encoded(voice(), RATE, "flac", "flac"),
+    "joined.opus": lambda: 2 * encoded(voice(), RATE, "libopus", "ogg"),
+    "joined.aac": lambda: 2 * encoded(voice(), RATE, "aac", "adts"),
+}
+REFUSED = {  # name of a file: its content, and why it is not read
+    "gsm.wav": (lambda: written(format="WAV", subtype="GSM610"), "GSM 6.10 cannot be sought; convert it to PCM"),
+    "gsm.aifc": (lambda: written(format="AIFF", subtype="GSM610"), "GSM 6.10 cannot be sought; convert it to PCM"),
+    "g721.au": (lambda: written(format="AU", subtype="G721_32"), "G721 ADPCM cannot be sought; convert it to PCM"),
+    "joined.wav": (lambda: 2 * written(format="WAV"), "a second recording follows at byte"),
+    "joined.m4a": (lambda: 2 * encoded(voice(), RATE, "aac", "ipod"), "several recordings one behind the other"),
+    "cut.wav": (lambda: written(format="WAV")[:-99], "is cut short"),
+    "cut.flac": (lambda: written(format="FLAC")[:-99], "is cut short|cannot be read as audio"),
+    "a.raw": (lambda: written(format="WAV")[44:], "cannot be read as audio"),
+    "text.mp3": (lambda: 100 * b"no sound at all", "cannot be read as audio"),
+    "empty.ogg": (lambda: b"", "cannot be read as audio"),
+}
 
 
 def voice(seconds=1.0, rate=RATE, pitch=130.0):
@@ -72,14 +121,23 @@ def write_audio(path, signal=None, rate=RATE):
     return path
 
 
-def encoded(signal, rate, codec, container, seekable=True):
+def written(**options):
+    """The bytes of a file that libsndfile writes."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, voice(), RATE, **options)
+    return buffer.getvalue()
+
+
+def encoded(signal, rate, codec, container, seekable=True, quality=None, **options):
     """The bytes of a file that FFmpeg encodes; into a pipe, where it cannot go back to fill in sizes."""
     buffer = io.BytesIO() if seekable else Pipe()
     signal = signal.reshape(len(signal), -1)
     layout = {1: "mono", 2: "stereo"}[signal.shape[1]]
-    with av.open(buffer, "w", format=container) as file:
+    with av.open(buffer, "w", format=container, options=options) as file:
         stream = file.add_stream(codec, rate=RATES.get(codec, rate), layout=layout)
-        stream.bit_rate = 96_000
+        stream.bit_rate = BIT_RATES.get(codec, 96_000)
+        if quality is not None:  # a variable bit rate
+            stream.codec_context.options = {"flags": "+qscale", "global_quality": str(118 * quality)}
         if codec in SAMPLES:
             stream.format = SAMPLES[codec]
         steps = np.round(32_768 * signal).clip(-32_768, 32_767).astype(np.int16).reshape(1, -1)

@@ -160,7 +160,7 @@ def _open_with_libsndfile(path: Path) -> "SoundFile | None":
     completed = complete_sizes(path)
     try:
         file = SoundFile(path if completed is None else BytesIO(completed))
-    except SoundFileError:
+    except (SoundFileError, TypeError):  # of a name that ends in .raw, soundfile asks for the rate
         return None
     if file.subtype.startswith("MPEG") or _is_stream(path, file):  # mp3 has many covers, wav among them
         file.close()

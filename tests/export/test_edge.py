@@ -10,7 +10,7 @@ import onnx
 import pytest
 import soundfile
 import torch
-from audio_files import FORMATS, write_audio
+from audio_files import FORMATS, RATE, REFUSED, VARIANTS, write_audio
 from sklearn.base import clone
 from torch_geometric.data import Data
 
@@ -20,7 +20,8 @@ from lgrin import LGrIN
 from lgrin.checksum import is_whole, write_with_checksum
 from lgrin.export import to_onnx
 from lgrin.export.runtime import CHECKSUM
-from lgrin.features import Speech, audio, containers
+from lgrin.features import SignalError, Speech, audio, containers
+from lgrin.features.speech import read_audio
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training import SequenceClassifier, predict
 from lgrin.transforms import CyclicPad, Resample
@@ -121,6 +122,26 @@ def smile(model, tmp_path_factory):
 def test_the_script_reads_every_format_as_lgrin_does(smile, tmp_path, name):
     path = write_audio(tmp_path / name)
     assert np.array_equal(classify.describe(path, *smile), Speech()(path).x.numpy())
+
+
+@pytest.mark.parametrize("name", [*FORMATS, *VARIANTS])
+def test_the_script_reads_the_samples_that_the_trainer_reads(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(VARIANTS[name]()) if name in VARIANTS else write_audio(path)
+    samples = read_audio(path)
+    assert len(samples) > 0.9 * RATE * (1 if "joined" not in name else 2)
+    assert np.array_equal(classify.read_audio(path), samples)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_script_refuses_what_the_trainer_refuses(tmp_path, name):
+    content, reason = REFUSED[name]
+    (tmp_path / name).write_bytes(content())
+    with pytest.raises(SignalError, match=reason) as trainers:
+        read_audio(tmp_path / name)
+    with pytest.raises(classify.SignalError, match=reason) as scripts:
+        classify.read_audio(tmp_path / name)
+    assert str(scripts.value) in (str(trainers.value), str(trainers.value).replace(": it ", " "))
 
 
 @pytest.mark.parametrize(("module", "first"), [(containers, "REQUIRED_CHUNKS ="), (audio, "SAMPLING_RATE =")])
