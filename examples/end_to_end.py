@@ -7,7 +7,6 @@ Writes to runs/<name>/: metrics.json, checkpoints/best.ckpt and last.ckpt, logs/
 """
 
 import argparse
-import logging
 import time
 from pathlib import Path
 
@@ -59,7 +58,6 @@ def main(arguments=None):
     out = Path(options.out or f"runs/end-to-end-seed{options.seed}")
     start = time.perf_counter()
     seed_everything(options.seed, verbose=False)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
     dataset = EmoDB(options.root, LogMel(), cache=options.cache, progress=not options.no_progress)
     dataset.transform = Patches(options.frames, options.width)

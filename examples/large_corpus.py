@@ -7,7 +7,6 @@ the lag in frames at which it repeats itself.
 """
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -59,7 +58,6 @@ def main(arguments=None):
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     options = parser.parse_args(arguments)
     seed_everything(0, verbose=False)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
     corpus = open_corpus(options.root, options.sequences)
     held_out = len(corpus) // 10

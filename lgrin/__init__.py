@@ -15,9 +15,12 @@ Where to start:
 used, so that ``import lgrin`` takes no time.
 """
 
+import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+warnings.filterwarnings("ignore", "IProgress not found")  # PyG imports tqdm, which asks notebooks for ipywidgets
 
 if TYPE_CHECKING:
     from lgrin import (

@@ -23,3 +23,5 @@ def test_a_notebook_is_stored_with_its_output(path):
     text = path.read_text()
     assert "Traceback" not in text
     assert "/tmp/" not in text
+    assert not [output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+    assert not [cell.source for cell in cells if "filterwarnings" in cell.source or "logging" in cell.source]

@@ -2,9 +2,7 @@
 
 import argparse
 import functools
-import logging
 import time
-import warnings
 from pathlib import Path
 
 from examples.reproduce import compare, tables
@@ -100,8 +98,6 @@ def plan(options):
 def main(experiment, arguments=None):
     """Runs an experiment and writes its table."""
     options = parse_arguments(experiment, arguments)
-    warnings.filterwarnings("ignore", module="lightning")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     start = time.perf_counter()
     made = plan(options)
     rows = EXPERIMENTS[options.experiment](made)

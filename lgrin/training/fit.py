@@ -1,7 +1,6 @@
 """One training run."""
 
 import shutil
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -23,6 +22,7 @@ from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.divergence import StopAtDivergence
 from lgrin.training.hardware import check_device, split_device
 from lgrin.training.owner import sole_owner
+from lgrin.training.quiet import quiet_lightning
 from lgrin.training.reading import read_data
 from lgrin.training.structure import make_up
 
@@ -121,7 +121,7 @@ def fit(
     learned, held_out = read_data(classifier, train, validation)
     out = check_path("out", out)
     leads = processes == 1 or rank_zero_only.rank == 0  # type: ignore[attr-defined]
-    with sole_owner(out) if leads else nullcontext():
+    with sole_owner(out) if leads else nullcontext(), quiet_lightning():
         last = out / "checkpoints" / "last.ckpt"
         best = last.with_name("best.ckpt")
         given: dict[str, Any] = {
@@ -145,8 +145,7 @@ def fit(
         trainer = _trainer(out, epochs, progress, callbacks, hardware, several=processes > 1)
         part = {"processes": trainer.world_size, "rank": trainer.global_rank}
         batches = draw_batches(learned.lengths, batch_size // processes, seed, buckets=buckets, **part)
-        with _compiled(classifier, compile), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "You defined a `validation_step`")  # training without validation is meant
+        with _compiled(classifier, compile):
             trainer.fit(
                 classifier,
                 DataLoader(_ByIndex(learned.sequences), batch_sampler=batches),
