@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DistributedSampler, RandomSampler
 
-from lgrin.loader import BucketSampler
+from lgrin.loader import BalancedSampler, BucketSampler, draw_batches
 
 
 @given(
@@ -67,3 +67,56 @@ def test_what_has_no_length_is_named():
 
 def test_sequences_without_a_frame_need_no_padding():
     assert BucketSampler(range(4), [0, 0, 3, 3], 2).padding() == 0
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
+    batch_size=st.integers(1, 12),
+    processes=st.integers(1, 3),
+    epoch=st.integers(0, 3),
+)
+def test_batches_of_all_processes_together_hold_classes_in_equal_shares(sizes, batch_size, processes, epoch):
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    parts = []
+    for rank in range(processes):
+        drawn = draw_batches(
+            labels, batch_size, 5, processes=processes, rank=rank, sampling="balanced", labels=torch.tensor(labels)
+        )
+        drawn.sampler.set_epoch(epoch)
+        parts.append(list(drawn))
+    for batches in zip(*parts, strict=True):
+        together = [labels[index] for batch in batches for index in batch]
+        counts = [together.count(label) for label in range(len(sizes))]
+        assert max(counts) - min(counts) <= 2
+    drawn = [index for batches in parts for batch in batches for index in batch]
+    assert len(drawn) == -(-len(labels) // processes) * processes
+    for label in range(len(sizes)):
+        counts = [drawn.count(index) for index, own in enumerate(labels) if own == label]
+        assert max(counts) - min(counts) <= 1, "no sequence comes again before all of its class have come"
+
+
+def test_balanced_batches_repeat_by_seed_and_epoch_and_reach_every_sequence():
+    labels = [0] * 30 + [1] * 3
+    batches = draw_batches([4] * 33, 8, seed=0, sampling="balanced", labels=labels)
+    epochs = []
+    for epoch in range(20):
+        batches.sampler.set_epoch(epoch)
+        epochs.append(list(batches))
+        assert list(batches) == epochs[-1]
+    assert len({str(one) for one in epochs}) == 20
+    assert {index for one in epochs for batch in one for index in batch} == set(range(33))
+    other = draw_batches([4] * 33, 8, seed=1, sampling="balanced", labels=labels)
+    assert list(other) != epochs[0]
+
+
+def test_with_buckets_pools_are_balanced():
+    labels, lengths = [0] * 40 + [1] * 4, list(range(1, 45))
+    batches = list(draw_batches(lengths, 4, seed=0, buckets=True, sampling="balanced", labels=labels))
+    assert sum(labels[index] for batch in batches for index in batch) == 22
+
+
+def test_an_unknown_sampling_and_no_label_are_refused():
+    with pytest.raises(ValueError, match="sampling is 'even'; it may be 'shuffled', 'balanced'"):
+        draw_batches([1, 2], 1, seed=0, sampling="even")
+    with pytest.raises(ValueError, match="labels is empty"):
+        BalancedSampler([])

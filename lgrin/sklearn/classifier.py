@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 from lgrin.arrays import as_floats, narrow
 from lgrin.bounds import check_build
 from lgrin.extras import optional
+from lgrin.loader import SHUFFLED
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_path, check_whole
@@ -109,6 +110,9 @@ class LGrINClassifier(SequenceEstimator):
 
         class_weight: ``None`` weighs sequences alike, ``"balanced"`` classes alike; or the weight of each class by its
             name.
+        sampling: How the network's batches are drawn: ``"shuffled"``, every sequence once an epoch, or ``"balanced"``,
+            classes in equal shares, those of rare classes repeatedly (:class:`lgrin.loader.BalancedSampler`). The bank
+            has no batches: see ``class_weight``.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -170,6 +174,7 @@ class LGrINClassifier(SequenceEstimator):
         thin: str = "auto",
         bank: bool = True,
         class_weight: str | Mapping[Any, float] | None = None,
+        sampling: str = SHUFFLED,
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -194,6 +199,7 @@ class LGrINClassifier(SequenceEstimator):
         self.thin = thin
         self.bank = bank
         self.class_weight = class_weight
+        self.sampling = sampling
 
     def fit(
         self,
@@ -351,6 +357,7 @@ class LGrINClassifier(SequenceEstimator):
                 "transform": None if plan.transform is None else plan.transform.settings,
             }
             how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}
+            how["sampling"] = self.sampling
             if before is None:
                 sizes = nodes[0].num_features, plan.num_nodes, len(chosen.classes)
                 model = draw(LGrIN, *sizes, seed=seed, **plan.network)

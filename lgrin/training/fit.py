@@ -14,8 +14,8 @@ from torch_geometric.loader import DataLoader
 
 from lgrin.extras import optional
 from lgrin.files import write_atomically
-from lgrin.loader import draw_batches
-from lgrin.options import check_path, check_seed, check_whole
+from lgrin.loader import SAMPLINGS, SHUFFLED, draw_batches
+from lgrin.options import check_option, check_path, check_seed, check_whole
 from lgrin.training.averaging import MovingAverage, check_decay
 from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints, has_stopped
 from lgrin.training.classifier import SequenceClassifier
@@ -50,6 +50,7 @@ def fit(
     precision: str = "32-true",
     compile: bool | str = False,
     buckets: bool = False,
+    sampling: str = SHUFFLED,
     resume: bool = False,
     resumable: bool = True,
     progress: bool = True,
@@ -87,6 +88,8 @@ def fit(
         compile: Whether ``torch.compile`` makes one program of normalisation, model, loss and their gradient; a name
             is the mode, of which ``"reduce-overhead"`` uses CUDA graphs where batches have one shape.
         buckets: Whether sequences of similar length share a batch, see :class:`lgrin.loader.BucketSampler`.
+        sampling: How batches are drawn: ``"shuffled"``, every sequence once an epoch, or ``"balanced"``, classes in
+            equal shares, those of rare classes repeatedly, see :class:`lgrin.loader.BalancedSampler`.
         resume: Whether to go on from ``last.ckpt``; a run that has none starts from the beginning.
         resumable: Whether to write ``last.ckpt`` after every epoch; if not, short runs take a tenth less time, and
             those that are killed start again.
@@ -117,6 +120,7 @@ def fit(
     processes = check_whole("devices", devices) * check_whole("hosts", hosts)
     seed = check_seed("seed", seed)
     averaging = check_decay(averaging)
+    check_option("sampling", sampling, SAMPLINGS)
     _check_hardware(device, processes, precision, batch_size)
     learned, held_out = read_data(classifier, train, validation)
     out = check_path("out", out)
@@ -131,6 +135,7 @@ def fit(
             "averaging": averaging,
         }
         given |= {"precision": precision, "buckets": buckets, "train": learned.digest, "validation": held_out.digest}
+        given |= {} if sampling == SHUFFLED else {"sampling": sampling}
         run = SameRun({**given, **_settings(classifier, epochs)})
         if _is_done(last, run, resume, patience):
             return best
@@ -144,7 +149,8 @@ def fit(
         callbacks += checkpoint_callbacks(out, patience if len(validation) else None, every=1 if resumable else epochs)
         trainer = _trainer(out, epochs, progress, callbacks, hardware, several=processes > 1)
         part = {"processes": trainer.world_size, "rank": trainer.global_rank}
-        batches = draw_batches(learned.lengths, batch_size // processes, seed, buckets=buckets, **part)
+        drawing: dict[str, Any] = {"buckets": buckets, "sampling": sampling, "labels": learned.labels, **part}
+        batches = draw_batches(learned.lengths, batch_size // processes, seed, **drawing)
         with _compiled(classifier, compile):
             trainer.fit(
                 classifier,

@@ -16,7 +16,7 @@ from torch.nn import Module
 from torch_geometric.data import Batch, Data
 from tqdm import tqdm
 
-from lgrin.loader import draw_batches
+from lgrin.loader import SHUFFLED, draw_batches
 from lgrin.options import check_seed, check_whole
 from lgrin.training.averaging import AveragedTensors, check_decay
 from lgrin.training.checkpoints import seed_step
@@ -56,6 +56,7 @@ def fit_in_memory(
     seed: int = 0,
     device: str = "auto",
     progress: bool = False,
+    sampling: str = SHUFFLED,
 ) -> Run:
     """Trains as :func:`lgrin.training.fit` does, in memory, and leaves the weights that were to be kept.
 
@@ -74,6 +75,7 @@ def fit_in_memory(
         seed: Draws batches, dropout and changes.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that PyTorch finds.
         progress: Whether to show one line with the time that is left, where the output is a terminal.
+        sampling: How batches are drawn, see :func:`lgrin.training.fit`.
 
     Returns:
         How the run went.
@@ -96,7 +98,7 @@ def fit_in_memory(
     averaging, place = check_decay(averaging), find_device(device)
     learned, held_out = read_data(classifier, train, validation)
     loop = Loop(classifier.to(place), Sequences(learned.sequences, place), epochs, batch_size, averaging, seed)
-    batches = draw_batches(learned.lengths, batch_size, seed)
+    batches = draw_batches(learned.lengths, batch_size, seed, sampling=sampling, labels=learned.labels)
     validated = Sequences(held_out.sequences, place) if len(validation) else None
     kept, kept_epoch, lowest = loop.average.average, epochs - 1, None
     with (

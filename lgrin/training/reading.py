@@ -24,6 +24,7 @@ class Reading:
 
     Attributes:
         lengths: Nodes of each sequence that was read.
+        labels: The class of each.
 
     Raises:
         TypeError: While reading, if a label is no whole number.
@@ -44,6 +45,7 @@ class Reading:
 
     def _start(self) -> None:
         self.lengths: list[int] = []
+        self.labels: list[int] = []
         self._content = hashlib.sha256()
         self._has_ended = False
 
@@ -53,6 +55,7 @@ class Reading:
         limits = model.num_nodes, model.num_classes, self.classifier.frame_channels
         for data in validate.checked(self.sequences, *limits, may_lack=self.classifier.frame_channels is not None):
             self.lengths.append(data.num_nodes)
+            self.labels.append(int(data.y))
             _add(self._content, data)
             yield data
         self._has_ended = True

@@ -1,5 +1,7 @@
 """The estimator's network beside its bank of filters, and what sequences count."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 import torch
@@ -132,6 +134,29 @@ def test_a_class_that_counts_more_is_predicted_more_often(bank):
     assert (leaning.predict(others) == 2).sum() > (plain.predict(others) == 2).sum()
     balanced = LGrINClassifier(**options, class_weight="balanced").fit(X, y)
     assert np.array_equal(balanced.predict_proba(X), plain.predict_proba(X))  # there are as many of each
+
+
+def test_balanced_batches_let_a_rare_class_count_in_the_network_and_leave_the_bank():
+    X, y = data(60)
+    (others, truth), y = data(100, seed=1), np.where(np.arange(60) < 8, y, 0)  # 4 of 60
+    for x in (*X, *others):
+        x[0] *= 0.3  # hard to tell
+    for x, label, shown in zip(X, np.arange(60) % 2, y, strict=True):
+        x[0] -= 0.45 * (label - shown)  # as the class says
+    plain, balanced = (
+        LGrINClassifier(epochs=30, random_state=0, branch_channels=(8, 4), sampling=one).fit(X, y)
+        for one in ("shuffled", "balanced")
+    )
+    first, second = (one.classifier_.model.bank.state_dict() for one in (plain, balanced))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    recalls = []
+    for fitted in (plain, balanced):
+        network = copy(fitted)
+        network.classifier_ = without_bank(fitted.classifier_)
+        recalls.append(np.mean(network.predict(others)[truth == 1] == 1))
+    assert recalls[1] > recalls[0] + 0.2
+    with pytest.raises(ValueError, match="sampling is 'even'; it may be 'shuffled', 'balanced'"):
+        LGrINClassifier(sampling="even").fit(X, y)
 
 
 def test_wrong_weights_are_named():

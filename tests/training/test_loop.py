@@ -13,10 +13,11 @@ from lgrin.training.loop import fit_in_memory
 SMALL = {"branch_channels": (4, 3), "input_norm": "both"}
 
 
-def toy(count, seed=0, unequal=False, lacks_frames=False):
+def toy(count, seed=0, unequal=False, lacks_frames=False, uneven=False):
     generator = torch.Generator().manual_seed(seed)
     sequences = []
     for index in range(count):
+        index = index if index < 6 or not uneven else 0
         length = int(torch.randint(2, 7, (1,), generator=generator)) if unequal else 6
         data = Data(x=torch.randn(length, 2, generator=generator) + index % 3, y=torch.tensor([index % 3]))
         if unequal:
@@ -39,6 +40,7 @@ CASES = {
     "halved": ({}, {"lr": 0.01, "schedule": {"name": "step", "halve_every": 2}}, {"averaging": 0.9}),
     "unequal": ({"unequal": True}, RECIPE, {"averaging": 0.98}),
     "lacks frames": ({"lacks_frames": True}, RECIPE, {"averaging": 0.98}),
+    "balanced": ({"uneven": True}, RECIPE, {"sampling": "balanced"}),
     "all of it": ({"unequal": True, "lacks_frames": True}, RECIPE, {"averaging": 0.5}),
 }
 

@@ -97,6 +97,7 @@ def test_another_network_is_not_gone_on_with(begun, model, message):
         ({"weight_decay": 0.1}, "weight_decay is 0.1"),
         ({"loss": {"lambda_pool": 1.0}}, "loss is"),
         ({"augment": {"crop": 0.2}}, "augment is"),
+        ({"sampling": "balanced"}, "sampling is 'balanced'"),
         ({"classes": ["a", "b"]}, r"classes is \['a', 'b'\]"),
         ({"kind": type("Kind", (SequenceClassifier,), {})}, "classifier is '.*Kind'"),
     ],
@@ -104,6 +105,15 @@ def test_another_network_is_not_gone_on_with(begun, model, message):
 def test_another_recipe_is_not_gone_on_with(begun, changes, message):
     with pytest.raises(ValueError, match=message):
         go(begun, **changes)
+
+
+def test_a_run_with_balanced_batches_ends_with_the_same_bits_where_it_was_stopped_between(tmp_path):
+    options = {"sampling": "balanced", "batch_size": 4, "averaging": 0.9, "device": "cpu"}
+    whole = go(tmp_path / "whole", epochs=4, **options)
+    go(tmp_path / "stopped", epochs=2, **options)
+    stopped = go(tmp_path / "stopped", epochs=4, **options)
+    one, other = (torch.load(path, weights_only=True)["state_dict"] for path in (whole, stopped))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_what_no_repr_shows_counts_and_the_same_again_does_not(tmp_path):
