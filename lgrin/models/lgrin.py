@@ -271,6 +271,30 @@ class LGrIN(Module):
         nodes, _ = self._run(*self._read(x, edge_index, edge_weight, *place))
         return self._read_out(nodes)
 
+    def embed_nodes(
+        self,
+        x: Tensor,
+        *,
+        frame: Tensor | None = None,
+        node: Tensor | None = None,
+        batch: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+        max_num_nodes: int | None = None,
+    ) -> Tensor:
+        """Computes the features of each node after the last inception layer; arguments as for the class.
+
+        Returns:
+            Like x, with other channels; rows of absent nodes are 0.
+
+        Example:
+            >>> LGrIN(in_channels=3, num_nodes=8, num_classes=2).embed_nodes(torch.rand(4, 8, 3)).shape
+            torch.Size([4, 8, 195])
+        """
+        frame = frame if node is None else one_place(frame, node)
+        nodes, _ = self._run(*self._read(x, None, None, frame, batch, mask, batch_size, max_num_nodes))
+        return nodes.x
+
     def graphs(
         self,
         x: Tensor,

@@ -18,7 +18,7 @@ from lgrin.options import check_path
 from lgrin.sklearn.base import SequenceEstimator
 from lgrin.sklearn.inference import double_of
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
-from lgrin.sklearn.saved import build_saved, not_ours, open_saved, write_saved
+from lgrin.sklearn.saved import build_saved, content_of, not_ours, open_saved, write_saved
 from lgrin.sklearn.weights import choose
 from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, left_out_together, summaries
@@ -161,7 +161,8 @@ class FilterBankClassifier(SequenceEstimator):
         """
         validation.check_is_fitted(self)
         network = {"model": {"name": "FilterBank", **self.model_.config}, "weights": self.model_.state_dict()}
-        write_saved(self, path, FORMAT, ("n_features_in_", "feature_names_in_", "penalty_"), network)
+        fitted = "n_features_in_", "feature_names_in_", "penalty_"
+        write_saved(path, content_of(self, FORMAT, fitted, network))
 
     @classmethod
     def load(cls, path: str | Path) -> "FilterBankClassifier":

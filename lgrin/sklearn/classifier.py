@@ -31,21 +31,23 @@ from lgrin.sklearn.inputs import (
     to_one_length,
     warn_of_thinning,
 )
-from lgrin.sklearn.saved import build_saved, not_ours, open_saved, plain, write_saved
+from lgrin.sklearn.pretrained import check_pretrained, network_of_start, start_of
+from lgrin.sklearn.pretrainer import LGrINPretrainer, content_of_pretrainer, pretrainer_of
+from lgrin.sklearn.saved import build_saved, content_of, not_ours, open_saved, plain, write_saved
 from lgrin.sklearn.weights import Chosen, choose
 from lgrin.text import one_line
 from lgrin.training.bank import left_out_together
-from lgrin.training.blend import add_bank, without_bank
+from lgrin.training.blend import add_bank, thin_of, without_bank
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
 from lgrin.training.generators import own_random_numbers
 from lgrin.training.loop import fit_in_memory
+from lgrin.training.pretrain import start_from
 from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
 from lgrin.training.splits import hold_out
-from lgrin.transforms import from_settings
-from lgrin.transforms.resample import NEAREST, RESAMPLINGS
+from lgrin.transforms.resample import RESAMPLINGS
 
 with optional("train"):
     from sklearn.utils import validation
@@ -113,6 +115,9 @@ class LGrINClassifier(SequenceEstimator):
         sampling: How the network's batches are drawn: ``"shuffled"``, every sequence once an epoch, or ``"balanced"``,
             classes in equal shares, those of rare classes repeatedly (:class:`lgrin.loader.BalancedSampler`). The bank
             has no batches: see ``class_weight``.
+        pretrained: A :class:`LGrINPretrainer`, whose weights, graph, normalisation and frames the network starts from;
+            a classifier has the channels, recipe and network that it has. One that is not fitted learns from the
+            training sequences.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -175,6 +180,7 @@ class LGrINClassifier(SequenceEstimator):
         bank: bool = True,
         class_weight: str | Mapping[Any, float] | None = None,
         sampling: str = SHUFFLED,
+        pretrained: LGrINPretrainer | None = None,
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -200,6 +206,7 @@ class LGrINClassifier(SequenceEstimator):
         self.bank = bank
         self.class_weight = class_weight
         self.sampling = sampling
+        self.pretrained = pretrained
 
     def fit(
         self,
@@ -239,6 +246,8 @@ class LGrINClassifier(SequenceEstimator):
                 f"sequences of each of these and no other, or fit with warm_start=False"
             )
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][chosen.kept]
+        if before is None:
+            check_pretrained(self, groups)
         nodes = to_nodes([sequences[index] for index in chosen.kept], chosen.labels, members)
         classifier, losses = self._train(nodes, chosen, left_out_together(members, chosen.labels), before)
         self.classes_, self.classifier_ = chosen.classes, classifier
@@ -310,7 +319,10 @@ class LGrINClassifier(SequenceEstimator):
         """
         validation.check_is_fitted(self)
         network = {"classifier": dict(self.classifier_.hparams), "weights": self.classifier_.state_dict()}
-        write_saved(self, path, FORMAT, ("n_features_in_", "feature_names_in_"), network)
+        if self.pretrained is not None:
+            network["pretrained"] = content_of_pretrainer(self.pretrained)
+        alone = copy(self).set_params(pretrained=None)
+        write_saved(path, content_of(alone, FORMAT, ("n_features_in_", "feature_names_in_"), network))
 
     @classmethod
     def load(cls, path: str | Path) -> "LGrINClassifier":
@@ -331,6 +343,8 @@ class LGrINClassifier(SequenceEstimator):
         content = open_saved(check_path("path", path), FORMAT)
         try:
             estimator = build_saved(cls, content, path)
+            if "pretrained" in content:
+                estimator.pretrained = pretrainer_of(content["pretrained"], path)
             settings = name_schedule(content["classifier"])
             check_build(lambda: SequenceClassifier(**settings), settings["model"], content["weights"])
             estimator.classifier_ = SequenceClassifier(**settings).eval()
@@ -346,7 +360,8 @@ class LGrINClassifier(SequenceEstimator):
         seed, whole = draw_seed(self.random_state), [copy(one) for one in nodes]
         learn, held_out = self._parts(nodes, seed)
         with own_random_numbers():
-            plan = self._plan(learn, len(chosen.classes), before)
+            start = start_of(self, learn, seed) if before is None else None
+            plan = self._plan(learn, len(chosen.classes), before, start)
             if plan.network_weight is None:
                 warn_of_thinning(nodes, plan.transform)
             to_one_length(nodes, plan.transform)
@@ -361,7 +376,10 @@ class LGrINClassifier(SequenceEstimator):
             if before is None:
                 sizes = nodes[0].num_features, plan.num_nodes, len(chosen.classes)
                 model = draw(LGrIN, *sizes, seed=seed, **plan.network)
-                classifier = SequenceClassifier(model, num_sequences=len(learn), **options)
+                kind = SequenceClassifier if start is None else _Continued
+                classifier = kind(model, num_sequences=len(learn), **options)
+                if start is not None:
+                    start_from(classifier, start)
             else:
                 classifier = _Continued(deepcopy(before.model), num_sequences=len(learn), **options)
                 classifier.load_state_dict(before.state_dict())
@@ -375,14 +393,22 @@ class LGrINClassifier(SequenceEstimator):
         """What to train on, and what to stop by."""
         return (data, []) if self.patience is None else _hold_out(data, seed)
 
-    def _plan(self, learn: list[Data], num_classes: int, before: SequenceClassifier | None) -> Plan:
-        """What the recipe decides by the training sequences, but for what the arguments or the last fit decide."""
+    def _plan(
+        self,
+        learn: list[Data],
+        num_classes: int,
+        before: SequenceClassifier | None,
+        start: SequenceClassifier | None,
+    ) -> Plan:
+        """What the recipe decides by the training sequences, but for what arguments, last fit or pretraining decide."""
         recipe = find_recipe(self.recipe)
         check_option("thin", self.thin, (AUTO, *RESAMPLINGS))
         names = "input_norm", "branch_channels", "dropout"
         network = {name: plain(name, value) for name, value in self._given(*names).items()}
         if "input_norm" in network:
             network["input_norm"] = _input_norm(network["input_norm"])
+        if start is not None:
+            network = {**network_of_start(start), **network}
         batch_size = _batch_size(self._given("batch_size").get("batch_size", recipe.batch_size), len(learn))
         plan = recipe.plan(
             learn, num_classes, num_nodes=self.num_nodes, network=network, epochs=self.epochs, batch_size=batch_size
@@ -391,10 +417,12 @@ class LGrINClassifier(SequenceEstimator):
         options = {**plan.options, **self._given("lr", "weight_decay"), "augment": changes}
         if not self.bank:
             plan = plan._replace(network_weight=None)
-        if before is None:
+        known = before or start
+        if known is None:
             return plan._replace(options=options, **self._given("thin"))
-        options["lr"] = WARM * options["lr"]
-        return plan._replace(options=options, num_nodes=before.model.num_nodes, thin=_thin_of(before))
+        if before is not None:
+            options["lr"] = WARM * options["lr"]
+        return plan._replace(options=options, num_nodes=known.model.num_nodes, thin=thin_of(known))
 
     def _given(self, *names: str) -> dict[str, Any]:
         """The arguments among these that are not left to the recipe."""
@@ -433,12 +461,6 @@ def _weigh(nodes: list[Data], weight: np.ndarray) -> Tensor:
         for one, own in zip(nodes, scaled.float().split(1), strict=True):
             one.weight = own
     return scaled
-
-
-def _thin_of(classifier: SequenceClassifier) -> str:
-    """How the sequences of a classifier get to its frames."""
-    settings = classifier.hparams["transform"]
-    return NEAREST if settings is None else from_settings(settings).how
 
 
 def _hold_out(data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:

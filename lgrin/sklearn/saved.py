@@ -110,33 +110,50 @@ def open_saved(path: str | Path, format: str) -> dict[str, Any]:
     return content
 
 
-def write_saved(
-    estimator: Any, path: str | Path, format: str, fitted: Sequence[str], network: Mapping[str, Any]
-) -> None:
-    """Writes a fitted estimator to one file, whole or not at all.
+def content_of(estimator: Any, format: str, fitted: Sequence[str], network: Mapping[str, Any]) -> dict[str, Any]:
+    """Collects what a file keeps of an estimator.
 
     Args:
-        estimator: The estimator, with ``get_params`` and ``classes_``.
-        path: The file.
+        estimator: The estimator, with ``get_params`` and perhaps ``classes_``.
         format: As for :func:`open_saved`.
         fitted: Names of further attributes to keep, where it has them.
         network: Its network, as plain values and tensors.
 
+    Returns:
+        The content.
+
     Raises:
-        TypeError: If path is no path, or a parameter or class no plain value.
+        TypeError: If a parameter or class is no plain value.
+
+    Example:
+        >>> from lgrin.sklearn import FilterBankClassifier
+        >>> content_of(FilterBankClassifier(n_channels=2), "test", (), {})["parameters"]["n_channels"]
+        2
     """
-    path = check_path("path", path)
     attributes = {name: getattr(estimator, name, None) for name in fitted}
     content = {
         "format": format,
         "version": lgrin.__version__,
         "parameters": {name: plain(name, value) for name, value in estimator.get_params().items()},
-        "classes": plain("classes_", estimator.classes_),
-        "dtype": estimator.classes_.dtype.str,
         "fitted": {name: plain(name, value) for name, value in attributes.items() if value is not None},
         **network,
     }
-    write_atomically(path, lambda name: torch.save(content, name))
+    if hasattr(estimator, "classes_"):
+        content |= {"classes": plain("classes_", estimator.classes_), "dtype": estimator.classes_.dtype.str}
+    return content
+
+
+def write_saved(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Writes what :func:`content_of` has collected to one file, whole or not at all.
+
+    Args:
+        path: The file.
+        content: What it is to hold.
+
+    Raises:
+        TypeError: If path is no path.
+    """
+    write_atomically(check_path("path", path), lambda name: torch.save(dict(content), name))
 
 
 def build_saved(kind: Any, content: Mapping[str, Any], path: str | Path) -> Any:
@@ -148,7 +165,7 @@ def build_saved(kind: Any, content: Mapping[str, Any], path: str | Path) -> Any:
         path: The file.
 
     Returns:
-        The estimator, with its parameters, classes and further attributes.
+        The estimator, with its parameters, further attributes, and classes if it has any.
 
     Raises:
         KeyError: If something is missing.
@@ -158,5 +175,6 @@ def build_saved(kind: Any, content: Mapping[str, Any], path: str | Path) -> Any:
     estimator = kind(**content["parameters"])
     for name, value in content["fitted"].items():
         setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-    estimator.classes_ = read_classes(content["classes"], content["dtype"], Path(path).stat().st_size)
+    if "classes" in content:
+        estimator.classes_ = read_classes(content["classes"], content["dtype"], Path(path).stat().st_size)
     return estimator

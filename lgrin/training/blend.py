@@ -54,10 +54,21 @@ def add_bank(
     spent = sum(one.numel() for one in classifier.model.parameters())
     bank, ridge = fit_bank(scaled, num_classes, weight, groups, seed, budget=BUDGET - spent)
     warn_of_better(ridge.left_out, scaled, weight, groups)
-    transform = classifier.hparams["transform"]
-    thin = NEAREST if transform is None else from_settings(transform).how
-    blend = Blend(classifier.model, bank.to(classifier.device), network_weight, thin)
+    blend = Blend(classifier.model, bank.to(classifier.device), network_weight, thin_of(classifier))
     return _with_model(classifier, blend, transform=None)
+
+
+def thin_of(classifier: SequenceClassifier) -> str:
+    """Says how sequences with more frames than M get to M, ``how`` of :class:`lgrin.transforms.Resample`.
+
+    Example:
+        >>> settings = Resample(3, "mean").settings
+        >>> network = {"in_channels": 2, "num_nodes": 3, "num_classes": 2}
+        >>> thin_of(SequenceClassifier(network, num_sequences=1, transform=settings))
+        'mean'
+    """
+    transform = classifier.hparams["transform"]
+    return NEAREST if transform is None else str(from_settings(transform).how)
 
 
 def without_bank(classifier: SequenceClassifier) -> SequenceClassifier:

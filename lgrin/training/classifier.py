@@ -222,18 +222,16 @@ class SequenceClassifier(LightningModule):
     def logits_of(self, inputs: dict[str, Any], **options: Any) -> Any:
         """Computes logits from the arguments of the model by name, the features not standardised yet."""
         if not isinstance(self.normalize, ModuleDict):
-            prepared = self._prepared(self.normalize, inputs)
-            return self.model(**_told_longest(self.model.num_nodes, prepared), **options)
+            return self.model(**self._prepared(self.normalize, self.model.num_nodes, inputs), **options)
         prepared = {
-            name: _told_longest(self.model.num_nodes[name], self._prepared(self.normalize[name], one))
-            for name, one in inputs.items()
+            name: self._prepared(self.normalize[name], self.model.num_nodes[name], one) for name, one in inputs.items()
         }
         return self.model(prepared, **options)
 
-    def _prepared(self, scaling: Module, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _prepared(self, scaling: Module, num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
         """Scales the features and, in training, changes the sequences."""
         x, mask = self.augment(scaling(inputs["x"]), inputs["batch"], inputs["mask"], inputs["batch_size"])
-        return {**inputs, "x": x, "mask": mask}
+        return _told_longest(num_nodes, {**inputs, "x": x, "mask": mask})
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
         """Measures cross-entropy, accuracy and unweighted average recall of one batch."""
