@@ -88,14 +88,9 @@ def bank(seed):
     return FilterBankClassifier(random_state=seed)
 
 
-def frozen(seed):
-    """Network and bank, whose graph stays as it starts."""
-    return LGrINClassifier(random_state=seed, recipe=ON_START)
-
-
-def network_on(recipe, seed):
-    """The network alone, by a recipe of its own."""
-    return LGrINClassifier(random_state=seed, recipe=recipe, bank=False)
+def fixed_by(recipe, seed):
+    """Network and bank, the network on a graph that is not trained."""
+    return LGrINClassifier(random_state=seed, recipe=recipe)
 
 
 def whole(classifier):
@@ -144,20 +139,22 @@ def run_ours(make, look, corpus, fold, seed):
 
 
 FITTED = {}  # network and bank are fitted together, and looked at together and apart
-ON_START = on_graph(start)
+ON_START = functools.partial(fixed_by, on_graph(start))
 PARTS = ("network and bank", "network", "bank")
 OURS = {
     "network and bank": functools.partial(run_ours, default, whole),
     "network": functools.partial(run_ours, default, network_alone),
     "bank": functools.partial(run_ours, bank, whole),
-    "both with frozen graphs": functools.partial(run_ours, frozen, whole),
+    "both with frozen graphs": functools.partial(run_ours, ON_START, whole),
 }
 ON_GRAPHS = {
-    "network on its start": functools.partial(run_ours, frozen, network_alone),
-    **{
-        f"network {name}": functools.partial(run_ours, functools.partial(network_on, given(matrix)), whole)
-        for name, matrix in (("on the line", line), ("on the identity", torch.eye), ("without edges", empty))
-    },
+    f"network {name}": functools.partial(run_ours, make, network_alone)  # trained as long as the default's
+    for name, make in {
+        "on its start": ON_START,
+        "on the line": functools.partial(fixed_by, given(line)),
+        "on the identity": functools.partial(fixed_by, given(torch.eye)),
+        "without edges": functools.partial(fixed_by, given(empty)),
+    }.items()
 }
 METHODS = {**OURS, **ON_GRAPHS, **THEIRS, **OF_SPEECH}
 

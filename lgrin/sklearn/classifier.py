@@ -37,12 +37,13 @@ from lgrin.sklearn.saved import build_saved, content_of, not_ours, open_saved, p
 from lgrin.sklearn.weights import Chosen, choose
 from lgrin.text import one_line
 from lgrin.training.bank import left_out_together
-from lgrin.training.blend import add_bank, thin_of, without_bank
+from lgrin.training.blend import fit_bank_beside, join, thin_of, without_bank
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
 from lgrin.training.generators import own_random_numbers
 from lgrin.training.loop import fit_in_memory
 from lgrin.training.pretrain import start_from
+from lgrin.training.reading import read_data
 from lgrin.training.recipe import Plan
 from lgrin.training.recipes import find_recipe
 from lgrin.training.schedule import name_schedule
@@ -383,10 +384,13 @@ class LGrINClassifier(SequenceEstimator):
             else:
                 classifier = _Continued(deepcopy(before.model), num_sequences=len(learn), **options)
                 classifier.load_state_dict(before.state_dict())
+            if plan.network_weight is not None:  # first, so that a warning comes before the network takes its time
+                read_data(classifier, learn, held_out)
+                bank = fit_bank_beside(classifier, whole, weight, groups, seed)
             run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
             classifier = _plain_classifier(classifier)
             if plan.network_weight is not None:
-                classifier = add_bank(classifier, whole, plan.network_weight, weight, groups, seed)
+                classifier = join(classifier, bank, plan.network_weight)
         return classifier, run.losses
 
     def _parts(self, data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:

@@ -84,7 +84,7 @@ def test_a_graph_that_is_not_trained_stays_as_it_starts():
     X = random.normal(size=(24, 2, 10)) + y[:, None, None]
     learned, kept, line = (
         LGrINClassifier(epochs=5, random_state=0, recipe=recipe, bank=False).fit(X, y).adjacency_
-        for recipe in ("recommended", bank.ON_START, bank.given(bank.line))
+        for recipe in ("recommended", bank.on_graph(bank.start), bank.given(bank.line))
     )
     plan = bank.RECIPES["recommended"].plan(toys(X, y), 2)
     start = bank.start(plan, 2, 2).weights().detach().numpy()

@@ -49,6 +49,15 @@ def test_fit_warns_where_a_neighbour_is_better_and_names_both_accuracies(classif
     assert "sklearn.neighbors.KNeighborsClassifier(1)" in said
 
 
+def test_the_warning_comes_before_the_network_is_trained(monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lgrin.sklearn.classifier.fit_in_memory", stop)
+    with pytest.warns(UserWarning, match="may be the wrong tool"), pytest.raises(KeyboardInterrupt):
+        NETWORK.fit(*pulses())
+
+
 def test_what_is_said_of_training_sequences_holds_for_new_ones():
     (X, y), (new, truth) = pulses(), pulses(400, seed=1)
     with pytest.warns(UserWarning, match="may be the wrong tool"):
