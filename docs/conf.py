@@ -30,7 +30,8 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "tables", "**.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = f"lgrin {lgrin.__version__}"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["lgrin.css"]
 pygments_style = "friendly"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]

@@ -154,7 +154,7 @@ class PretrainedClassifier(
         weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
         metadata = {"checksum": BLANK, "config": _digest(json.loads(content))}
         write_with_checksum(save_directory / WEIGHTS, lambda name: safetensors_torch.save_file(weights, name, metadata))
-        write_atomically(save_directory / CONFIG, lambda name: Path(name).write_text(content))
+        write_atomically(save_directory / CONFIG, lambda name: Path(name).write_text(content, encoding="utf-8"))
 
     @classmethod
     def _from_pretrained(

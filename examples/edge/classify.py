@@ -919,4 +919,6 @@ includeSingleElementFields=1
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # a pipe on Windows has a code page, which lacks most letters
+        stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -226,7 +226,7 @@ def write_tables(path, scored):
         tables = accuracies(scored, methods), over_sets(scored, reference, others), by_set(scored, reference, others)
         text += [f"## {title}\n", *(markdown(rows, three_digits) for rows in tables)]
     if text:
-        write_atomically(path, lambda name: Path(name).write_text("\n".join(text)))
+        write_atomically(path, lambda name: Path(name).write_text("\n".join(text), encoding="utf-8"))
         print("\n" + "\n".join(text), end="")
 
 

@@ -266,6 +266,6 @@ def main(name, arguments=None):
     rows, seconds = table(results, counts, options.seeds), time.perf_counter() - start
     text = markdown(rows)
     print(text)
-    write_atomically(options.out / "table.md", lambda name: Path(name).write_text(text))
+    write_atomically(options.out / "table.md", lambda name: Path(name).write_text(text, encoding="utf-8"))
     return write_results(options.out / "table.json", rows=rows, options={**vars(options), "out": str(options.out)},
                          seconds=seconds)  # fmt: skip

@@ -70,7 +70,7 @@ class Plan:
         """Prints and writes the table, with the options that made it below."""
         text = markdown(rows) + "\n" + self.caption(seconds)
         print(text)
-        write_atomically(self.out / "table.md", lambda name: Path(name).write_text(text))
+        write_atomically(self.out / "table.md", lambda name: Path(name).write_text(text, encoding="utf-8"))
         return write_results(self.out / "table.json", rows=rows, options=vars(self.options), seconds=seconds)
 
     def caption(self, seconds):

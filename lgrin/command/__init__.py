@@ -6,6 +6,7 @@ Arguments are parsed before torch is imported, so that ``--help`` and mistakes a
 import importlib
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any
 
 from lgrin.command.options import make_parser
@@ -51,4 +52,7 @@ def run(arguments: Sequence[str] | None = None) -> Any:
 
 def main() -> None:
     """Runs the command of the program, as its entry point."""
+    for stream in (sys.stdout, sys.stderr):  # a pipe on Windows has a code page, which lacks most letters
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     run()

@@ -5,7 +5,7 @@ import csv
 import html
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -132,7 +132,7 @@ def write_page(folder: str | Path, out: str | Path) -> None:
     """
     run = read_run(folder)
     parts = [section(run) for section in (_figures, _data, _results, _curves, _graph, _salient, _absent)]
-    title = _text(run.metrics.get("dataset", Path(folder).name))
+    title = _text(Path(folder).resolve().name)
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -152,7 +152,9 @@ def _figures(run: Run) -> str:
         "seconds": ("seconds", ".0f"),
     }
     shown = [(title, format(found[key], style)) for title, (key, style) in known.items() if found.get(key) is not None]
-    told = f"<p>Recipe {_text(found.get('recipe', 'unknown'))}, seed {_text(found.get('seed', 'unknown'))}.</p>\n"
+    names = ("dataset", "recipe", "seed")
+    data, recipe, seed = (_text(found.get(name, "unknown")) for name in names)
+    told = f"<p>Data set {data}, recipe {recipe}, seed {seed}.</p>\n"
     told += "".join(f"<div><dt>{title}</dt><dd>{value}</dd></div>" for title, value in shown).join(
         ('<dl class="figures">', "</dl>\n")
     )
@@ -160,6 +162,7 @@ def _figures(run: Run) -> str:
     if counts is None:
         return told
     largest = counts.sum(1).max() / max(counts.sum(), 1)
+    told += _interval(found.get("intervals", {}).get("accuracy"))
     told += f"<p>Always naming the most frequent class of the test set would have an accuracy of {largest:.3f}.</p>\n"
     if (counts.sum(0) > 0).sum() == 1:
         told += (
@@ -167,6 +170,14 @@ def _figures(run: Run) -> str:
             "loss below has fallen, train longer, and check that labels and files belong together.</p>\n"
         )
     return told
+
+
+def _interval(found: Mapping[str, Any] | None) -> str:
+    """How far the accuracy may be off."""
+    if not found:
+        return ""
+    low, high = (f"{found[name]:.3f}" for name in ("low", "high"))
+    return f"<p>Accuracy from {low} to {high}: {_text(found['method'])}.</p>\n"
 
 
 def _data(run: Run) -> str:
@@ -258,7 +269,7 @@ def _largest_changes(start: np.ndarray, learned: np.ndarray) -> str:
     places = list(zip(*np.unravel_index(order, learned.shape), strict=True))
     names = ("head", "target frame", "source frame")[-learned.ndim :]
     rows = [(*map(int, place), f"{start[place]:.3f}", f"{learned[place]:.3f}") for place in places]
-    return _table((*names, "at the start", "learned"), rows)
+    return "<p>The weights that changed most:</p>\n" + _table((*names, "at the start", "learned"), rows)
 
 
 def _salient(run: Run) -> str:
@@ -272,7 +283,7 @@ def _salient(run: Run) -> str:
     ax = axes(None)
     for level, places in enumerate(by_class.values()):
         spread = (np.arange(len(places)) % 9 - 4) / 14  # dots of one place lie beside each other
-        ax.scatter(places, level + spread, s=9, color=BLUE, alpha=0.6, linewidths=0)
+        ax.scatter(places, level + spread, s=25, color=BLUE, alpha=0.6, linewidths=0)
         ax.plot([np.median(places)] * 2, [level - 0.4, level + 0.4], color="black", linewidth=2)
     ax.set_yticks(range(len(by_class)), list(map(one_line, by_class)), parse_math=False)
     ax.set(xlabel="place in the sequence, 0 is its first frame, 1 its last", xlim=(-0.03, 1.03))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lgrin.export.description import Description
 from lgrin.export.runtime import ExportedModel, load
 from lgrin.files import write_atomically
 from lgrin.options import check_whole
@@ -89,13 +90,19 @@ def _render(path: Path, model: ExportedModel, seconds: float) -> str:
         "classes": ", ".join(description.classes),
         "features": _format_settings(description.features)
         + (f", fingerprint {description.fingerprint}" if description.fingerprint else ""),
-        "length fixed by": _format_settings(description.transform),
+        "length fixed by": _format_length(description),
     }
     table = "\n".join(
         f"| {name} | {cell(value, 10_000) if name in UNTRUSTED_ROWS else value} |" for name, value in rows.items()
     )
     speech = SPEECH if description.opensmile else ""
     return TEMPLATE.format(title=cell(path.stem), name=json.dumps(path.name), table=table, speech=speech)
+
+
+def _format_length(description: Description) -> str:
+    """How sequences get the number of frames that the network takes."""
+    free = description.num_nodes is None and description.transform is None
+    return "nothing, any number of frames" if free else _format_settings(description.transform)
 
 
 def _format_settings(settings: Mapping[str, object] | None) -> str:

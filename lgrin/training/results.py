@@ -175,7 +175,7 @@ def write_results(path: str | Path, **results: object) -> dict[str, Any]:
         ['accuracy', 'versions']
     """
     content = _with_versions(results)
-    write_atomically(path, lambda name: Path(name).write_text(json.dumps(content, indent=2) + "\n"))
+    write_atomically(path, lambda name: Path(name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
     return content
 
 
@@ -197,7 +197,7 @@ def write_checked_results(path: str | Path, **results: object) -> dict[str, Any]
     """
     content = _with_versions(results)
     text = json.dumps({**content, "checksum": BLANK}, indent=2) + "\n"
-    write_with_checksum(path, lambda name: Path(name).write_text(text))
+    write_with_checksum(path, lambda name: Path(name).write_text(text, encoding="utf-8"))
     return content
 
 

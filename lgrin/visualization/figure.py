@@ -51,7 +51,7 @@ def axes(ax: "Axes | None") -> "Axes":
         if ax.figure is None:
             raise ValueError("ax was removed from its figure; pass axes of a figure, or None for new ones")
         return ax
-    return Figure(figsize=(5, 4), layout="constrained").add_subplot()
+    return Figure(figsize=(5, 4), layout="compressed").add_subplot()
 
 
 def to_tensor(name: str, values: Tensor | ArrayLike, kind: str, missing: bool = False) -> Tensor:

@@ -129,7 +129,7 @@ def plot_heads(adjacency: AdjacencyLike, names: Sequence[str] | None = None, sca
     names = check_names(names, len(heads[0]))
     with optional("train"):
         from matplotlib.figure import Figure
-    figure = Figure(figsize=(1 + 3 * len(heads), 3.4), layout="constrained")
+    figure = Figure(figsize=(1 + 3 * len(heads), 3.4), layout="compressed")
     drawn = figure.subplots(1, len(heads), squeeze=False)[0].tolist()
     colors = _colors(heads, scale)
     for head, (matrix, ax) in enumerate(zip(heads, drawn, strict=True)):

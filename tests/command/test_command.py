@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -258,6 +259,17 @@ def test_a_run_keeps_network_and_bank_unless_the_network_is_asked_for_alone(trai
     alone = run([*map(str, words), "--epochs", "3", "--skip-broken", "--no-progress", "--no-bank"])
     assert type(load(str(tmp_path / "run")).model) is LGrIN
     assert alone["parameters"] < metrics["parameters"]
+
+
+def test_names_that_a_code_page_lacks_are_written_out(tmp_path):
+    recording = tmp_path / "tables" / "\u65e5\u672c" / "a.csv"
+    recording.parent.mkdir(parents=True)
+    recording.write_text("seconds,x\n0.0,1\n0.1,2\n")
+    words = ["-m", "lgrin", "features", "--dataset", "table", "--root", recording.parent.parent, "--time", "seconds"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, *words, "--cache", tmp_path], capture_output=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert rb"\u65e5\u672c 1" in done.stdout
 
 
 def test_features_become_a_table(hums, tmp_path, capsys):
