@@ -5,17 +5,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Linear, Module, ModuleList
+from torch.nn import Linear, Module, ModuleList, Parameter
 from torch.nn.functional import conv1d
 
 from lgrin.arguments import one_place
+from lgrin.models.functionals import NUMBER, functionals
 from lgrin.nn.adjacency import StationaryAdjacency
 from lgrin.nodes import Nodes, zero_absent
 from lgrin.options import check_seed, check_whole
 from lgrin.transforms import Standardize
 
 REACH = 4  # filters have 9 taps
-LEVELS = 64  # channels up to which the level of each is read; of more, that of so many random mixes
+READ = 128  # channels up to which each is read by itself; of more, so many random mixes
 
 
 class FilterBank(Module):
@@ -23,13 +24,14 @@ class FilterBank(Module):
 
     .. math:: r_{ik} = \sum_j A_{ij}^{(k)} \langle m_k, z_j \rangle, \qquad
               h_G = \left[ \, \tfrac{1}{|V|} |\{i : r_{ik} > t_{kl}\}| \;\middle|\; \tfrac{1}{|V|} \sum_i |r_{ik}|
-              \;\middle|\; \max_i r_{ik} \;\middle|\; \text{levels} \, \right]
+              \;\middle|\; \max_i r_{ik} \;\middle|\; \text{levels} \;\middle|\; \text{functionals} \, \right]
 
     Each filter is a fixed graph: a head of a :class:`lgrin.nn.StationaryAdjacency` with 9 edges a node, the same for
     all nodes, with random weights that add up to 0. Its input is a random mix of standardised channels, or of their
     first differences. The summaries go over the whole sequence and over its quarters. Levels are the mean and root mean
-    square of the channels. Everything but thresholds, scale and head is drawn from a seed;
-    :func:`lgrin.training.fit_bank` computes these from training sequences.
+    square of the channels. Functionals (:func:`lgrin.models.functionals.functionals`: quantiles, moments and
+    autocorrelations of the channels) go over the whole sequence alone. Everything but thresholds, scale and head is
+    drawn from a seed; :func:`lgrin.training.fit_bank` computes these from training sequences.
 
     Args:
         in_channels: Features per frame, P.
@@ -39,6 +41,8 @@ class FilterBank(Module):
         mixes: Mixes of channels to which all filters of a group are applied, Q; every second is of first differences.
         thresholds: Thresholds of each response above which frames are counted, T.
         segments: Over how many equal parts of a sequence the summaries go, see :class:`lgrin.nn.GraphReadout`.
+        levels: Channels whose levels are read; of more channels, those of so many random mixes.
+        functionals: Channels and, beyond their number, random mixes of them whose functionals are read; 0 reads none.
         seed: Draws filters and mixes.
 
     Attributes:
@@ -80,6 +84,8 @@ class FilterBank(Module):
         mixes: int = 8,
         thresholds: int = 3,
         segments: Sequence[int] = (1, 4),
+        levels: int = READ,
+        functionals: int = 8,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -101,9 +107,10 @@ class FilterBank(Module):
             self.filters = ModuleList(kinds).requires_grad_(False)
             self.mix: Tensor
             self.register_buffer("mix", torch.stack([_mixes(mixes, in_channels) for _ in self.dilations]))
-            level = torch.eye(in_channels) if in_channels <= LEVELS else _directions(LEVELS, in_channels)
             self.level: Tensor
-            self.register_buffer("level", level)
+            self.register_buffer("level", _each(min(check_whole("levels", levels), in_channels), in_channels))
+            self.contour: Tensor
+            self.register_buffer("contour", _each(check_whole("functionals", functionals, 0), in_channels))
         responses = len(self.dilations) * self.heads * self.mixes
         self.threshold: Tensor
         self.register_buffer("threshold", torch.zeros(check_whole("thresholds", thresholds), responses))
@@ -114,14 +121,15 @@ class FilterBank(Module):
         """The arguments."""
         sizes = {"in_channels": self.in_channels, "num_classes": self.num_classes, "dilations": self.dilations}
         sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
-        return {**sizes, "segments": self.segments, "seed": self.seed}
+        read = {"levels": self.level.size(0), "functionals": self.contour.size(0)}
+        return {**sizes, "segments": self.segments, **read, "seed": self.seed}
 
     @property
     def blocks(self) -> dict[str, int]:
         """The number of summaries of each kind, in the order of :meth:`embed`."""
         parts, (thresholds, responses) = sum(self.segments), self.threshold.shape
         counted = {"share": parts * thresholds * responses, "magnitude": parts * responses, "max": parts * responses}
-        return {**counted, "level": 2 * parts * self.level.size(0)}
+        return {**counted, "level": 2 * parts * self.level.size(0), "functional": NUMBER * self.contour.size(0)}
 
     @property
     def embed_channels(self) -> int:
@@ -202,7 +210,23 @@ class FilterBank(Module):
         largest = torch.stack([_largest(responses, part) for part in parts], dim=1)
         level = z @ self.level.mT
         levels = [average @ level, (average @ level.square()).sqrt()]
-        return torch.cat([one.flatten(1) for one in (*shares, magnitude, largest, *levels)], dim=-1)
+        contours = [functionals(z @ self.contour.mT, present)] if len(self.contour) else []
+        return torch.cat([one.flatten(1) for one in (*shares, magnitude, largest, *levels, *contours)], dim=-1)
+
+    def drop_functionals(self) -> None:
+        """Takes away the functionals, which a head with no weight on them does not need.
+
+        Example:
+            >>> model = FilterBank(2, 3)
+            >>> model.drop_functionals()
+            >>> model.blocks["functional"], model(torch.rand(9, 2)).shape
+            (0, torch.Size([1, 3]))
+        """
+        kept = self.head.weight.detach()[:, : self.embed_channels - self.blocks["functional"]]
+        self.contour = self.contour[:0]
+        bias, self.head = self.head.bias, Linear(self.embed_channels, self.num_classes)
+        self.head.weight = Parameter(kept.clone())
+        self.head.bias = bias
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.num_classes}, dilations={self.dilations}, heads={self.heads}"
@@ -222,6 +246,13 @@ def _largest(x: Tensor, inside: Tensor) -> Tensor:
     """The largest value inside a part of each sequence, ``[B, F]``; 0 where the part is empty."""
     largest = x.masked_fill(~inside.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
     return largest.masked_fill(~inside.any(1, keepdim=True), 0)
+
+
+def _each(count: int, channels: int) -> Tensor:
+    """What takes each channel by itself, and then random mixes, ``[count, P]``; mixes alone where channels are more."""
+    if channels > count:
+        return _directions(count, channels)
+    return torch.cat([torch.eye(channels), _directions(count - channels, channels)])
 
 
 def _directions(count: int, channels: int) -> Tensor:

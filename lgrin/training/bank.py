@@ -9,19 +9,24 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from lgrin.models.bank import LEVELS, REACH, FilterBank
+from lgrin.models.bank import REACH, READ, FilterBank
+from lgrin.models.functionals import NUMBER
 from lgrin.training.generators import own_random_numbers
 from lgrin.training.ridge import Ridge, fit_ridge
 
 BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
 MOST, MANY, FEWER = 10_000, 4_000, 3_000  # summaries at most; those of more than so many sequences
 HEADS, THRESHOLDS, SEGMENTS = 8, 3, (1, 4)
-SHARES = (  # of the variance that the ridge sees; the first unless left-out sequences speak for another
-    {"share": 0.8, "magnitude": 0.05, "max": 0.05, "level": 0.1},
-    {"share": 0.3, "magnitude": 0.05, "max": 0.05, "level": 0.6},
-    {"share": 0.95, "magnitude": 0.02, "max": 0.02, "level": 0.01},
+SHARES: tuple[dict[str, float], ...] = (  # of the variance that the ridge sees, the first unless another is better
+    {"share": 0.8, "magnitude": 0.05, "max": 0.05, "level": 0.1, "functional": 0.0},
+    {"share": 0.3, "magnitude": 0.05, "max": 0.05, "level": 0.6, "functional": 0.0},
+    {"share": 0.95, "magnitude": 0.02, "max": 0.02, "level": 0.01, "functional": 0.0},
+    {"share": 0.6, "magnitude": 0.05, "max": 0.05, "level": 0.1, "functional": 0.2},
+    {"share": 0.2, "magnitude": 0.03, "max": 0.03, "level": 0.04, "functional": 0.7},
 )
-ERRORS = 1.5  # standard errors by which another has to be better
+ERRORS = (1.5, 1.5, 1.5, 2.5, 2.5)  # standard errors by which each has to be better; functionals cost more
+PART = 0.5  # of the budget, which levels may have, and functionals of what these leave
+FEWEST_MIXES = 4  # beside several channels; half as many as channels if that is more
 ROOM = 2**22  # numbers of responses that are computed at a time
 SAMPLES = 20_000  # frames from which thresholds are taken, 8 of a sequence at least
 MARGIN = 1e-4  # a response that equals a threshold but for rounding, as on flat stretches, does not count
@@ -38,8 +43,9 @@ def fit_bank(
     """Fits a :class:`lgrin.models.FilterBank`: scale, thresholds, and a ridge as its head.
 
     The ridge sees summaries of one kind with more variance than others: shares of frames above thresholds, unless
-    left-out sequences are classified better, by 1.5 standard errors of the cross-entropy, with levels in front, or with
-    shares alone.
+    left-out sequences are classified better with levels in front or with shares alone, by 1.5 standard errors of the
+    cross-entropy, or with functionals beside shares or in front of them, by 2.5. A bank that does not need functionals
+    has none.
 
     The bank has as many summaries as its budget allows for C classes, 10,000 at most, or 3,000 for more than 4,000
     sequences. Its dilations are powers of 2 up to where a filter spans two sequences of median length.
@@ -74,9 +80,13 @@ def fit_bank(
         features = summaries(bank, sequences)
         labels = torch.cat([one.y for one in sequences])
         scales = [_scale_of(bank, shares) for shares in SHARES]
-        ridge = _best([fit_ridge(features, labels, num_classes, weight, scale, groups) for scale in scales], weight)
+        ridges = [fit_ridge(features, labels, num_classes, weight, scale, groups) for scale in scales]
+        best = _best(ridges, weight)
+        ridge = ridges[best]
         bank.head.weight.copy_(ridge.weight)
         bank.head.bias.copy_(ridge.bias)
+        if not SHARES[best]["functional"]:
+            bank.drop_functionals()
     return bank.eval(), ridge
 
 
@@ -99,30 +109,38 @@ def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, bu
     """
     dilations = tuple(2**power for power in range(int(math.log2(max(1.0, (length - 1) / REACH))) + 1))
     parts = sum(SEGMENTS)
-    levels = 2 * parts * min(in_channels, LEVELS)
-    free = (budget - num_classes - 2 * in_channels - levels * num_classes) / (
+    most = min(budget // num_classes, FEWER if count > MANY else MOST)
+    levels = max(1, min(in_channels, READ, int(PART * most / (2 * parts))))
+    wanted = in_channels + max(FEWEST_MIXES, in_channels // 2) if in_channels > 1 else 0  # one channel gains nothing
+    contours = min(wanted, READ, int(PART * (most - 2 * parts * levels) / NUMBER))
+    spent = 2 * parts * levels + NUMBER * max(0, contours)
+    free = (budget - num_classes - 2 * in_channels - spent * num_classes) / (
         parts * (THRESHOLDS + 2) * num_classes + THRESHOLDS
     )
-    responses = min(free, ((FEWER if count > MANY else MOST) - levels) / (parts * (THRESHOLDS + 2)))
+    responses = min(free, (most - spent) / (parts * (THRESHOLDS + 2)))
+    if responses < len(dilations):  # those that there is room for, in equal steps
+        kept = torch.linspace(0, len(dilations) - 1, max(1, int(responses))).round().long().tolist()
+        dilations = tuple(dilations[index] for index in kept)
     each = max(1, int(responses / len(dilations)))
     heads = min(HEADS, each)
-    return {"dilations": dilations, "heads": heads, "mixes": max(1, each // heads)}
+    read = {"levels": levels, "functionals": max(0, contours)}
+    return {"dilations": dilations, "heads": heads, "mixes": max(1, each // heads), **read}
 
 
 def _scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:
     """The standard deviation of each summary, of which those of one kind share the variance."""
-    return torch.cat([torch.full((n,), math.sqrt(shares[name] / n)) for name, n in bank.blocks.items()])
+    return torch.cat([torch.full((n,), math.sqrt(shares[name] / max(n, 1))) for name, n in bank.blocks.items()])
 
 
-def _best(ridges: Sequence[Ridge], weight: Tensor) -> Ridge:
-    """The first, or the one that is best by more than chance on left-out sequences."""
-    share, best, gain = weight / weight.sum(), ridges[0], 0.0
-    for other in ridges[1:]:
+def _best(ridges: Sequence[Ridge], weight: Tensor) -> int:
+    """The first, or the one that is best by more than chance on left-out sequences; its index."""
+    share, best, gain = weight / weight.sum(), 0, 0.0
+    for index, other in enumerate(ridges):
         better = ridges[0].losses - other.losses
         mean = float(better @ share)
         error = math.sqrt(float(share.square() @ (better - mean).square()))
-        if mean > max(gain, ERRORS * error):
-            best, gain = other, mean
+        if mean > max(gain, ERRORS[index] * error):
+            best, gain = index, mean
     return best
 
 

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch_geometric.data import Data
 
+from lgrin.models import FilterBank
 from lgrin.sklearn import FilterBankClassifier, inference
 from lgrin.training import fit_bank
 from lgrin.training.bank import BUDGET, bank_sizes
@@ -175,22 +176,29 @@ def test_left_out_probabilities_know_no_group_mate():
     assert (grouped.argmax(1) == labels).mean() < 0.9
 
 
+@pytest.mark.parametrize("budget", [BUDGET, BUDGET // 10])
 @pytest.mark.parametrize("classes", [2, 100])
 @pytest.mark.parametrize("channels", [1, 300])
 @pytest.mark.parametrize("length", [1, 8, 5000])
-def test_the_fitted_numbers_stay_within_the_budget(classes, channels, length):
+def test_the_fitted_numbers_stay_within_the_budget(classes, channels, length, budget):
     data = [
         Data(x=torch.randn(min(length, 8), channels), y=torch.tensor([index % classes])) for index in range(classes)
     ]
-    sizes = bank_sizes(length, channels, classes, 200)
+    sizes = bank_sizes(length, channels, classes, 200, budget)
+    assert fitted_numbers(FilterBank(channels, classes, **sizes)) <= budget
     if length == 8:
-        bank, _ = fit_bank(data, classes)
-        assert (len(bank.dilations), bank.heads, bank.mixes) == tuple(
-            len(one) if isinstance(one, tuple) else one for one in sizes.values()
+        bank, _ = fit_bank(data, classes, budget=budget)
+        assert (len(bank.dilations), bank.heads, bank.mixes) == (
+            len(sizes["dilations"]),
+            sizes["heads"],
+            sizes["mixes"],
         )
-        numbers = [*bank.head.parameters(), *bank.scale.buffers(), bank.threshold]
-        assert sum(one.numel() for one in numbers) <= BUDGET
+        assert fitted_numbers(bank) <= budget
     assert max(sizes["dilations"]) <= max(1, length)
+
+
+def fitted_numbers(bank):
+    return sum(one.numel() for one in [*bank.head.parameters(), *bank.scale.buffers(), bank.threshold])
 
 
 def test_a_small_signal_on_a_large_offset_is_seen(tmp_path):

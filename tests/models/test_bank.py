@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lgrin.export import load, to_onnx
 from lgrin.models import FilterBank, from_config
+from lgrin.models.functionals import functionals
 
 LENGTHS = (9, 1, 30, 5)
 
@@ -47,7 +48,20 @@ def test_summaries_are_what_they_are_called():
     largest = [responses[part].max(0) for part in parts]
     z = z.numpy()
     levels = [z[part].mean(0) for part in parts] + [np.sqrt((z[part] ** 2).mean(0)) for part in parts]
-    assert np.allclose(found, np.concatenate([*shares, *magnitudes, *largest, *levels]))
+    mixed = torch.from_numpy(z) @ model.contour.double().mT
+    contours = functionals(mixed.unsqueeze(0), present).flatten().numpy()
+    assert np.allclose(found, np.concatenate([*shares, *magnitudes, *largest, *levels, contours]))
+
+
+def test_without_functionals_the_logits_of_a_head_that_has_no_weight_on_them_stay():
+    model, (x, *_) = bank(), sequences()
+    with torch.no_grad():
+        model.head.weight[:, -model.blocks["functional"] :] = 0
+    before, rest = model(x), model.embed(x)[:, : -model.blocks["functional"]]
+    model.drop_functionals()
+    assert torch.allclose(model(x), before)
+    assert torch.equal(model.embed(x), rest)
+    assert model.config["functionals"] == 0
 
 
 def test_padded_flat_and_single_sequences_agree():
@@ -84,10 +98,13 @@ def test_a_level_stretch_is_above_no_threshold_of_its_own():
 
 
 def test_a_seed_draws_it_and_a_configuration_builds_it_again():
-    one, other = FilterBank(70, 2, seed=3), from_config({"name": "FilterBank", **FilterBank(70, 2, seed=3).config})
+    one, other = (
+        FilterBank(70, 2, levels=64, seed=3),
+        from_config({"name": "FilterBank", **FilterBank(70, 2, levels=64, seed=3).config}),
+    )
     drawn = [name for name in one.state_dict() if not name.startswith("head")]
     assert all(torch.equal(one.state_dict()[name], other.state_dict()[name]) for name in drawn)
-    assert not torch.equal(one.mix, FilterBank(70, 2, seed=4).mix)
+    assert not torch.equal(one.mix, FilterBank(70, 2, levels=64, seed=4).mix)
     state = torch.get_rng_state()
     FilterBank(2, 2)
     FilterBank(2, 2)
@@ -115,6 +132,7 @@ def test_file_and_module_agree(tmp_path):
         ({"heads": 0}, "heads"),
         ({"seed": -1}, "seed"),
         ({"segments": (0,)}, "segments"),
+        ({"functionals": -1}, "functionals"),
     ],
 )
 def test_errors_name_the_argument(options, message):
