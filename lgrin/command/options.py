@@ -85,7 +85,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
     number: dict[str, Any] = {"type": int, "metavar": "N"}
     parser.add_argument(
-        "--epochs", **number, help="passes over the training set (default: 600 steps, at least 60 passes)"
+        "--epochs",
+        **number,
+        help="passes over the training set (default: 300 steps, at least 30 passes; twice as many with --no-bank)",
     )
     parser.add_argument(
         "--seed", default=0, **number, help="seed of weights, batches and splits (default: %(default)s)"

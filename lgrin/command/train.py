@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     seed_everything(options.seed, verbose=False)
     train, test, dataset, features = _load(options)
     recipe, longest = RECIPES[options.recipe], most_frames(dataset)
-    plan = recipe.plan(train, dataset.num_classes, longest=longest, epochs=options.epochs)
+    plan = recipe.plan(train, dataset.num_classes, longest=longest, bank=not options.no_bank, epochs=options.epochs)
     whole, (train, test) = _prepare(plan, train, test)
     frames = [data.num_nodes for part in whole for data in part]
     signal = {} if features is None else {"features": features}
@@ -87,10 +87,9 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return None  # one process writes for all
     places, tested = _salient_places(classifier, test), test
-    if options.no_bank:
+    if plan.network_weight is None:
         (out / "checkpoints" / MODEL).unlink(missing_ok=True)
     else:
-        assert plan.network_weight is not None  # of every recipe that has a name
         classifier = add_bank(classifier, whole[0], plan.network_weight, groups=_groups(train), seed=options.seed)
         write_classifier(classifier, out / "checkpoints" / MODEL)
         tested = whole[1]

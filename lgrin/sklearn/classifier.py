@@ -92,7 +92,8 @@ class LGrINClassifier(SequenceEstimator):
             0.3 is recommended.
         shift: Standard deviation of the random level of each channel of a training sequence, standardised ones having
             1; see there; 0.3 is recommended.
-        epochs: Passes over the training sequences; ``None`` takes as many as make 600 steps, and 60 at the least.
+        epochs: Passes over the training sequences; ``None`` takes as many as make 300 steps, and 30 at the least, or
+            twice as many without a bank.
         patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out and does not
             stop. The learning rate falls to 0 at the last of ``epochs`` either way.
         batch_size: Sequences per step; 32 are recommended.
@@ -414,13 +415,10 @@ class LGrINClassifier(SequenceEstimator):
         if start is not None:
             network = {**network_of_start(start), **network}
         batch_size = _batch_size(self._given("batch_size").get("batch_size", recipe.batch_size), len(learn))
-        plan = recipe.plan(
-            learn, num_classes, num_nodes=self.num_nodes, network=network, epochs=self.epochs, batch_size=batch_size
-        )
+        lengths = {"epochs": self.epochs, "batch_size": batch_size}
+        plan = recipe.plan(learn, num_classes, num_nodes=self.num_nodes, network=network, bank=self.bank, **lengths)
         changes = {**plan.options.get("augment", {}), **self._given("crop", "shift")}
         options = {**plan.options, **self._given("lr", "weight_decay"), "augment": changes}
-        if not self.bank:
-            plan = plan._replace(network_weight=None)
         known = before or start
         if known is None:
             return plan._replace(options=options, **self._given("thin"))

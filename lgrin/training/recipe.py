@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, NamedTuple
 
 import torch
@@ -116,8 +117,8 @@ class Recipe:
         averaging: Decay per step of the average of the weights; 0 takes the weights themselves.
         batch_size: Sequences per step.
         thin: How sequences that are longer than M get to M frames, ``how`` of :class:`lgrin.transforms.Resample`.
-        network_weight: From a :class:`Survey` and C to the weight of the network beside a bank of filters, which an
-            estimator adds; ``None`` adds none.
+        network_weight: From a :class:`Survey` and C to the weight of the network beside a bank of filters.
+        part_beside_bank: The part of ``epochs`` that is enough where a bank stands beside the network.
 
     Example:
         >>> from lgrin.training.recipes import RECIPES
@@ -135,6 +136,7 @@ class Recipe:
     batch_size: int
     thin: str = NEAREST
     network_weight: Callable[[Survey, int], float] | None = None
+    part_beside_bank: float = 1.0
 
     def choose(self, train: Iterable[Data]) -> dict[str, Any]:
         """Chooses arguments of :class:`lgrin.LGrIN` by training sequences."""
@@ -171,6 +173,7 @@ class Recipe:
         num_nodes: int | None = None,
         longest: int | None = None,
         network: Mapping[str, Any] | None = None,
+        bank: bool = False,
         **lengths: Any,
     ) -> Plan:
         """Decides everything by training sequences, which are read once.
@@ -181,6 +184,7 @@ class Recipe:
             num_nodes: Frames of the graph where the caller has fixed them; ``None`` lets the recipe decide.
             longest: Frames that the graph may have at most; ``None`` means those of the longest training sequence.
             network: Arguments of :class:`lgrin.LGrIN` that the caller decides.
+            bank: Whether a bank of filters is going to stand beside the network.
             **lengths: As for :meth:`lengths`.
 
         Returns:
@@ -196,6 +200,8 @@ class Recipe:
         if num_nodes is None:
             most = survey.longest if longest is None else longest
             num_nodes = self.frames(most, survey.in_channels, num_classes, **chosen)
-        lengths = self.lengths(survey.num_sequences, **lengths)
-        network_weight = None if self.network_weight is None else self.network_weight(survey, num_classes)
-        return Plan(num_nodes, chosen, dict(self.options), **lengths, thin=self.thin, network_weight=network_weight)
+        decided = self.lengths(survey.num_sequences, **lengths)
+        weight = self.network_weight(survey, num_classes) if bank and self.network_weight is not None else None
+        if weight is not None and lengths.get("epochs") is None:
+            decided["epochs"] = ceil(self.part_beside_bank * decided["epochs"])
+        return Plan(num_nodes, chosen, dict(self.options), **decided, thin=self.thin, network_weight=weight)

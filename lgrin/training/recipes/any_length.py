@@ -42,4 +42,5 @@ ANY_LENGTH = Recipe(
     averaging=RECOMMENDED.averaging,
     batch_size=RECOMMENDED.batch_size,
     network_weight=RECOMMENDED.network_weight,
+    part_beside_bank=RECOMMENDED.part_beside_bank,
 )

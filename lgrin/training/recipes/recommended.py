@@ -135,6 +135,7 @@ RECOMMENDED = Recipe(
     averaging=0.98,
     batch_size=32,
     network_weight=network_weight,
+    part_beside_bank=0.5,
 )
 
 
