@@ -9,7 +9,7 @@ import onnxruntime
 
 
 def resident():
-    with open("/proc/self/status") as file:
+    with open("/proc/self/status", encoding="utf-8") as file:  # of Linux alone
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS"))
 
 

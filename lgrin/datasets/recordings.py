@@ -332,7 +332,7 @@ class RecordingDataset(SequenceDataset):
             for name, file in archives.items():
                 archive = download(file, pending / name, self._progress)
                 unpack(archive, self.source)
-                (pending / f"{name}.todo").rename(pending / f"{name}.done")
+                (pending / f"{name}.todo").replace(pending / f"{name}.done")
                 archive.unlink()
         except OSError as error:
             raise OSError(
