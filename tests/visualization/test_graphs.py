@@ -314,3 +314,14 @@ def test_a_spring_layout_joins_what_is_connected_and_repeats():
 def test_positions_that_do_not_fit_are_named(positions, message):
     with pytest.raises(ValueError, match=message):
         plot_network(CHAIN, names=NAMES, positions=positions)
+
+
+@pytest.mark.parametrize("num_nodes", [12, 26, 200])
+@pytest.mark.parametrize("draw", [plot_adjacency, lambda matrix: plot_change(matrix / 2, matrix), plot_edge_distance])
+def test_no_label_is_cut_off(draw, num_nodes):
+    ax = draw(LearnableAdjacency(num_nodes, init="temporal", normalize="row")().detach())
+    FigureCanvasAgg(ax.figure).draw()  # once, as when it is saved
+    whole = ax.figure.bbox
+    for axis in [axis for one in ax.figure.axes for axis in (one.xaxis, one.yaxis)]:
+        box = axis.get_tightbbox()
+        assert box is None or (whole.x0 <= box.x0 and whole.y0 <= box.y0 and box.x1 <= whole.x1 and box.y1 <= whole.y1)
