@@ -4,7 +4,7 @@
     python classify.py model.onnx clip.wav
 
 A model file is treated as data. Its metadata hold the classes, the sizes and the settings of the extractor. The
-configuration of openSMILE is at the end of this script, and a model that was made with other settings is refused.
+configurations of openSMILE are at the end of this script, and a model that was made with other settings is refused.
 soundfile and audresample are installed with opensmile; they read PCM and flac. mp3, ogg, m4a and other compressed files
 also take PyAV (pip install av). Recordings that cannot be read are named on stderr, the others
 are classified, and the exit status is then 1.
@@ -624,10 +624,9 @@ def read_entry(text):
 
 def known_extractor(settings):
     """Finds the settings of this script that a model asks for, or None."""
-    known = [
-        {"config": CONFIGURATION, "columns": columns, "sampling_rate": SAMPLING_RATE, "window": WINDOW, "step": STEP}
-        for columns in COLUMNS.values()
-    ]
+    every = {"sampling_rate": SAMPLING_RATE, "window": WINDOW, "step": STEP}
+    known = [{**every, "config": CONFIGURATION, "columns": columns} for columns in COLUMNS.values()]
+    known += [{**every, "columns": list(range(count)), **stock} for count, stock in STOCK]
     return next((one for one in known if one == settings), None)
 
 
@@ -673,9 +672,15 @@ def open_smile(settings, folder):
     """Builds the extractor from the configuration of this script, which is read whenever the extractor runs."""
     if known_extractor(settings) is None:
         raise Refused("the model asks for openSMILE settings that are not lgrin's")
-    path = Path(folder) / "speech.conf"
-    path.write_text(CONFIGURATION, encoding="utf-8")
-    return opensmile.Smile(str(path), feature_level="features")
+    path, options = Path(folder) / "speech.conf", {}
+    path.write_text(settings["config"], encoding="utf-8")
+    if "descriptors" in settings:
+        root = Path(opensmile.__file__).parent / "core" / "config"
+        options = {"descriptors": root / settings["descriptors"]}
+        for mode in ("", "Rb", "RbLag"):
+            options[f"bufferMode{mode}Conf"] = root / "shared" / f"BufferMode{mode}.conf.inc"
+    options = {name: str(place) for name, place in options.items()}
+    return opensmile.Smile(str(path), feature_level="features", options=options)
 
 
 def read_audio(path):
@@ -917,6 +922,53 @@ includeSingleElementFields=1
 \{\cm[sink{?}:include external sink]}
 """  # noqa: E501
 
+
+# Word for word lgrin/features/is09.conf.
+IS09 = r"""; openSMILE's own descriptors of the Interspeech 2009 challenge and their deltas side by side, without its functionals,
+; which look at the whole recording.
+
+[componentInstances:cComponentManager]
+instance[dataMemory].type=cDataMemory
+
+\{\cm[source{?}:source include config]}
+\{\cm[descriptors{?}:openSMILE's own file of descriptors]}
+
+[componentInstances:cComponentManager]
+instance[features].type=cVectorConcat
+
+[features:cVectorConcat]
+reader.dmLevel=is09_lld;is09_lld_de
+writer.dmLevel=features
+includeSingleElementFields=1
+
+\{\cm[sink{?}:include external sink]}
+"""  # noqa: E501
+
+# Word for word lgrin/features/compare.conf.
+COMPARE = r"""; openSMILE's own descriptors of the Computational Paralinguistics Challenge of 2016, without its functionals, which look
+; at the whole recording.
+
+[componentInstances:cComponentManager]
+instance[dataMemory].type=cDataMemory
+
+\{\cm[source{?}:source include config]}
+\{\cm[descriptors{?}:openSMILE's own file of descriptors]}
+
+[componentInstances:cComponentManager]
+instance[features].type=cVectorConcat
+
+[features:cVectorConcat]
+reader.dmLevel=is13_lld_nzsmo;is13_lldA_smo;is13_lldB_smo
+writer.dmLevel=features
+includeSingleElementFields=1
+
+\{\cm[sink{?}:include external sink]}
+"""  # noqa: E501
+
+STOCK = [  # how many descriptors, and the settings, of those that openSMILE ships
+    (32, {"config": IS09, "descriptors": "is09-13/IS09_emotion_core.lld.conf.inc"}),
+    (65, {"config": COMPARE, "window": 960, "descriptors": "compare/ComParE_2016_core.lld.conf.inc"}),
+]
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):  # a pipe on Windows has a code page, which lacks most letters

@@ -10,7 +10,7 @@ from typing import Any
 import lgrin
 from lgrin.features import from_settings as extractor_from
 from lgrin.features.audio import SAMPLING_RATE
-from lgrin.features.speech import COLUMNS, CONFIGURATION, STEP, WINDOW
+from lgrin.features.speech import COLUMNS, DESCRIBE, STEP, STOCK, window_of
 from lgrin.text import one_line
 
 FORMATS = (1, 2, 3)  # those that are read; 2 has sequences of any length, 3 an offset, which older readers misread
@@ -34,7 +34,8 @@ class Description:
         fingerprint: The extractor's fingerprint; extractors with the same one give the same frames.
         transform: The settings of the transform to M frames, see :func:`lgrin.transforms.from_settings`.
         opensmile: For speech the settings of openSMILE, so that a device does not need lgrin: ``config``,
-            ``columns``, ``sampling_rate`` in hertz, ``window`` and ``step`` in samples.
+            ``columns``, ``sampling_rate`` in hertz, ``window`` and ``step`` in samples, and for the
+            sets that openSMILE ships ``descriptors``, a file in its own folder.
         offset: What to subtract from each feature in float64 before the network sees it in float32, ``[P]``; ``None``
             where float32 holds the features themselves.
 
@@ -156,12 +157,20 @@ def describe_features(features: Mapping[str, object] | None) -> dict[str, Any]:
     if features is None:
         return {}
     described = {"features": dict(features), "fingerprint": extractor_from(features).fingerprint}
-    if features["name"] == "Speech" and features["layout"] in COLUMNS:
-        described["opensmile"] = {
-            "config": CONFIGURATION.read_text(encoding="utf-8"),
-            "columns": COLUMNS[features["layout"]],
-            "sampling_rate": SAMPLING_RATE,
-            "window": WINDOW,
-            "step": STEP,
-        }
+    if features["name"] == "Speech":
+        described["opensmile"] = _describe_opensmile(str(features["layout"]))
     return described
+
+
+def _describe_opensmile(layout: str) -> dict[str, Any]:
+    """The settings of openSMILE for a layout of speech; those that it ships name its own file of descriptors."""
+    smile = DESCRIBE[layout]
+    included = {} if smile.descriptors is None else {"descriptors": smile.descriptors}
+    return {
+        "config": smile.configuration.read_text(encoding="utf-8"),
+        "columns": COLUMNS.get(layout) or list(range(STOCK[layout])),
+        "sampling_rate": SAMPLING_RATE,
+        "window": window_of(layout),
+        "step": STEP,
+        **included,
+    }

@@ -136,7 +136,7 @@ class Speech(AudioExtractor):
 
     def read(self, path: Path | Samples) -> Frames:
         """Reads one audio file, or samples."""
-        count, window = 0, LONG_WINDOW if self.layout == "compare" else WINDOW
+        count, window = 0, window_of(self.layout)
 
         def pieces() -> Iterator[np.ndarray]:
             nonlocal count
@@ -151,6 +151,16 @@ class Speech(AudioExtractor):
         if self.spontaneous is not None:
             x = append_spontaneity(x, self.spontaneous, self.layout)
         return Frames(x, torch.ones(len(x), dtype=torch.bool), SAMPLING_RATE / STEP)
+
+
+def window_of(layout: str) -> int:
+    """The samples of the longest window of a layout.
+
+    Example:
+        >>> window_of("paper"), window_of("compare")
+        (400, 960)
+    """
+    return LONG_WINDOW if layout == "compare" else WINDOW
 
 
 def read_pieces(path: Path | Samples) -> Iterator[np.ndarray]:

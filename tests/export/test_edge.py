@@ -21,7 +21,7 @@ from lgrin.checksum import is_whole, write_with_checksum
 from lgrin.export import to_onnx
 from lgrin.export.runtime import CHECKSUM
 from lgrin.features import SignalError, Speech, audio, containers
-from lgrin.features.speech import read_audio
+from lgrin.features.speech import LAYOUTS, read_audio, window_of
 from lgrin.sklearn import LGrINClassifier
 from lgrin.training import SequenceClassifier, predict
 from lgrin.transforms import CyclicPad, Resample
@@ -122,6 +122,21 @@ def smile(model, tmp_path_factory):
 def test_the_script_reads_every_format_as_lgrin_does(smile, tmp_path, name):
     path = write_audio(tmp_path / name)
     assert np.array_equal(classify.describe(path, *smile), Speech()(path).x.numpy())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_script_describes_speech_in_every_layout(layout, recording, tmp_path):
+    torch.manual_seed(0)
+    speech, clip = Speech(layout), recording(seconds=1.1)
+    network = LGrIN(speech.num_features, None, 2, branch_channels=(4,), input_norm=True).eval()
+    to_onnx(network, tmp_path / "any.onnx", classes=["calm", "glad"], features=speech.settings)
+    session, said = classify.open_model(str(tmp_path / "any.onnx"))
+    smile = classify.open_smile(said["opensmile"], tmp_path)
+    assert np.array_equal(classify.describe(clip, smile, said["opensmile"]), speech(clip).x.numpy())
+    expected = network(speech(clip).x).softmax(-1)[0].detach().numpy()
+    assert np.abs(classify.classify(clip, session, said, smile) - expected).max() < 1e-6
+    with pytest.raises(classify.Unusable, match=f"is shorter than one window of {window_of(layout)} samples"):
+        classify.describe(recording(seconds=0.02), smile, said["opensmile"])
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *VARIANTS])

@@ -17,7 +17,7 @@ from lgrin.export import load, quantize, to_onnx
 from lgrin.export.card import write_card
 from lgrin.export.runtime import CHECKSUM
 from lgrin.features import Speech, speech
-from lgrin.features.speech import COLUMNS, CONFIGURATION, SAMPLING_RATE, STEP, WINDOW
+from lgrin.features.speech import COLUMNS, COMPARE, CONFIGURATION, IS09, SAMPLING_RATE, STEP, WINDOW
 from lgrin.transforms import CyclicPad
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "edge" / "classify.py"
@@ -108,6 +108,8 @@ def test_any_other_setting_of_opensmile_is_refused(model, changed, changes):
 def test_what_the_script_runs_is_what_lgrin_runs():
     assert CONFIGURATION.read_text(encoding="utf-8") == classify.CONFIGURATION
     assert classify.COLUMNS == COLUMNS
+    assert IS09.configuration.read_text(encoding="utf-8") == classify.IS09
+    assert COMPARE.configuration.read_text(encoding="utf-8") == classify.COMPARE
     for name in ("MIN_RATE", "MAX_RATE", "SAMPLE_ALLOWANCE", "MAX_SAMPLES_PER_BYTE", "MAX_AMPLITUDE"):
         assert getattr(classify, name) == getattr(speech, name), name
     assert (classify.SAMPLING_RATE, classify.WINDOW, classify.STEP) == (SAMPLING_RATE, WINDOW, STEP)
