@@ -35,6 +35,8 @@ STUDIES = {
     "accuracy": Study("accuracy", "the default classifier beside other methods, on the same folds"),
     "bank": Study("bank", "the default, its parts, and other libraries' methods on the same splits"),
     "suite": Study("suite", "tasks from training data alone, on which settings are chosen"),
+    "pretraining": Study("pretraining", "few labels with and without pretraining on sequences without labels"),
+    "encoder": Study("encoder", "an encoder trained on series made by code, beside the bank"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),
     "missing-recommended": Study("missing_recommended", "frames missing at test, the recommended recipe"),
     "missing-values": Study("missing_values", "single values missing: filled, flagged by channels, frames left out"),

@@ -44,9 +44,18 @@ WAYS_OUT = (
 class LGrINPretrainer(BaseEstimator):
     r"""Trains the network of :class:`LGrINClassifier` on sequences without labels.
 
-    Frames are hidden from the network, which learns to predict them from their neighbours on the graph that it learns,
-    see :class:`lgrin.training.pretrain.MaskedFrames`. The network of ``LGrINClassifier(pretrained=pretrainer)`` then
-    starts from these weights, graph, normalisation and frames.
+    Frames are hidden from the network, and predicted from what it makes of them:
+
+    .. math:: \frac{1}{|S| P} \sum_{i \in S} \lVert W h_i + b - n_i \rVert^2, \qquad
+              H = \mathrm{Inception}_K(\ldots \mathrm{Inception}_1(\tilde N, A) \ldots, A)
+
+    Here :math:`n_i` are the standardised features of frame i. S are the hidden frames, whose features are 0, the mean
+    of all frames, in :math:`\tilde N`. So all that is known of a hidden frame comes from its neighbours on the learned
+    graph A: prediction of masked frames and of neighbours are one objective. At each step, a sequence is cut into 16
+    pieces, of which a quarter is hidden at random; single frames would be easy to guess from those beside them.
+
+    The network of ``LGrINClassifier(pretrained=pretrainer)`` starts from these weights, graph, normalisation and
+    frames. Its readout and head are new.
 
     Sequences that a classifier is tested on have no place in pretraining, unless ``transductive=True`` says that they
     are meant to be there:
@@ -82,7 +91,8 @@ class LGrINPretrainer(BaseEstimator):
         - **X:** as for :class:`LGrINClassifier`
 
     Source:
-        See :class:`lgrin.training.pretrain.MaskedFrames`. ``docs/results.md`` says what it is worth.
+        He et al., "Masked autoencoders are scalable vision learners", 2022; for graphs Hou et al., "GraphMAE", 2022.
+        ``docs/guides/unlabelled.md`` says what it is worth.
 
     Example:
         >>> from lgrin.sklearn import LGrINClassifier

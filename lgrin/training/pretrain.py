@@ -17,16 +17,10 @@ PIECES, HIDDEN = 16, 0.25  # a sequence is cut into so many pieces, of which thi
 
 
 class MaskedFrames(SequenceClassifier):
-    r"""Trains a network to predict frames that are hidden from it, in place of classes.
+    """Trains a network to predict frames that are hidden from it, in place of classes.
 
-    .. math:: \frac{1}{|S| P} \sum_{i \in S} \lVert W h_i + b - n_i \rVert^2, \qquad
-              H = \mathrm{Inception}_K(\ldots \mathrm{Inception}_1(\tilde N, A) \ldots, A)
-
-    Here :math:`n_i` are the standardised features of frame i, and S are the hidden frames, whose features are 0, the
-    mean of all frames, in :math:`\tilde N`. So what W sees of a hidden frame comes from its neighbours on the learned
-    graph A. Prediction of masked frames and of neighbours are one objective here. The price of the graph, Eq. (8), is
-    added as in training with labels. Every sequence is cut into 16 pieces of equal length, of which a quarter is hidden
-    at random: single frames would be easy to guess from those beside them.
+    The objective is that of :class:`lgrin.sklearn.LGrINPretrainer`. The price of the graph, Eq. (8), is added as in
+    training with labels.
 
     Args:
         model: The network. Readout and head have no part in the objective, and stay as they are.
@@ -35,9 +29,6 @@ class MaskedFrames(SequenceClassifier):
 
     Attributes:
         decoder: The linear layer W, b.
-
-    Source:
-        He et al., "Masked autoencoders are scalable vision learners", 2022; for graphs Hou et al., "GraphMAE", 2022.
 
     Example:
         >>> masked = MaskedFrames(LGrIN(3, 20, 2), num_sequences=4)
