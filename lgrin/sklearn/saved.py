@@ -18,14 +18,14 @@ _NOT_OURS = "file {} is damaged or was not written by {}.save; fit and save it a
 
 
 def plain(name: str, value: object) -> Any:
-    """Turns NumPy's arrays and numbers into Python's.
+    """Turns NumPy's arrays and numbers into Python's, also those of a dictionary.
 
     Args:
         name: What the value is called in errors.
         value: The value.
 
     Returns:
-        Python's own numbers, texts and lists.
+        Python's own numbers, texts, lists and dictionaries.
 
     Raises:
         TypeError: If it is or holds anything else.
@@ -34,6 +34,8 @@ def plain(name: str, value: object) -> Any:
         >>> plain("classes_", np.array([1, 2]))
         [1, 2]
     """
+    if isinstance(value, Mapping):
+        return {plain(name, key): plain(name, one) for key, one in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     parts = value if isinstance(value, list | tuple) else [value]

@@ -201,6 +201,15 @@ def fitted_numbers(bank):
     return sum(one.numel() for one in [*bank.head.parameters(), *bank.scale.buffers(), bank.threshold])
 
 
+def test_weights_of_classes_by_name_are_kept_in_a_file(tmp_path):
+    X, y = waves()
+    fitted = FilterBankClassifier(class_weight={"slow": np.float64(2), "fast": 1}, random_state=0).fit(X, y)
+    fitted.save(tmp_path / "weighted.pt")
+    loaded = FilterBankClassifier.load(tmp_path / "weighted.pt")
+    assert loaded.class_weight == {"slow": 2, "fast": 1}
+    assert np.array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+
+
 def test_a_small_signal_on_a_large_offset_is_seen(tmp_path):
     X, y = waves()
     classifier = FilterBankClassifier(random_state=0).fit([one + 1e9 for one in X], y)
