@@ -4,17 +4,23 @@ import json
 import statistics
 import sys
 import time
+from contextlib import nullcontext
 
 from benchmarks.measure import in_process, peak, resident, row
 
 LENGTHS = (8_000, 32_000, 128_000)
 KEEP = {"MALLOC_MMAP_THRESHOLD_": "100000000000", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
+WAYS = {
+    "freed memory kept by the environment": ("plain", KEEP),
+    "freed memory kept by lgrin, as in a fit": ("kept", {}),
+    "memory as the system has it": ("plain", {}),
+}
 
 
 def measure() -> list[dict]:
     rows = []
-    for name, environment in (("freed memory kept", KEEP), ("memory as the system has it", {})):
-        costs = {length: in_process("benchmarks.long", length, **environment) for length in LENGTHS}
+    for name, (way, environment) in WAYS.items():
+        costs = {length: in_process("benchmarks.long", way, length, **environment) for length in LENGTHS}
         first = costs[LENGTHS[0]]
         for length in LENGTHS[1:]:
             title = f"per frame, band 16, {length:,} frames over 8,000, two threads, {name}"
@@ -22,29 +28,31 @@ def measure() -> list[dict]:
             us = {"us": 1e6 * costs[length]["seconds"] / length, "us_at_8000": 1e6 * first["seconds"] / LENGTHS[0]}
             rows.append(row(f"time {title}", seconds, "times", 1.5, **us))
             rows.append(row(f"memory {title}", memory, "times", 1.2, kB=costs[length]["bytes"] / length / 1e3))
-        whole = in_process("benchmarks.long", 100_000, **environment)
+        whole = in_process("benchmarks.long", way, 100_000, **environment)
         title = f"100,000 frames, P=35, band 16, a step, two threads, {name}"
         rows.append(row(title, whole["bytes"] / 1e9, "GB", 4, seconds=whole["seconds"]))
     return rows
 
 
-def steps(length: int) -> dict[str, float]:
+def steps(way: str, length: int) -> dict[str, float]:
     """Trains a few steps on one sequence; returns the seconds of a step and the bytes that the process grew by."""
     import torch
 
     from benchmarks.composed import wide
     from benchmarks.step import step
+    from lgrin.training.memory import kept_memory
 
     torch.set_num_threads(2)
     size = (35, length, 4)
     run = step(wide(*size, adjacency={"init": "temporal", "normalize": "row", "bandwidth": 16}), 1, size)
     before, seconds = resident(), []
-    for _ in range(6):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
+    with kept_memory() if way == "kept" else nullcontext():
+        for _ in range(6):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
     return {"seconds": statistics.median(seconds[1:]), "bytes": peak() - before}
 
 
 if __name__ == "__main__":
-    print(json.dumps(steps(int(sys.argv[1]))))
+    print(json.dumps(steps(sys.argv[1], int(sys.argv[2]))))

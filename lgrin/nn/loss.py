@@ -91,7 +91,7 @@ class LGrINLoss(Module):
         """
         structure = self.structure
         prices = structure.lambda_distance, structure.lambda_frobenius
-        modules = list(model.named_modules())
+        modules = _list_modules(model)
         readers = sum(isinstance(one, Adjacency) and one.reads_features for _, one in modules)
         if readers > 1 and any(prices) and not isinstance(graph, Mapping):
             raise ValueError(
@@ -130,6 +130,22 @@ class LGrINLoss(Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_sequences}, {self.structure}, lambda_pool={self.lambda_pool})"
+
+
+def _list_modules(model: Module) -> list[tuple[str, Module]]:
+    """Lists what ``model.named_modules()`` does, without the nested generators that take as long as a small product."""
+    listed, seen, waiting = [], set(), [("", model)]
+    while waiting:
+        path, module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        listed.append((path, module))
+        prefix = f"{path}." if path else ""
+        for name, part in reversed(module._modules.items()):
+            if part is not None:
+                waiting.append((prefix + name, part))
+    return listed
 
 
 def _graph_of(path: str, graphs: Mapping[str, Graph]) -> Graph | None:

@@ -52,7 +52,7 @@ def neighbor_max(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> tu
 
 
 def neighbor_maxima(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Takes the values of :func:`neighbor_max` alone; where no gradient needs their sources, by the kernel itself.
+    """Takes the values of :func:`neighbor_max` alone; of ordinary tensors by the kernel itself, which is called sooner.
 
     Args:
         x: Node features ``[B, M, F]``.
@@ -66,8 +66,11 @@ def neighbor_maxima(x: Tensor, neighbors: Tensor, mask: Tensor | None = None) ->
         >>> neighbor_maxima(torch.tensor([[[1.0], [3.0]]]), torch.ones(2, 2, dtype=torch.bool)).flatten().tolist()
         [3.0, 3.0]
     """
-    if (x.requires_grad and torch.is_grad_enabled()) or not is_ordinary(x):
+    if not is_ordinary(x):
         return neighbor_max(x, neighbors, mask)[0]
+    if x.requires_grad and torch.is_grad_enabled():
+        function: Any = _Maxima
+        return function.apply(x, neighbors, mask)
     return kernels_for(x.device.type).window_max(x.contiguous(), Window.dense(neighbors), mask)[0]
 
 
@@ -165,6 +168,23 @@ def _backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor, None, N
     if grad.dim() == 2:
         return gather_back(grad[None], source[None], ctx.reach)[0], None, None
     return gather_back(grad, source, ctx.reach), None, None
+
+
+class _Maxima(torch.autograd.Function):
+    """The values of :func:`neighbor_max` and their gradient without a registered operator, which is called slowly."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, neighbors: Tensor, mask: Tensor | None) -> Tensor:
+        values, source = kernels_for(x.device.type).window_max(x.contiguous(), Window.dense(neighbors), mask)
+        ctx.save_for_backward(source)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (source,), (grad,) = ctx.saved_tensors, grads
+        if torch.is_grad_enabled() or not is_ordinary(grad):  # somebody differentiates or maps the gradient
+            return gather_back(grad, source, source.size(1)), None, None
+        return kernels_for(grad.device.type).gather_back(grad, source, source.size(1)), None, None
 
 
 def _keep_place(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:

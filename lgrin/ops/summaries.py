@@ -34,6 +34,8 @@ def is_ordinary(*tensors: Tensor) -> bool:
         return False
     if dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(device):
         return False
+    if not all(map(torch._C._has_storage, tensors)):  # each stands for many, as gradients under is_grads_batched
+        return False
     return all(type(one) in (Tensor, torch.nn.Parameter) and one.dtype == dtype for one in tensors)
 
 
@@ -98,7 +100,7 @@ class _Summarize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x, weight, bounds, source = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
+        if torch.is_grad_enabled() or not is_ordinary(*grads):  # somebody differentiates or maps the gradient
             grad, products = _spread(x, weight, bounds, source, *grads)
         else:
             kernels: Any = kernels_for(x.device.type)

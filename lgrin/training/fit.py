@@ -21,6 +21,7 @@ from lgrin.training.checkpoints import SameRun, SeedEveryStep, WholeCheckpoints,
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.divergence import StopAtDivergence
 from lgrin.training.hardware import check_device, split_device
+from lgrin.training.memory import kept_memory
 from lgrin.training.owner import sole_owner
 from lgrin.training.quiet import quiet_lightning
 from lgrin.training.reading import read_data
@@ -151,7 +152,7 @@ def fit(
         part = {"processes": trainer.world_size, "rank": trainer.global_rank}
         drawing: dict[str, Any] = {"buckets": buckets, "sampling": sampling, "labels": learned.labels, **part}
         batches = draw_batches(learned.lengths, batch_size // processes, seed, **drawing)
-        with _compiled(classifier, compile):
+        with _compiled(classifier, compile), kept_memory():
             trainer.fit(
                 classifier,
                 DataLoader(_ByIndex(learned.sequences), batch_sampler=batches),

@@ -6,6 +6,7 @@ import torch
 from lgrin import LGrIN
 from lgrin.graph import DenseGraph
 from lgrin.nn import GraphInception, LearnableAdjacency, LearnablePool, LGrINLoss, StructureLoss, structure_loss
+from lgrin.nn.loss import _list_modules
 
 
 @pytest.mark.parametrize("num_nodes", [1, 7, 90, 120])
@@ -35,6 +36,15 @@ def test_every_adjacency_and_pool_of_any_model_is_priced_once():
     expected = sum(float(structure_loss(model[name]())) for name in ("one", "two"))
     expected += 1e-4 * float(model["pool"].weight.square().sum())
     assert float(LGrINLoss(8, reduction="sum").penalty(model)) == pytest.approx(expected / 8, rel=1e-6)
+
+
+def test_modules_are_listed_as_pytorch_lists_them():
+    layer = GraphInception(3, (4,))
+    model = torch.nn.ModuleDict(
+        {"first": layer, "again": torch.nn.Sequential(layer.branches[0], layer), "own": LGrIN(3, 4, 2)}
+    )
+    model["own"].register_module("nothing", None)
+    assert _list_modules(model) == list(model.named_modules())
 
 
 def test_a_model_without_a_graph_costs_its_cross_entropy():

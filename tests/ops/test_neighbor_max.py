@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgrin.ops import decompositions, kernels, neighbor_max, neighbor_max_banded, neighbor_max_edges, torch_kernels
-from lgrin.ops.neighbor_max import gather_back
+from lgrin.ops.neighbor_max import gather_back, neighbor_maxima
 from lgrin.ops.window import Window, source_dtype
 
 numba_kernels = pytest.importorskip("lgrin.ops.numba_kernels")
@@ -114,6 +114,33 @@ def test_operators_and_decompositions_equal_the_definition(problem):
     expected = by_hand(x.double().numpy(), matrix.expand(B, M, M), mask)
     check(neighbor_max_banded(x, band, mask), expected, x.dtype, M)
     check(DECOMPOSED["lgrin.neighbor_max_banded.default"](x, band, mask), expected, x.dtype, M)
+
+
+@pytest.mark.parametrize("banded", [False, True])
+@pytest.mark.parametrize("shape", [(6, 20, 7), (7, 9, 150), (12, 33, 192), (4, 5, 200)])
+def test_sequences_without_a_mask_have_the_maxima_that_each_has_alone(shape, banded):
+    B, M, _ = shape
+    torch.manual_seed(0)
+    x = torch.randn(shape).round()  # many ties
+    neighbors = torch.rand(M, 7 if banded else M) > 0.5
+    operator = neighbor_max_banded if banded else neighbor_max
+    for special in (0.0, torch.nan, -torch.inf):
+        x[B // 2, M // 2] = special
+        values, source = operator(x, neighbors)
+        alone = [operator(one[None], neighbors) for one in x]
+        assert values.is_contiguous()
+        assert source.is_contiguous()
+        assert torch.equal(values.view(torch.int32), torch.cat([one[0] for one in alone]).view(torch.int32))
+        assert torch.equal(source, torch.cat([one[1] for one in alone]))
+
+
+def test_values_alone_have_the_gradient_of_the_operator():
+    torch.manual_seed(0)
+    x, neighbors, weight = torch.randn(6, 9, 5, requires_grad=True), torch.rand(9, 9) > 0.5, torch.randn(6, 9, 5)
+    for mask in (None, torch.rand(6, 9) > 0.3):
+        both = neighbor_maxima(x, neighbors, mask), neighbor_max(x, neighbors, mask)[0]
+        assert torch.equal(*both)
+        assert torch.equal(*(torch.autograd.grad(values, x, weight)[0] for values in both))
 
 
 @pytest.mark.parametrize("shape", [(2, 37, 70, 3), (1, 80, 65, 16), (3, 17, 65, 20), (1, 1, 1, 0), (2, 16, 64, 15)])

@@ -68,8 +68,8 @@ def test_gradients_of_gradients_and_transforms_are_right():
         return largest.square() + (weighted * sums).sin()
 
     if summaries.find_bounds(batch, frame, 6) is not None:
-        assert torch.autograd.gradcheck(total, (x.requires_grad_(), weight))
-        assert torch.autograd.gradgradcheck(total, (x, weight))
+        assert torch.autograd.gradcheck(total, (x.requires_grad_(), weight), check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(total, (x, weight), check_batched_grad=True)
 
     def loss(x):
         return readout(x, frame, batch, batch_size=len(LENGTHS)).square().sum()

@@ -6,15 +6,16 @@ import sys
 import pytest
 
 PROGRAM = """
-import contextlib, resource, torch
+import contextlib, resource, sys, torch
 from lgrin.training.memory import kept_memory
 
 torch.set_num_threads(1)
+numbers, steps = int(sys.argv[1]), int(sys.argv[2])
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(50):
-        step = [torch.ones(2**20) for _ in range(6)]  # 4 MB each
+    for _ in range(steps):
+        step = [torch.ones(numbers) for _ in range(6)]
         del step
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -32,11 +33,13 @@ print(usual, kept, resident() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
-def test_freed_memory_is_kept_for_the_next_step_and_given_back_at_the_end():
+@pytest.mark.parametrize(("megabytes", "steps"), [(4, 50), (40, 5)])  # glibc maps every block above 32 MB by default
+def test_freed_memory_is_kept_for_the_next_step_and_given_back_at_the_end(megabytes, steps):
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}  # every tensor of these is mapped anew
-    found = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=environment)
+    command = [sys.executable, "-c", PROGRAM, str(megabytes * 2**18), str(steps)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     usual, kept, grown = map(int, found.stdout.split())
-    pages = 50 * 6 * 2**22 // 4096
+    pages = steps * 6 * megabytes * 2**20 // 4096
     assert usual > pages / 2
     assert kept < usual / 20
     assert grown < 2**22  # no tensor is held
