@@ -27,6 +27,7 @@ def measure() -> list[dict]:
         rows += _against_composed(name, size)
     for name, size in SIZES.items():
         rows += _memory(name, size)
+    rows.append(_against_own_products("RML", SIZES["RML"]))
     rows.append(_against_one_by_one())
     rows += [_of_the_default(name, size, goal) for name, (size, goal) in DEFAULTS.items()]
     torch.set_num_threads(2)
@@ -62,6 +63,16 @@ def _against_composed(name: str, size: tuple[int, int, int]) -> list[dict]:
     rows.append(_faster(f"{title}: PyG parts, loop over nodes", taken["ours"], taken["loop"], 6))
     rows.append(_faster(f"{title}: PyG parts, tuned loop", taken["ours"], taken["tuned loop"]))
     return rows
+
+
+def _against_own_products(name: str, size: tuple[int, int, int]) -> dict:
+    """A step of the wide model against its matrix products, freed memory kept as in a fit."""
+    calls = {"step": step(wide(*size), 32, size), "products": products(32, size, fewest=True)}
+    with kept_memory():
+        taken = times(calls, repeats=15)
+    what = f"training step, {name}, B=32, one thread: its matrix products alone, freed memory kept"
+    ms = {"ms": 1e3 * taken["step"], "products": 1e3 * taken["products"]}
+    return row(what, taken["step"] / taken["products"], "times as long", 1.4, **ms)
 
 
 def _against_one_by_one() -> dict:
