@@ -34,25 +34,30 @@ def measure() -> list[dict]:
     return rows
 
 
-def steps(way: str, length: int) -> dict[str, float]:
-    """Trains a few steps on one sequence; returns the seconds of a step and the bytes that the process grew by."""
+def steps(way: str, length: int, threads: int = 2) -> dict[str, float]:
+    """Trains a few steps on one sequence; returns the seconds of a step and the bytes that the process grew by.
+
+    The time of the processor is that of all threads; where others use the machine, that of one thread is comparable.
+    """
     import torch
 
     from benchmarks.composed import wide
     from benchmarks.step import step
     from lgrin.training.memory import kept_memory
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(threads)
     size = (35, length, 4)
     run = step(wide(*size, adjacency={"init": "temporal", "normalize": "row", "bandwidth": 16}), 1, size)
-    before, seconds = resident(), []
+    before, seconds, processor = resident(), [], []
     with kept_memory() if way == "kept" else nullcontext():
         for _ in range(6):
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             run()
             seconds.append(time.perf_counter() - start)
-    return {"seconds": statistics.median(seconds[1:]), "bytes": peak() - before}
+            processor.append(time.process_time() - used)
+    taken, used = statistics.median(seconds[1:]), statistics.median(processor[1:])
+    return {"seconds": taken, "processor_seconds": used, "bytes": peak() - before}
 
 
 if __name__ == "__main__":
-    print(json.dumps(steps(sys.argv[1], int(sys.argv[2]))))
+    print(json.dumps(steps(sys.argv[1], *map(int, sys.argv[2:]))))

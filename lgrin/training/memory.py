@@ -15,7 +15,7 @@ def kept_memory() -> Iterator[None]:
     """Lets the C library keep what is freed for as long as the context lasts, and gives it back afterwards.
 
     By default glibc gives freed tensors of some megabytes back to Linux, which clears their pages before they are used
-    again at the next step: a quarter of a step at 120 frames, and more than half of one at 128,000
+    again at the next step: a quarter of a step at 120 frames, and half of one at 128,000
     (``docs/scaling.md``). Elsewhere nothing changes. Afterwards the thresholds are those that glibc itself takes after
     a tensor of 32 MB was freed.
 
