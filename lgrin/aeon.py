@@ -37,6 +37,8 @@ class LGrINAeonClassifier(BaseClassifier):
         thin: How series with more than M frames get to M: ``"nearest"``, ``"mean"``, ``"max"`` or ``"lowpass"``.
         bank: Whether a bank of filters helps the network.
         class_weight: ``None``, ``"balanced"``, or the weight of each class by its name.
+        sampling: How sequences of an epoch are drawn, see :class:`lgrin.sklearn.LGrINClassifier`.
+        pretrained: A :class:`lgrin.sklearn.LGrINPretrainer`, or ``None``.
 
     Attributes:
         estimator_: The fitted :class:`lgrin.sklearn.LGrINClassifier`, which has the graph and saves itself.
@@ -83,6 +85,8 @@ class LGrINAeonClassifier(BaseClassifier):
         thin: str = "auto",
         bank: bool = True,
         class_weight: str | Mapping[Any, float] | None = None,
+        sampling: str = "shuffled",
+        pretrained: Any = None,
     ) -> None:
         self.num_nodes = num_nodes
         self.branch_channels = branch_channels
@@ -102,6 +106,8 @@ class LGrINAeonClassifier(BaseClassifier):
         self.thin = thin
         self.bank = bank
         self.class_weight = class_weight
+        self.sampling = sampling
+        self.pretrained = pretrained
         super().__init__()
 
     def _fit(self, X: np.ndarray | list[np.ndarray], y: np.ndarray) -> "LGrINAeonClassifier":

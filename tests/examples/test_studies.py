@@ -53,6 +53,8 @@ def test_every_study_is_run_here_or_with_the_papers():
         "lengths",
         "refine",
         "sensors",
+        "pretraining",
+        "encoder",
     }
 
 
