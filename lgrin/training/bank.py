@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from lgrin.models.bank import REACH, READ, FilterBank
 from lgrin.models.functionals import NUMBER
 from lgrin.training.generators import own_random_numbers
-from lgrin.training.ridge import Ridge, fit_ridge
+from lgrin.training.ridge import Ridge, fit_ridges
 
 BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
 MOST, MANY, FEWER = 10_000, 4_000, 3_000  # summaries at most; those of more than so many sequences
@@ -80,7 +80,7 @@ def fit_bank(
         features = summaries(bank, sequences)
         labels = torch.cat([one.y for one in sequences])
         scales = [_scale_of(bank, shares) for shares in SHARES]
-        ridges = [fit_ridge(features, labels, num_classes, weight, scale, groups) for scale in scales]
+        ridges = fit_ridges(features, labels, num_classes, weight, scales, groups)
         best = _best(ridges, weight)
         ridge = ridges[best]
         bank.head.weight.copy_(ridge.weight)

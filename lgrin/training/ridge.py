@@ -1,5 +1,6 @@
 """Ridge regression onto classes, in closed form."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -58,13 +59,57 @@ def fit_ridge(
         >>> (x @ ridge.weight.T.float() + ridge.bias.float()).argmax(1).tolist()
         [0, 0, 1, 1]
     """
+    return fit_ridges(features, labels, num_classes, weight, [scale], groups)[0]
+
+
+def fit_ridges(
+    features: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    weight: Tensor,
+    scales: Sequence[Tensor],
+    groups: Tensor | None = None,
+) -> list[Ridge]:
+    """Fits several classifiers that differ in the scale of the features alone.
+
+    Args:
+        features: ``[n, F]``.
+        labels: Int64 ``[n]``, in ``[0, C)``.
+        num_classes: C.
+        weight: Positive ``[n]``, of each sequence.
+        scales: ``[F]`` each, as for :func:`fit_ridge`.
+        groups: As for :func:`fit_ridge`.
+
+    Returns:
+        A classifier for each scale.
+
+    Example:
+        >>> x, y = torch.tensor([[-2.0, 9.0], [2.0, 9.0]]), torch.tensor([0, 1])
+        >>> len(fit_ridges(x, y, 2, torch.ones(2), [torch.ones(2), torch.tensor([1.0, 0.0])]))
+        2
+    """
     share = weight.double() / weight.double().sum()
     target = torch.full((len(labels), num_classes), -1.0, dtype=torch.double)
     target[torch.arange(len(labels)), labels] = 1
-    center, mean = share @ features.double(), share @ target
-    z = features.double() - center
+    wide = features.double()
+    center, mean = share @ wide, share @ target
+    z = wide - center
     deviation = (share @ z.square()).sqrt().maximum(LEAST * z.std(0, correction=0))
-    factor = torch.where(deviation > 1e-6, scale.double() / deviation.clamp(min=1e-6), 0)
+    factors = [torch.where(deviation > 1e-6, one.double() / deviation.clamp(min=1e-6), 0) for one in scales]
+    return [_fit(z, target, mean, center, factor, labels, share, groups) for factor in factors]
+
+
+def _fit(
+    z: Tensor,
+    target: Tensor,
+    mean: Tensor,
+    center: Tensor,
+    factor: Tensor,
+    labels: Tensor,
+    share: Tensor,
+    groups: Tensor | None,
+) -> Ridge:
+    """Fits one classifier to centred features, each multiplied by its factor."""
     root = share.sqrt().unsqueeze(1)
     rows, sought = z * factor * root, (target - mean) * root
     values, vectors = _spectrum(rows)
