@@ -175,7 +175,7 @@ def draw_batches(
         A sampler of batches; ``.sampler.set_epoch(epoch)`` draws them anew.
 
     Raises:
-        ValueError: If there is no such sampling.
+        ValueError: If there is no such sampling, or it needs classes and there are none.
 
     Example:
         >>> batches = draw_batches([4, 4, 4], batch_size=2, seed=0)
@@ -183,6 +183,8 @@ def draw_batches(
         ([0, 1, 2], 2)
     """
     check_option("sampling", sampling, SAMPLINGS)
+    if labels is None and sampling != SHUFFLED:
+        raise ValueError(f"labels is None; sampling={sampling!r} needs the class of every sequence")
     sampler = SAMPLINGS[sampling](lengths if labels is None else labels, processes, rank, seed)
     if buckets:
         return BucketSampler(sampler, lengths, batch_size)

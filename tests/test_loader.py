@@ -120,3 +120,8 @@ def test_an_unknown_sampling_and_no_label_are_refused():
         draw_batches([1, 2], 1, seed=0, sampling="even")
     with pytest.raises(ValueError, match="labels is empty"):
         BalancedSampler([])
+
+
+def test_balanced_batches_need_classes():
+    with pytest.raises(ValueError, match="labels is None; sampling='balanced' needs the class of every sequence"):
+        draw_batches([4, 4, 4], batch_size=2, seed=0, sampling="balanced")

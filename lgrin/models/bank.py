@@ -224,9 +224,7 @@ class FilterBank(Module):
         """
         kept = self.head.weight.detach()[:, : self.embed_channels - self.blocks["functional"]]
         self.contour = self.contour[:0]
-        bias, self.head = self.head.bias, Linear(self.embed_channels, self.num_classes)
-        self.head.weight = Parameter(kept.clone())
-        self.head.bias = bias
+        self.head.in_features, self.head.weight = self.embed_channels, Parameter(kept.clone())
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.num_classes}, dilations={self.dilations}, heads={self.heads}"

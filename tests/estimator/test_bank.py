@@ -201,6 +201,14 @@ def fitted_numbers(bank):
     return sum(one.numel() for one in [*bank.head.parameters(), *bank.scale.buffers(), bank.threshold])
 
 
+def test_a_fit_leaves_the_generator_of_pytorch_as_it_was():
+    X, y = waves()
+    state = torch.get_rng_state()
+    fitted = FilterBankClassifier(random_state=0).fit(X, y)
+    assert fitted.model_.head.in_features == fitted.model_.embed_channels
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_weights_of_classes_by_name_are_kept_in_a_file(tmp_path):
     X, y = waves()
     fitted = FilterBankClassifier(class_weight={"slow": np.float64(2), "fast": 1}, random_state=0).fit(X, y)
