@@ -14,13 +14,11 @@ from lgrin.arrays import as_floats, narrow
 from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.models.bank import FilterBank
-from lgrin.options import check_path
 from lgrin.sklearn.base import SequenceEstimator
 from lgrin.sklearn.inference import double_of
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
-from lgrin.sklearn.saved import build_saved, content_of, not_ours, open_saved, write_saved
+from lgrin.sklearn.saved import build_saved, content_of, read_saved, write_saved
 from lgrin.sklearn.weights import choose
-from lgrin.text import one_line
 from lgrin.training.bank import fit_bank, left_out_together, summaries
 from lgrin.training.plain import warn_of_better
 
@@ -180,16 +178,17 @@ class FilterBankClassifier(SequenceEstimator):
             TypeError: If path is no path.
             ValueError: If it is damaged, was written by something else, or has the format of another version.
         """
-        content = open_saved(check_path("path", path), FORMAT)
-        try:
-            estimator = build_saved(cls, content, path)
+
+        def make(content: dict[str, Any]) -> FilterBankClassifier:
+            estimator: FilterBankClassifier = build_saved(cls, content, path)
             settings = {name: value for name, value in content["model"].items() if name != "name"}
             check_build(lambda: FilterBank(**settings), content["model"], content["weights"])
             estimator.model_ = FilterBank(**settings).eval()
             estimator.model_.scale.to(content["weights"]["scale.mean"].dtype)
             estimator.model_.load_state_dict(content["weights"])
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
+            return estimator
+
+        estimator: FilterBankClassifier = read_saved(path, FORMAT, make)
         return estimator
 
     def _summarize(self, X: Input) -> tuple[FilterBank, Tensor]:

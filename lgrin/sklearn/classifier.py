@@ -18,7 +18,7 @@ from lgrin.extras import optional
 from lgrin.loader import SHUFFLED
 from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
-from lgrin.options import check_option, check_path, check_whole
+from lgrin.options import check_option, check_whole
 from lgrin.sklearn.base import SequenceEstimator
 from lgrin.sklearn.inference import network_of
 from lgrin.sklearn.inputs import (
@@ -33,9 +33,8 @@ from lgrin.sklearn.inputs import (
 )
 from lgrin.sklearn.pretrained import check_pretrained, network_of_start, start_of
 from lgrin.sklearn.pretrainer import LGrINPretrainer, content_of_pretrainer, pretrainer_of
-from lgrin.sklearn.saved import build_saved, content_of, not_ours, open_saved, plain, write_saved
+from lgrin.sklearn.saved import build_saved, content_of, plain, read_saved, write_saved
 from lgrin.sklearn.weights import Chosen, choose
-from lgrin.text import one_line
 from lgrin.training.bank import left_out_together
 from lgrin.training.blend import fit_bank_beside, join, thin_of, without_bank
 from lgrin.training.classifier import SequenceClassifier
@@ -342,17 +341,18 @@ class LGrINClassifier(SequenceEstimator):
             TypeError: If path is no path.
             ValueError: If it is damaged, was written by something else, or has the format of another version.
         """
-        content = open_saved(check_path("path", path), FORMAT)
-        try:
-            estimator = build_saved(cls, content, path)
+
+        def make(content: dict[str, Any]) -> LGrINClassifier:
+            estimator: LGrINClassifier = build_saved(cls, content, path)
             if "pretrained" in content:
                 estimator.pretrained = pretrainer_of(content["pretrained"], path)
             settings = name_schedule(content["classifier"])
             check_build(lambda: SequenceClassifier(**settings), settings["model"], content["weights"])
             estimator.classifier_ = SequenceClassifier(**settings).eval()
             estimator.classifier_.load_state_dict(content["weights"])
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
+            return estimator
+
+        estimator: LGrINClassifier = read_saved(path, FORMAT, make)
         return estimator
 
     def _train(

@@ -16,10 +16,9 @@ from lgrin.arrays import narrow
 from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.models import LGrIN
-from lgrin.options import check_option, check_path
+from lgrin.options import check_option
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes, to_one_length
-from lgrin.sklearn.saved import build_saved, content_of, not_ours, open_saved, plain, write_saved
-from lgrin.text import one_line
+from lgrin.sklearn.saved import build_saved, content_of, plain, read_saved, write_saved
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
 from lgrin.training.generators import own_random_numbers
@@ -258,11 +257,8 @@ class LGrINPretrainer(BaseEstimator):
             TypeError: If path is no path.
             ValueError: If it is damaged, was written by something else, or has the format of another version.
         """
-        content = open_saved(check_path("path", path), FORMAT)
-        try:
-            return pretrainer_of(content, path)
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{not_ours(path, FORMAT)} ({one_line(error)})") from error
+        pretrainer: LGrINPretrainer = read_saved(path, FORMAT, lambda content: pretrainer_of(content, path))
+        return pretrainer
 
     def _learn(self, nodes: list[Data], seed: int) -> "LGrINPretrainer":
         """Trains on nodes at their own lengths, which are brought to one length in place."""

@@ -1,6 +1,6 @@
 """What estimators keep in a file: tensors and plain values, so that reading one runs no code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,29 @@ def open_saved(path: str | Path, format: str) -> dict[str, Any]:
     if found != format:
         raise ValueError(not_ours(path, format))
     return content
+
+
+def read_saved(path: str | Path, format: str, make: Callable[[dict[str, Any]], Any]) -> Any:
+    """Reads a file of an estimator and makes the estimator.
+
+    Args:
+        path: The file.
+        format: As for :func:`open_saved`.
+        make: From the content to the estimator.
+
+    Returns:
+        The estimator.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        TypeError: If path is no path.
+        ValueError: If it is damaged, was written by something else, or has the format of another version.
+    """
+    content = open_saved(check_path("path", path), format)
+    try:
+        return make(content)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{not_ours(path, format)} ({one_line(error)})") from error
 
 
 def content_of(estimator: Any, format: str, fitted: Sequence[str], network: Mapping[str, Any]) -> dict[str, Any]:
