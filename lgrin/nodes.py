@@ -33,6 +33,22 @@ def is_readable(x: Tensor) -> bool:
     return not torch._C._functorch.is_functorch_wrapped_tensor(x) or not is_mapped(x)
 
 
+def is_full(mask: Tensor) -> bool:
+    """Says whether all nodes are known to be present.
+
+    Args:
+        mask: Bool ``[*]``.
+
+    Returns:
+        Whether they are, where :func:`is_readable` lets it be read.
+
+    Example:
+        >>> is_full(torch.tensor([True, True])), is_full(torch.tensor([True, False]))
+        (True, False)
+    """
+    return is_readable(mask) and bool(mask.all())
+
+
 def present_indices(mask: Tensor) -> Tensor:
     """Lists the indices of the true entries of a flattened mask, int64 ``[K]``.
 

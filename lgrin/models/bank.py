@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Linear, Module, ModuleList, Parameter
-from torch.nn.functional import conv1d
 
 from lgrin.arguments import one_place
 from lgrin.models.functionals import NUMBER, functionals
 from lgrin.nn.adjacency import StationaryAdjacency
-from lgrin.nodes import Nodes, zero_absent
+from lgrin.nodes import Nodes, is_full, zero_absent
+from lgrin.ops.filters import filter_frames, has_filters, summarize_parts
 from lgrin.options import check_seed, check_whole
 from lgrin.transforms import Standardize
 
@@ -166,10 +166,11 @@ class FilterBank(Module):
         frame = frame if node is None else one_place(frame, node)
         nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, None, max_num_nodes)
         padded, present = nodes.lay_out(nodes.length())
-        z = self.standardized(padded, present)
-        return self._summarize(z, self.responses(z, present), present)
+        absent = None if is_full(present) else present
+        z = self.standardized(padded, absent)
+        return self._summarize(z, self.responses(z, absent), present)
 
-    def standardized(self, x: Tensor, present: Tensor) -> Tensor:
+    def standardized(self, x: Tensor, present: Tensor | None) -> Tensor:
         """Scales ``[B, M, P]``, 0 at absent frames; a scale in float64 keeps small signals on large offsets.
 
         Example:
@@ -178,12 +179,12 @@ class FilterBank(Module):
         """
         return zero_absent(self.scale(x).to(self.mix.dtype), present)
 
-    def responses(self, z: Tensor, present: Tensor) -> Tensor:
+    def responses(self, z: Tensor, present: Tensor | None) -> Tensor:
         """Computes what the filters respond at each frame.
 
         Args:
             z: Standardised features ``[B, M, P]``, 0 at absent frames.
-            present: Bool ``[B, M]``.
+            present: Bool ``[B, M]``; ``None`` means all.
 
         Returns:
             ``[B, M, R]``, R the product of the numbers of dilations, heads and mixes; 0 at absent frames.
@@ -192,14 +193,25 @@ class FilterBank(Module):
             >>> FilterBank(2, 2, mixes=3).responses(torch.rand(1, 7, 2), torch.ones(1, 7, dtype=torch.bool)).shape
             torch.Size([1, 7, 72])
         """
-        before, there = (torch.cat([one[:, :1], one], dim=1)[:, :-1] for one in (z, present))
-        change = zero_absent(z - before, present & there)
-        seen = torch.cat([z, change], dim=-1)
-        groups = [_filter(seen @ mix.mT, one) for one, mix in zip(self.filters, self.mix, strict=True)]
-        return zero_absent(torch.cat(groups, dim=-1), present)
+        change = z.diff(dim=1, prepend=z[:, :1])
+        if present is not None:
+            change = zero_absent(change, present & torch.cat([present[:, :1], present], dim=1)[:, :-1])
+        mixed = torch.cat([z, change], dim=-1) @ self.mix.flatten(0, 1).mT
+        taps = torch.stack([one.weight.view(self.heads, -1) for one in self.filters])  # all of a kernel but for zeros
+        return zero_absent(filter_frames(mixed, taps, self.dilations), present)
 
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out the whole sequences and their parts, ``[B, F]``."""
+        of_parts = self._summarize_parts(z, responses, present)
+        if not len(self.contour):
+            return of_parts
+        return torch.cat([of_parts, functionals(z @ self.contour.mT, present).flatten(1)], dim=-1)
+
+    def _summarize_parts(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
+        """Reads out responses and levels of the whole sequences and their parts."""
+        level = z @ self.level.mT
+        if has_filters(responses, self.threshold):
+            return summarize_parts(responses, level, present, self.threshold, self.segments)
         nodes = Nodes(z, None, None, present, z.size(0))
         places = [(count, nodes.segment(count)) for count in self.segments]
         parts = [(place == index) & present for count, place in places for index in range(count)]
@@ -208,10 +220,8 @@ class FilterBank(Module):
         shares = [average @ (responses > threshold).to(z.dtype) for threshold in self.threshold]
         magnitude = average @ responses.abs()
         largest = torch.stack([_largest(responses, part) for part in parts], dim=1)
-        level = z @ self.level.mT
         levels = [average @ level, (average @ level.square()).sqrt()]
-        contours = [functionals(z @ self.contour.mT, present)] if len(self.contour) else []
-        return torch.cat([one.flatten(1) for one in (*shares, magnitude, largest, *levels, *contours)], dim=-1)
+        return torch.cat([one.flatten(1) for one in (*shares, magnitude, largest, *levels)], dim=-1)
 
     def drop_functionals(self) -> None:
         """Takes away the functionals, which a head with no weight on them does not need.
@@ -229,15 +239,6 @@ class FilterBank(Module):
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.num_classes}, dilations={self.dilations}, heads={self.heads}"
         return f"{type(self).__name__}({sizes}, mixes={self.mixes}, seed={self.seed})"
-
-
-def _filter(x: Tensor, adjacency: Any) -> Tensor:
-    """Applies the heads of a stationary graph by their taps alone, ``[B, M, Q]`` to ``[B, M, Q K]``."""
-    step = adjacency.dilation[0]
-    taps = adjacency.kernel().view(adjacency.heads, -1)[:, ::step]  # between these the kernel is 0
-    rows = x.mT.reshape(-1, 1, x.size(1))
-    total = conv1d(rows, taps.unsqueeze(1).to(x.dtype), padding=REACH * step, dilation=step)
-    return total.view(x.size(0), -1, x.size(1)).mT
 
 
 def _largest(x: Tensor, inside: Tensor) -> Tensor:

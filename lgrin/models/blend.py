@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 
 from lgrin.arguments import one_place
 from lgrin.models.registry import MODEL, build, settings_of
-from lgrin.nodes import Nodes, is_readable
+from lgrin.nodes import Nodes, is_full
 from lgrin.options import check_number, check_option
 from lgrin.transforms.resample import NEAREST, RESAMPLINGS, Resample, evenly_spread_each
 
@@ -97,7 +97,8 @@ class Blend(Module):
         """Computes logits ``[B, C]``; see the class."""
         padded, present, length = self._lay_out(x, frame, node, batch, mask, batch_size, max_num_nodes)
         frames, there = self._stretched(padded, present, length)
-        logits: Tensor = self.bank(padded, mask=present) + self.weight * self.network(frames, mask=there)
+        absent = None if is_full(present) else present
+        logits: Tensor = self.bank(padded, mask=absent) + self.weight * self.network(frames, mask=there)
         return logits
 
     def embed(
@@ -180,15 +181,19 @@ class Blend(Module):
 
     def _stretched(self, x: Tensor, present: Tensor, length: Tensor) -> tuple[Tensor, Tensor | None]:
         """Brings sequences to the frames of the network; no mask where all frames are known to be present."""
-        num_nodes = self.network.num_nodes
+        num_nodes, full = self.network.num_nodes, is_full(present)
         if num_nodes is not None:
+            take = Resample(num_nodes, self.thin).picks(x.size(1)) if full else None
+            if take is not None:  # all are as long as the longest
+                return x.index_select(1, take.to(x.device)), None
             if self.thin == NEAREST:
                 take = evenly_spread_each(length, num_nodes)
                 x = x.gather(1, take.unsqueeze(-1).expand(-1, -1, x.size(-1)))
                 present = present.gather(1, take)
             else:
                 x, present = self._thinned(x, present, length)
-        return x, None if is_readable(present) and bool(present.all()) else present
+            full = is_full(present)
+        return x, None if full else present
 
     def _thinned(self, x: Tensor, present: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Stretches or thins sequences one by one."""

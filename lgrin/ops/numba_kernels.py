@@ -213,11 +213,80 @@ def _spread(start, stop, x, pointers, weights, source, of_largest, of_weighted, 
                 grad[source[b, f], f] += of_largest[b, f]
 
 
+@compiled
+def _filter(start, stop, x, taps, dilations, out):
+    num_nodes = x.shape[1]
+    groups, heads, width = taps.shape
+    channels, lines = x.shape[2] // groups, np.empty((heads, num_nodes), x.dtype)
+    for b in range(start, stop):
+        for channel in range(x.shape[2]):
+            group, line = channel // channels, x[b, :, channel].copy()
+            lines[:] = 0
+            for tap in range(width):
+                shift = (tap - width // 2) * dilations[group]
+                first, end = max(0, -shift), min(num_nodes, num_nodes - shift)
+                for head in range(heads):
+                    weight, sums = taps[group, head, tap], lines[head]
+                    for i in range(first, end):
+                        sums[i] += weight * line[i + shift]
+            for i in range(num_nodes):
+                for head in range(heads):
+                    out[b, i, channel * heads + head] = lines[head, i]
+
+
+@njit(inline="always")
+def _last_present(present):
+    for i in range(present.size, 0, -1):
+        if present[i - 1]:
+            return i
+    return 0
+
+
+@njit(inline="always")
+def _summarize_part(x, levels, present, thresholds, shares, magnitude, largest, mean, root):
+    count = 0
+    for i in range(x.shape[0]):
+        if present[i]:
+            row, level = x[i], levels[i]
+            if count == 0:
+                largest[:] = row
+            count += 1
+            for f in range(row.size):
+                magnitude[f] += abs(row[f])
+                largest[f] = row[f] if (row[f] > largest[f]) | (row[f] != row[f]) else largest[f]
+            for t in range(thresholds.shape[0]):
+                above, threshold = shares[t], thresholds[t]
+                for f in range(row.size):
+                    above[f] += row[f] > threshold[f]
+            for f in range(level.size):
+                mean[f] += level[f]
+                root[f] += level[f] * level[f]
+    count = max(count, 1)
+    shares /= count
+    magnitude /= count
+    mean /= count
+    root[:] = np.sqrt(root / count)
+
+
+@compiled
+def _summarize_parts(start, stop, x, levels, present, thresholds, segments, shares, sums, of_levels):
+    for b in range(start, stop):
+        length, part = _last_present(present[b]), 0
+        for count in segments:
+            for index in range(count):
+                first, end = -(-index * length // count), -(-(index + 1) * length // count)
+                _summarize_part(
+                    x[b, first:end], levels[b, first:end], present[b, first:end], thresholds, shares[b, :, part],
+                    sums[b, 0, part], sums[b, 1, part], of_levels[b, 0, part], of_levels[b, 1, part],
+                )  # fmt: skip
+                part += 1
+
+
 def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Takes the maximum over a window of nodes; see :func:`lgrin.ops.neighbor_max`."""
     rows, count = _readable(x).contiguous(), 1
     if mask is None and window.neighbors.size(0) == 1 and 0 < x.size(2) <= NARROW:
-        count = next(one for one in range(-(-WIDTH // x.size(2)), 0, -1) if x.size(0) % one == 0)
+        count = next(one for one in range(min(x.size(0), -(-WIDTH // x.size(2))), 0, -1) if x.size(0) % one == 0)
     if count == 1:
         values, source = _maximum_of_rows(rows, window, mask)
     else:
@@ -322,6 +391,28 @@ def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
     jobs = grad.size(0) * -(-grad.size(2) // block)
     _share(_gather_back, jobs, grad.numel(), rows.numpy(), source.contiguous().numpy(), block, total.numpy())
     return total.to(grad.dtype)
+
+
+def filter_frames(x: Tensor, taps: Tensor, dilations: np.ndarray) -> Tensor:
+    """Applies groups of dilated filters; see :func:`lgrin.ops.filters.filter_frames`."""
+    out = x.new_empty(*x.shape[:2], x.size(2) * taps.size(1))
+    _share(_filter, x.size(0), out.numel(), x.numpy(), taps.numpy(), dilations, out.numpy())
+    return out
+
+
+def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tensor, segments: np.ndarray) -> Tensor:
+    """Summarises equal parts of sequences; see :func:`lgrin.ops.filters.summarize_parts`."""
+    parts, channels, above = int(segments.sum()), x.size(2), thresholds.size(0)
+    ends = np.cumsum([0, parts * above * channels, 2 * parts * channels, 2 * parts * levels.size(2)])
+    out = x.new_zeros(x.size(0), int(ends[-1]))
+    shares, sums, of_levels = (out.numpy()[:, first:end] for first, end in pairwise(ends))
+    _share(
+        _summarize_parts, x.size(0), x.numel(),
+        x.numpy(), levels.numpy(), present.numpy(), thresholds.numpy(), segments,
+        shares.reshape(len(x), above, parts, channels), sums.reshape(len(x), 2, parts, channels),
+        of_levels.reshape(len(x), 2, parts, levels.size(2)),
+    )  # fmt: skip
+    return out
 
 
 def _readable(x: Tensor) -> Tensor:

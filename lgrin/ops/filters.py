@@ -1,0 +1,89 @@
+"""What filters in time respond, and what parts of a sequence say of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import conv1d
+
+from lgrin.ops.kernels import kernels_for
+from lgrin.ops.summaries import is_ordinary
+
+
+def has_filters(*tensors: Tensor) -> bool:
+    """Says whether tensors may be given to kernels that look once at each frame, and have no backward pass.
+
+    They may outside of autograd, where the device has such kernels and :func:`lgrin.ops.summaries.is_ordinary` says so.
+
+    Args:
+        *tensors: The tensors.
+
+    Returns:
+        Whether they may.
+
+    Example:
+        >>> has_filters(torch.zeros(1))
+        False
+    """
+    if torch.is_grad_enabled() or not is_ordinary(*tensors):
+        return False
+    return hasattr(kernels_for(tensors[0].device.type), "filter_frames")
+
+
+def filter_frames(x: Tensor, taps: Tensor, dilations: Sequence[int]) -> Tensor:
+    r"""Applies dilated filters to the channels of their group.
+
+    .. math:: y_{bi(gqk)} = \sum_{t=-R}^R a_{gkt} \, x_{b, i + t d_g, (gq)}
+
+    Args:
+        x: ``[B, M, G Q]``, Q channels for each of G groups.
+        taps: The taps of K filters for each group, ``[G, K, 2R + 1]``.
+        dilations: Frames between two taps of each group, d.
+
+    Returns:
+        ``[B, M, G Q K]``; beyond the ends of a sequence x counts as 0.
+
+    Example:
+        >>> x, taps = torch.tensor([[[1.0], [2.0], [4.0]]]), torch.tensor([[[-1.0, 0.0, 1.0]]])
+        >>> filter_frames(x, taps, [1]).flatten().tolist()
+        [2.0, 3.0, -2.0]
+    """
+    if x.dtype == torch.float64 and has_filters(x, taps):  # oneDNN, which convolves float32, has no float64
+        kernels: Any = kernels_for(x.device.type)
+        filtered: Tensor = kernels.filter_frames(x.contiguous(), taps.contiguous(), np.array(dilations))
+        return filtered
+    parts, reach = [], taps.size(-1) // 2
+    for part, own, step in zip(x.split(x.size(2) // len(taps), dim=2), taps, dilations, strict=True):
+        rows = part.mT.reshape(-1, 1, x.size(1))
+        total = conv1d(rows, own.unsqueeze(1).to(x.dtype), padding=reach * step, dilation=step)
+        parts.append(total.view(x.size(0), -1, x.size(1)).mT)
+    return torch.cat(parts, dim=-1)
+
+
+def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tensor, segments: Sequence[int]) -> Tensor:
+    """Summarises equal parts of sequences, where :func:`has_filters` says so.
+
+    Args:
+        x: ``[B, M, R]``.
+        levels: ``[B, M, L]``.
+        present: Bool ``[B, M]``, the frames that count; a sequence ends with the last of them.
+        thresholds: ``[T, R]``.
+        segments: Into how many parts a sequence is split, S in all.
+
+    Returns:
+        ``[B, S (T R + 2 R + 2 L)]``: the shares of frames at which x is above each threshold, its mean absolute values
+        and its maxima; the means of levels and their root mean squares. A part without frames gives 0.
+
+    Example:
+        >>> x, present = torch.tensor([[[-3.0], [1.0]]]), torch.ones(1, 2, dtype=torch.bool)
+        >>> with torch.no_grad():
+        ...     found = summarize_parts(x, x, present, torch.zeros(1, 1), [1]).tolist() if has_filters(x) else None
+        >>> found is None or found == [[0.5, 2.0, 1.0, -1.0, 5.0**0.5]]
+        True
+    """
+    kernels: Any = kernels_for(x.device.type)
+    dense = (one.contiguous() for one in (x, levels, present, thresholds))
+    found: Tensor = kernels.summarize_parts(*dense, np.array(segments))
+    return found
