@@ -197,7 +197,8 @@ class FilterBank(Module):
         if present is not None:
             change = zero_absent(change, present & torch.cat([present[:, :1], present], dim=1)[:, :-1])
         mixed = torch.cat([z, change], dim=-1) @ self.mix.flatten(0, 1).mT
-        taps = torch.stack([one.weight.view(self.heads, -1) for one in self.filters])  # all of a kernel but for zeros
+        filters: Any = self.filters
+        taps = torch.stack([one.weight.view(self.heads, -1) for one in filters])  # all of a kernel but for zeros
         return zero_absent(filter_frames(mixed, taps, self.dilations), present)
 
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:

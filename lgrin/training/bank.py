@@ -238,8 +238,11 @@ def _fit_thresholds(bank: FilterBank, sequences: Sequence[Data], weight: Tensor)
 
 def _quantiles(x: Tensor, weight: Tensor, quantiles: Tensor) -> Tensor:
     """Finds weighted quantiles of each column: of ``[N, R]`` those of ``[T, R]``."""
-    values, order = x.sort(dim=0)
-    share = weight[order].cumsum(0)
-    share = (share / share[-1]).mT.contiguous()
-    places = torch.searchsorted(share, quantiles.mT.to(share).contiguous()).clamp(max=len(x) - 1)
-    return values.gather(0, places.mT)
+    columns, wanted = x.mT.contiguous(), quantiles.mT.to(weight).contiguous()
+    if bool((weight == weight[0]).all()):  # NumPy sorts several times as fast as what returns the order, too
+        values, share = torch.from_numpy(np.sort(columns.numpy())), weight.cumsum(0)
+    else:
+        values, order = columns.sort(dim=1)
+        share = weight[order].cumsum(1)
+    places = torch.searchsorted(share / share[..., -1:], wanted).clamp(max=len(x) - 1)
+    return values.gather(1, places).mT

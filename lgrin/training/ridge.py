@@ -1,6 +1,6 @@
 """Ridge regression onto classes, in closed form."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -91,71 +91,102 @@ def fit_ridges(
     share = weight.double() / weight.double().sum()
     target = torch.full((len(labels), num_classes), -1.0, dtype=torch.double)
     target[torch.arange(len(labels)), labels] = 1
-    wide = features.double()
-    center, mean = share @ wide, share @ target
-    z = wide - center
-    deviation = (share @ z.square()).sqrt().maximum(LEAST * z.std(0, correction=0))
-    factors = [torch.where(deviation > 1e-6, one.double() / deviation.clamp(min=1e-6), 0) for one in scales]
-    return [_fit(z, target, mean, center, factor, labels, share, groups) for factor in factors]
+    z = features.double()
+    center, mean, root = share @ z, share @ target, share.sqrt().unsqueeze(1)
+    z = z - center
+    deviation = _deviation(z, share)
+    unit = torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0)
+    rows, sought, ridges = z.mul_(unit).mul_(root), (target - mean) * root, []
+    factors = torch.stack([one.double() for one in scales])
+    for factor, (values, vectors) in zip(factors, _spectra(rows, factors), strict=True):
+        left_out = target - _without_own(sought, values, vectors, share.sqrt(), groups) / root
+        best, temperature, losses = _choose(left_out, labels, share)
+        penalty = float(PENALTIES[best])
+        dual = vectors @ (vectors.mT @ sought / (values + penalty).unsqueeze(1))
+        beta = (rows.mT @ dual) * (factor.square() * unit * temperature).unsqueeze(1)
+        bias = mean * temperature - center @ beta
+        ridges.append(Ridge(beta.mT, bias, penalty, left_out[best] * temperature, losses))
+    return ridges
 
 
-def _fit(
-    z: Tensor,
-    target: Tensor,
-    mean: Tensor,
-    center: Tensor,
-    factor: Tensor,
-    labels: Tensor,
-    share: Tensor,
-    groups: Tensor | None,
-) -> Ridge:
-    """Fits one classifier to centred features, each multiplied by its factor."""
-    root = share.sqrt().unsqueeze(1)
-    rows, sought = z * factor * root, (target - mean) * root
-    values, vectors = _spectrum(rows)
-    found, constant, best = vectors.mT @ sought, share.sqrt(), None
-    for penalty in PENALTIES.tolist():
-        shrunk = values / (values + penalty)
-        residual = sought - vectors @ (shrunk.unsqueeze(1) * found)
-        left_out = target - _without_own(residual, vectors, shrunk, constant, groups) / root
-        temperature, losses = _temperature(left_out, labels, share)
-        if best is None or losses @ share < best[0] @ share:
-            best = losses, penalty, temperature, left_out
-    assert best is not None
-    losses, penalty, temperature, left_out = best
-    dual = vectors @ (found / (values + penalty).unsqueeze(1))
-    beta = (rows.mT @ dual) * factor.unsqueeze(1) * temperature
-    return Ridge(beta.mT, mean * temperature - center @ beta, penalty, left_out * temperature, losses)
+def _deviation(z: Tensor, share: Tensor) -> Tensor:
+    """The deviation of each centred feature, at the least a part of the one without weights."""
+    even = torch.full_like(share, 1 / len(share))
+    weighted, unweighted = torch.stack([share, even]) @ z.square()
+    return weighted.sqrt().maximum(LEAST * (unweighted - (even @ z).square()).clamp(min=0).sqrt())
 
 
-def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The non-zero eigenvalues of ``rows @ rows.T``, and their vectors ``[n, r]``."""
-    n, width = rows.shape
-    values, vectors = torch.linalg.eigh(rows @ rows.mT if n <= width else rows.mT @ rows)
+def _spectra(rows: Tensor, factors: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """For rows times each of ``[S, F]``, the eigenvalues above 0 of their products, and the vectors ``[n, r]``."""
+    if len(rows) <= rows.size(1):
+        yield from map(_spectrum, _products_of_rows(rows, factors))
+        return
+    products = rows.mT @ rows
+    for factor in factors:
+        values, vectors = _spectrum(products * factor * factor.unsqueeze(1))
+        yield values, rows @ (factor.unsqueeze(1) * vectors) / values.sqrt()
+
+
+def _products_of_rows(rows: Tensor, factors: Tensor) -> Tensor:
+    """Multiplies rows times each of the factors by their transpose, ``[S, n, n]``.
+
+    Neighbouring features with the same factors go together, so that their products are computed once.
+    """
+    total = rows.new_zeros(len(factors), len(rows), len(rows))
+    borders = (factors.diff(dim=1) != 0).any(0).nonzero().flatten() + 1
+    firsts = [0, *borders.tolist()]
+    for first, part in zip(firsts, rows.tensor_split(borders, dim=1), strict=True):
+        total += factors[:, first].square().view(-1, 1, 1) * (part @ part.mT)
+    return total
+
+
+def _spectrum(products: Tensor) -> tuple[Tensor, Tensor]:
+    """The eigenvalues above 0 of a symmetric matrix, and their vectors."""
+    values, vectors = torch.linalg.eigh(products)
     kept = values > values[-1].clamp(min=torch.finfo(values.dtype).tiny) * 1e-12
-    values, vectors = values[kept], vectors[:, kept]
-    return values, vectors if n <= width else rows @ vectors / values.sqrt()
+    return values[kept], vectors[:, kept]
 
 
-def _without_own(residual: Tensor, vectors: Tensor, shrunk: Tensor, constant: Tensor, groups: Tensor | None) -> Tensor:
-    """Residuals of sequences by the fit without them, or without their group."""
+def _without_own(sought: Tensor, values: Tensor, vectors: Tensor, constant: Tensor, groups: Tensor | None) -> Tensor:
+    """For each penalty, residuals of sequences by the fit without them, or without their group, ``[17, n, C]``."""
+    shrunk = values / (values + PENALTIES.unsqueeze(1))
+    residual = sought - vectors @ (shrunk.unsqueeze(2) * (vectors.mT @ sought))
     if groups is None:
-        own = vectors.square() @ shrunk + constant.square()
-        return residual / (1 - own).clamp(min=1e-8).unsqueeze(1)
+        own = shrunk @ vectors.square().mT + constant.square()
+        return residual / (1 - own).clamp(min=1e-8).unsqueeze(2)
     result = torch.empty_like(residual)
     for group in groups.unique():
         rows = (groups == group).nonzero().squeeze(1)
-        own = (vectors[rows] * shrunk) @ vectors[rows].mT + torch.outer(constant[rows], constant[rows])
-        result[rows] = torch.linalg.lstsq(torch.eye(len(rows)).to(own) - own, residual[rows]).solution
+        kept = torch.eye(len(rows)).to(constant) - torch.outer(constant[rows], constant[rows])
+        for index, factor in enumerate(shrunk):
+            own = (vectors[rows] * factor) @ vectors[rows].mT
+            result[index, rows] = torch.linalg.lstsq(kept - own, residual[index, rows]).solution
     return result
 
 
-def _temperature(scores: Tensor, labels: Tensor, share: Tensor) -> tuple[float, Tensor]:
-    """What scores are to be multiplied by, and the cross-entropies ``[n]`` then."""
-    count, num_classes = scores.shape
-    spread = 1 / (count + num_classes)
-    logits = (scores * TEMPERATURES.view(-1, 1, 1)).log_softmax(-1)
-    right = logits.gather(-1, labels.view(1, -1, 1).expand(len(logits), -1, 1)).squeeze(-1)
-    losses = -((1 - num_classes * spread) * right + spread * logits.sum(-1))
-    best = int((losses @ share).argmin())
-    return float(TEMPERATURES[best]), losses[best]
+def _choose(left_out: Tensor, labels: Tensor, share: Tensor) -> tuple[int, float, Tensor]:
+    """Finds the scores ``[n, C]`` of ``[17, n, C]`` with the lowest cross-entropy, each at its best temperature.
+
+    Returns:
+        Which they are, what they are to be multiplied by, and the cross-entropies ``[n]`` then.
+    """
+    low = torch.zeros(len(left_out), dtype=torch.long)
+    high = torch.full_like(low, len(TEMPERATURES) - 1)
+    while bool((low < high).any()):  # the cross-entropy is convex in the temperature
+        middle = (low + high) // 2
+        after = (middle + 1).clamp(max=len(TEMPERATURES) - 1)
+        here, there = (_losses(left_out, TEMPERATURES[index], labels) @ share for index in (middle, after))
+        low, high = torch.where(there < here, after, low), torch.where(there < here, high, middle)
+    losses = _losses(left_out, TEMPERATURES[low], labels)
+    means = (losses @ share).tolist()
+    best = means.index(min(means))
+    return best, float(TEMPERATURES[low[best]]), losses[best]
+
+
+def _losses(scores: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropies ``[K, n]`` of scores ``[K, n, C]`` times temperatures ``[K]``."""
+    num_classes = scores.size(2)
+    spread = 1 / (len(labels) + num_classes)
+    logits = (scores * temperature.view(-1, 1, 1)).log_softmax(-1)
+    right = logits.gather(2, labels.view(1, -1, 1).expand(len(logits), -1, 1)).squeeze(2)
+    return -((1 - num_classes * spread) * right + spread * logits.sum(2))
