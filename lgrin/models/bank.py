@@ -17,6 +17,7 @@ from lgrin.transforms import Standardize
 
 REACH = 4  # filters have 9 taps
 READ = 128  # channels up to which each is read by itself; of more, so many random mixes
+APART = 1e-4  # responses that differ by less are equal but for rounding, as on flat stretches
 
 
 class FilterBank(Module):
@@ -24,14 +25,17 @@ class FilterBank(Module):
 
     .. math:: r_{ik} = \sum_j A_{ij}^{(k)} \langle m_k, z_j \rangle, \qquad
               h_G = \left[ \, \tfrac{1}{|V|} |\{i : r_{ik} > t_{kl}\}| \;\middle|\; \tfrac{1}{|V|} \sum_i |r_{ik}|
-              \;\middle|\; \max_i r_{ik} \;\middle|\; \text{levels} \;\middle|\; \text{functionals} \, \right]
+              \;\middle|\; \max_i r_{ik} \;\middle|\; \text{levels} \;\middle|\; \text{ranks}
+              \;\middle|\; \text{functionals} \, \right]
 
     Each filter is a fixed graph: a head of a :class:`lgrin.nn.StationaryAdjacency` with 9 edges a node, the same for
     all nodes, with random weights that add up to 0. Its input is a random mix of standardised channels, or of their
     first differences. The summaries go over the whole sequence and over its quarters. Levels are the mean and root mean
-    square of the channels. Functionals (:func:`lgrin.models.functionals.functionals`: quantiles, moments and
-    autocorrelations of the channels) go over the whole sequence alone. Everything but thresholds, scale and head is
-    drawn from a seed; :func:`lgrin.training.fit_bank` computes these from training sequences.
+    square of the channels. Two kinds go over the whole sequence alone. Ranks are the shares of frames at which a filter
+    responds the most, and the least, of the K filters of its group to the same mix. Functionals
+    (:func:`lgrin.models.functionals.functionals`) are quantiles, moments and autocorrelations of the channels.
+    Everything but thresholds, scale and head is drawn from a seed; :func:`lgrin.training.fit_bank` computes these from
+    training sequences.
 
     Args:
         in_channels: Features per frame, P.
@@ -62,7 +66,9 @@ class FilterBank(Module):
 
     Source:
         Random dilated kernels of 9 taps and the share of positive responses: Dempster, Schmidt and Webb, "MiniRocket",
-        2021. The filters as graphs, the mixes, the quarters and the other summaries are this library's.
+        2021. Ranks: the counts of the same authors' "Hydra: competing convolutional kernels for fast and accurate time
+        series classification", 2023. The filters as graphs, the mixes, the quarters and the other summaries are this
+        library's.
 
     Example:
         >>> model = FilterBank(in_channels=6, num_classes=3)
@@ -129,7 +135,8 @@ class FilterBank(Module):
         """The number of summaries of each kind, in the order of :meth:`embed`."""
         parts, (thresholds, responses) = sum(self.segments), self.threshold.shape
         counted = {"share": parts * thresholds * responses, "magnitude": parts * responses, "max": parts * responses}
-        return {**counted, "level": 2 * parts * self.level.size(0), "functional": NUMBER * self.contour.size(0)}
+        counted |= {"level": 2 * parts * self.level.size(0), "rank": 2 * responses}
+        return {**counted, "functional": NUMBER * self.contour.size(0)}
 
     @property
     def embed_channels(self) -> int:
@@ -203,10 +210,10 @@ class FilterBank(Module):
 
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out the whole sequences and their parts, ``[B, F]``."""
-        of_parts = self._summarize_parts(z, responses, present)
-        if not len(self.contour):
-            return of_parts
-        return torch.cat([of_parts, functionals(z @ self.contour.mT, present).flatten(1)], dim=-1)
+        kinds = [self._summarize_parts(z, responses, present), _ranks(responses, present, self.heads)]
+        if len(self.contour):
+            kinds.append(functionals(z @ self.contour.mT, present).flatten(1))
+        return torch.cat(kinds, dim=-1)
 
     def _summarize_parts(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out responses and levels of the whole sequences and their parts."""
@@ -246,6 +253,15 @@ def _largest(x: Tensor, inside: Tensor) -> Tensor:
     """The largest value inside a part of each sequence, ``[B, F]``; 0 where the part is empty."""
     largest = x.masked_fill(~inside.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
     return largest.masked_fill(~inside.any(1, keepdim=True), 0)
+
+
+def _ranks(responses: Tensor, present: Tensor, heads: int) -> Tensor:
+    """The shares of frames at which each filter responds the most, and the least, of its group, ``[B, 2 R]``."""
+    groups = responses.unflatten(-1, (-1, heads))
+    most, least = groups.amax(-1, keepdim=True), groups.amin(-1, keepdim=True)
+    apart = most - least > APART
+    frames = [((groups == one) & apart).flatten(-2).sum(1) for one in (most, least)]
+    return torch.cat(frames, dim=-1).to(responses.dtype) / present.sum(1, keepdim=True).clamp(min=1)
 
 
 def _each(count: int, channels: int) -> Tensor:

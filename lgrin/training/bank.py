@@ -17,14 +17,13 @@ from lgrin.training.ridge import Ridge, fit_ridges
 BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
 MOST, MANY, FEWER = 10_000, 4_000, 3_000  # summaries at most; those of more than so many sequences
 HEADS, THRESHOLDS, SEGMENTS = 8, 3, (1, 4)
-SHARES: tuple[dict[str, float], ...] = (  # of the variance that the ridge sees, the first unless another is better
-    {"share": 0.8, "magnitude": 0.05, "max": 0.05, "level": 0.1, "functional": 0.0},
-    {"share": 0.3, "magnitude": 0.05, "max": 0.05, "level": 0.6, "functional": 0.0},
-    {"share": 0.95, "magnitude": 0.02, "max": 0.02, "level": 0.01, "functional": 0.0},
-    {"share": 0.6, "magnitude": 0.05, "max": 0.05, "level": 0.1, "functional": 0.2},
-    {"share": 0.2, "magnitude": 0.03, "max": 0.03, "level": 0.04, "functional": 0.7},
+READINGS = (  # shares of the variance that the ridge sees, and by how many standard errors each has to be better
+    ({"share": 0.66, "magnitude": 0.04, "max": 0.04, "level": 0.09, "rank": 0.17, "functional": 0.0}, 0.0),
+    ({"share": 0.25, "magnitude": 0.04, "max": 0.04, "level": 0.5, "rank": 0.17, "functional": 0.0}, 1.5),
+    ({"share": 0.3, "magnitude": 0.02, "max": 0.02, "level": 0.01, "rank": 0.65, "functional": 0.0}, 1.5),
+    ({"share": 0.16, "magnitude": 0.03, "max": 0.03, "level": 0.04, "rank": 0.17, "functional": 0.57}, 2.5),
 )
-ERRORS = (1.5, 1.5, 1.5, 2.5, 2.5)  # standard errors by which each has to be better; functionals cost more
+RANKS = 2  # summaries of each response over the whole sequence alone
 PART = 0.5  # of the budget, which levels may have, and functionals of what these leave
 FEWEST_MIXES = 4  # beside several channels; half as many as channels if that is more
 ROOM = 2**22  # numbers of responses that are computed at a time
@@ -43,9 +42,8 @@ def fit_bank(
     """Fits a :class:`lgrin.models.FilterBank`: scale, thresholds, and a ridge as its head.
 
     The ridge sees summaries of one kind with more variance than others: shares of frames above thresholds, unless
-    left-out sequences are classified better with levels in front or with shares alone, by 1.5 standard errors of the
-    cross-entropy, or with functionals beside shares or in front of them, by 2.5. A bank that does not need functionals
-    has none.
+    left-out sequences are classified better with levels or ranks in front, by 1.5 standard errors of the cross-entropy,
+    or with functionals in front, by 2.5. A bank that does not need functionals has none.
 
     The bank has as many summaries as its budget allows for C classes, 10,000 at most, or 3,000 for more than 4,000
     sequences. Its dilations are powers of 2 up to where a filter spans two sequences of median length.
@@ -79,13 +77,13 @@ def fit_bank(
         _fit_thresholds(bank, sequences, weight)
         features = summaries(bank, sequences)
         labels = torch.cat([one.y for one in sequences])
-        scales = [_scale_of(bank, shares) for shares in SHARES]
+        scales = [_scale_of(bank, shares) for shares, _ in READINGS]
         ridges = fit_ridges(features, labels, num_classes, weight, scales, groups)
         best = _best(ridges, weight)
         ridge = ridges[best]
         bank.head.weight.copy_(ridge.weight)
         bank.head.bias.copy_(ridge.bias)
-        if not SHARES[best]["functional"]:
+        if not READINGS[best][0]["functional"]:
             bank.drop_functionals()
     return bank.eval(), ridge
 
@@ -114,17 +112,19 @@ def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, bu
     wanted = in_channels + max(FEWEST_MIXES, in_channels // 2) if in_channels > 1 else 0  # one channel gains nothing
     contours = min(wanted, READ, int(PART * (most - 2 * parts * levels) / NUMBER))
     spent = 2 * parts * levels + NUMBER * max(0, contours)
-    free = (budget - num_classes - 2 * in_channels - spent * num_classes) / (
-        parts * (THRESHOLDS + 2) * num_classes + THRESHOLDS
-    )
-    responses = min(free, (most - spent) / (parts * (THRESHOLDS + 2)))
+    each_response = parts * (THRESHOLDS + 2) + RANKS
+    free = (budget - num_classes - 2 * in_channels - spent * num_classes) / (each_response * num_classes + THRESHOLDS)
+    responses = min(free, (most - spent) / each_response)
     if responses < len(dilations):  # those that there is room for, in equal steps
         kept = torch.linspace(0, len(dilations) - 1, max(1, int(responses))).round().long().tolist()
         dilations = tuple(dilations[index] for index in kept)
     each = max(1, int(responses / len(dilations)))
     heads = min(HEADS, each)
+    mixes = max(1, each // heads)
+    if in_channels == 1 and mixes > 2:  # the channel and its differences are all that there is; more filters instead
+        dilations, mixes = dilations * (mixes // 2), 2
     read = {"levels": levels, "functionals": max(0, contours)}
-    return {"dilations": dilations, "heads": heads, "mixes": max(1, each // heads), **read}
+    return {"dilations": dilations, "heads": heads, "mixes": mixes, **read}
 
 
 def _scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:
@@ -135,11 +135,11 @@ def _scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:
 def _best(ridges: Sequence[Ridge], weight: Tensor) -> int:
     """The first, or the one that is best by more than chance on left-out sequences; its index."""
     share, best, gain = weight / weight.sum(), 0, 0.0
-    for index, other in enumerate(ridges):
+    for index, (other, (_, errors)) in enumerate(zip(ridges, READINGS, strict=True)):
         better = ridges[0].losses - other.losses
         mean = float(better @ share)
         error = math.sqrt(float(share.square() @ (better - mean).square()))
-        if mean > max(gain, ERRORS[index] * error):
+        if mean > max(gain, errors * error):
             best, gain = index, mean
     return best
 

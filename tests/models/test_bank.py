@@ -46,11 +46,25 @@ def test_summaries_are_what_they_are_called():
     shares = [(responses[part] > threshold).mean(0) for threshold in model.threshold.numpy() for part in parts]
     magnitudes = [np.abs(responses[part]).mean(0) for part in parts]
     largest = [responses[part].max(0) for part in parts]
+    ranks = []
+    for extreme in (np.max, np.min):  # one filter of two, on each mix
+        groups = responses.reshape(9, -1, 2)
+        ranks.append((groups == extreme(groups, 2, keepdims=True)).mean(0).ravel())
     z = z.numpy()
     levels = [z[part].mean(0) for part in parts] + [np.sqrt((z[part] ** 2).mean(0)) for part in parts]
     mixed = torch.from_numpy(z) @ model.contour.double().mT
     contours = functionals(mixed.unsqueeze(0), present).flatten().numpy()
-    assert np.allclose(found, np.concatenate([*shares, *magnitudes, *largest, *levels, contours]))
+    assert np.allclose(found, np.concatenate([*shares, *magnitudes, *largest, *levels, *ranks, contours]))
+
+
+def test_filters_that_respond_alike_have_no_ranks():
+    model = bank()
+    model.scale.mean.zero_()
+    start = sum(model.blocks[name] for name in ("share", "magnitude", "max", "level"))
+    ranks = slice(start, start + model.blocks["rank"])
+    assert not model.embed(torch.zeros(20, 3, dtype=torch.double))[0, ranks].any()
+    moving = model.embed(sequences()[2])[0, ranks].view(2, -1, 2).sum(-1)
+    assert torch.allclose(moving, torch.ones_like(moving)), "one filter of each group is first, and one is last"
 
 
 def test_without_functionals_the_logits_of_a_head_that_has_no_weight_on_them_stay():
