@@ -5,10 +5,14 @@ so that a build without a network asks for nothing and warns of nothing.
 """
 
 import os
+import re
 import shutil
 import sys
 import zlib
 from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
 
 import lgrin
 
@@ -106,9 +110,25 @@ def find_exported(app, env, node, contnode):
     return None
 
 
+def leave_out_links(app, docname, source):
+    """Leaves out the link to a table that stands above the table itself; viewers of Markdown show the link alone."""
+    source[0] = re.sub(r"^\[The table\]\(tables/\S+\):\n\n(?=```\{include\})", "", source[0], flags=re.MULTILINE)
+
+
+def link_names(app, doctree):
+    """Links names that a page writes as code, such as `lgrin.nn.GStarConv`, which every viewer of Markdown shows."""
+    for literal in list(doctree.findall(nodes.literal)):
+        name = literal.astext()
+        if re.fullmatch(r"lgrin(\.\w+)+", name) and isinstance(literal.parent, nodes.paragraph | nodes.entry):
+            place = {"refdomain": "py", "reftype": "obj", "refdoc": app.env.docname, "refwarn": False}
+            literal.replace_self(addnodes.pending_xref("", literal.deepcopy(), reftarget=name, **place))
+
+
 def setup(app):
     """Connects the functions above to Sphinx."""
     app.connect("config-inited", lambda app, config: (clear_reference(), copy_notebooks()))
     app.connect("autodoc-skip-member", hide_inherited)
     app.connect("autodoc-process-bases", name_bases)
     app.connect("missing-reference", find_exported)
+    app.connect("source-read", leave_out_links)
+    app.connect("doctree-read", link_names)

@@ -39,5 +39,5 @@ class optional:
         if sys.modules.get(library) is None:  # otherwise the library is there and lacks a part
             raise ImportError(
                 f'{library} is not installed; it comes with an extra of lgrin: pip install "lgrin[{self.extra}]", or '
-                f'pip install ".[{self.extra}]" in a clone'
+                f'in a clone pip install -c constraints.txt ".[{self.extra}]"'
             ) from error

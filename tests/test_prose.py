@@ -33,6 +33,8 @@ def page(tmp_path):
         ("A [link over two\nlines](#there)", "#there leads to no heading"),
         ("[a](http://example.org)", "is no whole https address"),
         ("[a](https://example)", "is no whole https address"),
+        ("See {doc}`other`.", "{doc} is dead text outside Sphinx"),
+        ("A {class}`lgrin.LGrIN`.", "{class} is dead text outside Sphinx"),
         (51 * "a word " + "ends.", "a sentence of 103 words begins"),
         ("word " * 21, "has 105 characters; wrap it at 100"),
         ("Formats, e.g. this one.", "write 'for example'"),
@@ -58,6 +60,14 @@ def test_each_fault_is_found_with_its_line(prose, page, text, fault):
 )
 def test_what_is_right_is_left_alone(prose, page, text):
     page.write_text(f"# A title\n\n{text}\n")
+    assert prose.check(page) == []
+
+
+def test_an_included_file_has_a_link_above_it(prose, page):
+    block = "```{literalinclude} other.md\n:language: python\n```\n"
+    page.write_text(f"# A title\n\n{block}")
+    assert prose.check(page) == [f"{page}:3: other.md is shown by Sphinx alone; link to it above"]
+    page.write_text(f"# A title\n\n[Here](other.md):\n\n{block}")
     assert prose.check(page) == []
 
 

@@ -152,6 +152,6 @@ def _dlib_weights() -> Path:
     if found is None or found.origin is None:
         raise ImportError(
             'face_recognition_models is not installed; it comes with an extra of lgrin: pip install "lgrin[signals]", '
-            'or pip install ".[signals]" in a clone'
+            'or in a clone pip install -c constraints.txt ".[signals]"'
         )
     return Path(found.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"

@@ -24,11 +24,12 @@ HIGHLIGHT = RED
 SIGN_STYLES = {False: "solid", True: "dashed"}  # of positive and of negative weights
 
 
-def axes(ax: "Axes | None") -> "Axes":
+def axes(ax: "Axes | None", scale: float = 1) -> "Axes":
     """Returns these axes, or new ones for ``None``.
 
     Args:
         ax: Matplotlib axes or ``None``.
+        scale: The size of new ones, as part of the usual 5 by 4 inches.
 
     Returns:
         Matplotlib axes.
@@ -51,7 +52,7 @@ def axes(ax: "Axes | None") -> "Axes":
         if ax.figure is None:
             raise ValueError("ax was removed from its figure; pass axes of a figure, or None for new ones")
         return ax
-    return Figure(figsize=(5, 4), layout="compressed").add_subplot()
+    return Figure(figsize=(5 * scale, 4 * scale), layout="compressed").add_subplot()
 
 
 def to_tensor(name: str, values: Tensor | ArrayLike, kind: str, missing: bool = False) -> Tensor:

@@ -1,7 +1,7 @@
 """A graph as dots and arrows."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,11 +11,14 @@ from torch import Tensor
 from lgrin.extras import optional
 from lgrin.options import check_whole
 from lgrin.visualization.figure import BLUE, RED, SIGN_STYLES, axes, check_names, to_tensor
+from lgrin.visualization.labels import Label, place_labels
 from lgrin.visualization.matrices import AdjacencyLike, strongest, to_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+BEND = 0.12  # of arrows, as part of their length
+ROOMY = 12  # nodes whose names a picture of the usual size has room for
 GRAVITY = 0.05  # pull between any two nodes of a spring layout, as part of that of the strongest edge
 Positions: TypeAlias = ArrayLike | Mapping[str, Sequence[float]]
 
@@ -32,6 +35,7 @@ def plot_network(
 
     Positive weights are blue and solid, negative ones red and dashed. A symmetric matrix gets lines without
     arrowheads. The size of a dot is the weight of its node's edge to itself; where that is negative, the dot is hollow.
+    Each name stands at the side of its node where it hides least. New axes are larger with more than 12 nodes.
 
     Args:
         adjacency: ``[M, M]``, tensor or array, or a :class:`lgrin.nn.Adjacency`.
@@ -62,12 +66,15 @@ def plot_network(
     target, source = strongest(matrix if directed else matrix.tril(), num_edges)
     given = None if positions is None else _read_positions(positions, labels)
     place = _spring(matrix, target, source, seed) if given is None else given
-    ax = axes(ax)
+    ax = axes(ax, scale=max(1, (len(matrix) / ROOMY) ** 0.5))
     _draw_edges(ax, matrix, place, target, source, directed)
-    _draw_nodes(ax, matrix, place, labels)
+    _draw_nodes(ax, matrix, place)
     _draw_legend(ax, matrix[target, source])
     ax.set_axis_off()
     ax.margins(0.15)
+    ax.autoscale_view()
+    edges = list(zip(source.tolist(), target.tolist(), strict=True))
+    _draw_names(ax, place, labels, place_labels(ax, place, labels, edges, BEND if directed else 0))
     return ax
 
 
@@ -105,7 +112,7 @@ def _draw_edges(ax: "Axes", matrix: Tensor, place: np.ndarray, target: Tensor, s
             tuple(place[other]),
             tuple(place[one]),
             arrowstyle="-|>" if directed else "-",
-            connectionstyle="arc3,rad=0.12" if directed else "arc3",  # two directions lie side by side
+            connectionstyle=f"arc3,rad={BEND if directed else 0}",  # two directions lie side by side
             mutation_scale=8 + 6 * part,
             shrinkA=7,
             shrinkB=7,
@@ -117,16 +124,22 @@ def _draw_edges(ax: "Axes", matrix: Tensor, place: np.ndarray, target: Tensor, s
         ax.add_patch(arrow)
 
 
-def _draw_nodes(ax: "Axes", matrix: Tensor, place: np.ndarray, labels: list[str]) -> None:
-    with optional("train"):
-        from matplotlib.patheffects import withStroke
-    own, halo = matrix.diag(), withStroke(linewidth=3, foreground="white")  # names stay legible on lines
+def _draw_nodes(ax: "Axes", matrix: Tensor, place: np.ndarray) -> None:
+    own = matrix.diag()
     sizes = 20 + 80 * own.abs() / (float(own.abs().max()) or 1.0)
     faces = ["white" if weight < 0 else "black" for weight in own.tolist()]
     ax.scatter(place[:, 0], place[:, 1], s=sizes.numpy(), facecolors=faces, edgecolors="black", zorder=2)
-    for label, xy in zip(labels, place, strict=True):
-        name = ax.annotate(label, xy, (0, 8), textcoords="offset points", ha="center", parse_math=False, zorder=3)
-        name.set_path_effects([halo])
+
+
+def _draw_names(ax: "Axes", place: np.ndarray, names: list[str], labels: list[Label]) -> None:
+    """Writes the names; a white halo keeps them legible on lines, and is left out where it would hide an arrowhead."""
+    with optional("train"):
+        from matplotlib.patheffects import withStroke
+    halo = [withStroke(linewidth=3, foreground="white")]
+    for name, xy, label in zip(names, place, labels, strict=True):
+        options: dict[str, Any] = {"textcoords": "offset points", "parse_math": False, "zorder": 3, **label.align}
+        text = ax.annotate(name, xy, label.offset, **options)
+        text.set_path_effects([] if label.hides_head else halo)
 
 
 def _draw_legend(ax: "Axes", weights: Tensor) -> None:

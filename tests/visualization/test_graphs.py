@@ -325,3 +325,42 @@ def test_no_label_is_cut_off(draw, num_nodes):
     for axis in [axis for one in ax.figure.axes for axis in (one.xaxis, one.yaxis)]:
         box = axis.get_tightbbox()
         assert box is None or (whole.x0 <= box.x0 and whole.y0 <= box.y0 and box.x1 <= whole.x1 and box.y1 <= whole.y1)
+
+
+def hidden_parts(ax):
+    """Of each arrowhead the part of its pixels that names cover or change."""
+
+    def pixels(shown):
+        for text in ax.texts:
+            text.set_visible(shown)
+        canvas = FigureCanvasAgg(ax.figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+
+    without, named = pixels(shown=False), pixels(shown=True)
+    row, column = np.indices(without.shape[:2])
+    middles = np.stack([column.ravel() + 0.5, len(row) - row.ravel() - 0.5], axis=-1)  # pixels count from the top
+    changed = (without != named).any(-1).ravel()
+    heads = [arrow._get_path_in_displaycoord()[0][-1] for arrow in ax.patches]
+    inside = [head.contains_points(middles) for head in heads]
+    assert all(one.any() for one in inside)
+    return [changed[one].mean() for one in inside]
+
+
+def test_no_name_hides_an_arrowhead_of_a_house_with_twelve_sensors():
+    names = ["boiler", "pump", "valve", "tank", "radiator_1", "radiator_2", "hall", "kitchen"]
+    names += ["bath", "cellar", "roof", "street"]
+    sources, targets = [9, 0, 1, 2, 2, 2, 4, 5, 5, 10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 11]
+    matrix = torch.eye(12)
+    matrix[targets, sources] = 1
+    assert max(hidden_parts(plot_network(matrix, names=names))) == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_hardly_a_name_lies_over_an_arrowhead_among_thirty_nodes_and_none_has_a_halo_there(seed):
+    matrix = torch.zeros(30, 30)
+    generator = torch.Generator().manual_seed(seed)
+    matrix.view(-1)[torch.randperm(900, generator=generator)[:60]] = torch.rand(60, generator=generator)
+    hidden = hidden_parts(plot_network(matrix, names=[f"sensor_{node}" for node in range(30)], num_edges=60))
+    assert np.mean(np.array(hidden) > 0) < 0.1
+    assert max(hidden) < 0.7, "letters alone leave most of a head in sight"
