@@ -35,6 +35,7 @@ from lgrin.training import (
     fit,
     folds,
     group_split,
+    outer_folds,
     stratified_split,
     train_and_test,
 )
@@ -42,6 +43,7 @@ from lgrin.training.averaging import MovingAverage
 from lgrin.training.statistics import (
     compare_over_groups,
     corrected_resampled_test,
+    interval_at_limits,
     interval_over_groups,
     interval_over_recordings,
 )
@@ -98,6 +100,7 @@ WHOLE = {  # how each is passed
     "enough_epochs batch_size": lambda value: enough_epochs(24, value),
     "affordable_nodes longest": lambda value: affordable_nodes(value, 2, 2),
     "folds num_folds": lambda value: folds("paper", DATA, num_folds=value),
+    "outer_folds num_folds": lambda value: outer_folds("paper", DATA, num_folds=value),
     "interval_over_recordings resamples": lambda value: interval_over_recordings(
         [0, 1], [0, 1], "uar", resamples=value
     ),
@@ -153,6 +156,7 @@ NUMBERS = {
     "MovingAverage decay": lambda value: MovingAverage(value),
     "stratified_split fraction": lambda value: stratified_split(DATA, fraction=value),
     "group_split fraction": lambda value: group_split(DATA, fraction=value),
+    "interval_at_limits level": lambda value: interval_at_limits([2], [2], level=value),
     "interval_over_groups level": lambda value: interval_over_groups(GROUPS, level=value),
     "interval_over_recordings level": lambda value: interval_over_recordings([0, 1, 0], [0, 1, 1], "uar", level=value),
     "compare_over_groups level": lambda value: compare_over_groups(GROUPS, GROUPS + 0.1, level=value),
@@ -174,6 +178,7 @@ SEEDS = {
     "fit seed": lambda value: run(seed=value),
     "train_and_test seed": lambda value: train_and_test(model(), DATA, DATA, "nowhere", seed=value),
     "folds seed": lambda value: folds("paper", DATA, seed=value),
+    "outer_folds seed": lambda value: outer_folds("paper", DATA, seed=value),
     "stratified_split seed": lambda value: stratified_split(DATA, seed=value),
     "group_split seed": lambda value: group_split(DATA, seed=value),
     "LGrINClassifier random_state": lambda value: estimator(random_state=value),

@@ -112,8 +112,25 @@ def most_frames(dataset: object) -> int | None:
     return getattr(dataset, "default_num_frames", None)
 
 
+def data_name(options: argparse.Namespace) -> str:
+    """Names the data of a run: the data set, or the folder where that is the user's own.
+
+    Args:
+        options: ``dataset`` and ``root``.
+
+    Returns:
+        The name.
+
+    Example:
+        >>> data_name(argparse.Namespace(dataset="audio", root="recordings/birds"))
+        'birds'
+    """
+    own = Path(options.root).resolve().name if options.dataset in FOLDERS else ""
+    return own or str(options.dataset)
+
+
 def run_name(options: argparse.Namespace) -> str:
-    """Names a run after its data: the data set, or the folder where that is the user's own.
+    """Names the folder of a run after its data.
 
     Args:
         options: ``dataset``, ``root`` and ``seed``.
@@ -125,5 +142,4 @@ def run_name(options: argparse.Namespace) -> str:
         >>> run_name(argparse.Namespace(dataset="audio", root="recordings/birds", seed=3))
         'birds-seed3'
     """
-    own = Path(options.root).resolve().name if options.dataset in FOLDERS else ""
-    return f"{own or options.dataset}-seed{options.seed}"
+    return f"{data_name(options)}-seed{options.seed}"

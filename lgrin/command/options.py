@@ -31,6 +31,14 @@ FEATURES = {  # names of extractors: their classes in lgrin.features, and argume
     "mocap": ("Mocap", ()),
 }
 RECIPES = ("recommended", "any_length")
+LAYOUT = """\
+layout of your own folder, for audio, video, mocap and table (groups, such as
+speakers, are optional):
+  my-recordings/angry/anna/1.wav    class / group / file
+  my-recordings/angry/bert/1.wav
+  my-recordings/calm/anna/1.wav
+
+"""
 
 
 class Command(NamedTuple):
@@ -81,8 +89,32 @@ def add_data_arguments(parser: argparse.ArgumentParser, default: str | None = "J
     parser.add_argument("--skip-broken", action="store_true", help="skip broken files of a corpus and list them")
 
 
+def _folds(text: str) -> int | str:
+    """Reads the value of ``--folds``."""
+    if text == "groups":
+        return text
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of folds; it may be a whole number from 2, or groups")
+    return int(text)
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which groups are tested, of which one may be given."""
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--test-groups", nargs="+", metavar="NAME", help="test these groups (default: a fifth of all)")
+    chosen.add_argument(
+        "--folds",
+        type=_folds,
+        metavar="K",
+        help="test every group once, in K folds of whole groups, or one group at a time with --folds groups; then "
+        "train the model on everything",
+    )
+    chosen.add_argument("--no-test", action="store_true", help="train on everything and test nothing")
+
+
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
+    _add_split(parser)
     number: dict[str, Any] = {"type": int, "metavar": "N"}
     parser.add_argument(
         "--epochs",
@@ -143,12 +175,15 @@ COMMANDS = {
     "train": Command(
         "train L-GrIN on a corpus, your own folder, or a set of the UEA archive",
         _add_train,
-        "Results are written to runs/<data>-seed<seed>/: metrics.json, checkpoints/, logs/, adjacency.png and "
-        "confusion.png. A fifth of the speakers, actors or subjects of a corpus is held out for the test.",
+        LAYOUT + "A fifth of the groups (speakers, actors, subjects) is held out for the test, or\n"
+        "a fifth of the recordings where there are no groups. A set of the archive has\n"
+        "a test set of its own. --test-groups, --folds and --no-test say otherwise.\n"
+        "The model, metrics.json, predictions.csv and pictures are written to\n"
+        "runs/<data>-seed<seed>/.",
     ),
     "predict": Command("classify recordings with a trained model", _add_predict),
     "export": Command("write a trained model as ONNX files for a device, in float32 and in 8 bits", _add_export),
-    "features": Command("extract the features of recordings into the cache, and into a table", _add_features),
+    "features": Command("extract the features of recordings into the cache, and into a table", _add_features, LAYOUT),
     "reproduce": Command("run a study of the paper or of this project, in a clone of its repository", _add_reproduce),
     "show": Command("write one page about a run, for the browser", _add_show),
 }
@@ -169,7 +204,13 @@ def make_parser() -> Parser:
     chosen = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for name, command in COMMANDS.items():
         summary = command.summary[0].upper() + command.summary[1:] + "."
-        one = chosen.add_parser(name, help=command.summary, description=summary, epilog=command.epilog)
+        one = chosen.add_parser(
+            name,
+            help=command.summary,
+            description=summary,
+            epilog=command.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,  # an epilog has lines of its own
+        )
         command.add_arguments(one)
         one.add_argument("--traceback", action="store_true", help="show where in the code an error was raised")
         one.set_defaults(parser=one)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lgrin.command import score
 from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.text import one_line
+from lgrin.training.results import interval_to_show
 from lgrin.visualization import (
     plot_adjacency,
     plot_change,
@@ -158,11 +160,13 @@ def _figures(run: Run) -> str:
     told += "".join(f"<div><dt>{title}</dt><dd>{value}</dd></div>" for title, value in shown).join(
         ('<dl class="figures">', "</dl>\n")
     )
+    told += f"<p>{_text(score.tested_on(found))}.</p>\n"
     counts = _confusion(run)
     if counts is None:
         return told
     largest = counts.sum(1).max() / max(counts.sum(), 1)
-    told += _interval(found.get("intervals", {}).get("accuracy"))
+    told += _interval(interval_to_show(found))
+    told += "".join(f'<p class="note">{_text(one.capitalize())}.</p>\n' for one in found.get("cautions", ()))
     told += f"<p>Always naming the most frequent class of the test set would have an accuracy of {largest:.3f}.</p>\n"
     if (counts.sum(0) > 0).sum() == 1:
         told += (
@@ -186,9 +190,9 @@ def _data(run: Run) -> str:
         return ""
     rows = list(zip(classes, data["train"], data["test"], strict=True))
     rows.append(("all", sum(data["train"]), sum(data["test"])))
-    frames = data["frames"]
+    frames, count = data["frames"], data.get("sequences", sum(data["train"]) + sum(data["test"]))
     told = (
-        f"<p>{sum(data['train']) + sum(data['test'])} sequences of {frames['shortest']} to {frames['longest']} frames "
+        f"<p>{count} sequences of {frames['shortest']} to {frames['longest']} frames "
         f"(median {frames['median']}), {data['features']} features a frame"
         + (f", {data['groups']} people or groups" if data["groups"] else "")
         + ".</p>\n"
@@ -299,12 +303,12 @@ def _absent(run: Run) -> str:
     reasons = {
         "Figures, data and confusions": (
             not run.metrics.get("confusion"),
-            "metrics.json holds none; the run has not ended, or was written by another program than lgrin train",
+            "metrics.json holds none; nothing was tested, or the run has not ended",
         ),
         "The graph": (not run.graphs, "graphs.npz is absent; the graph differs by sequence, or the run has not ended"),
         "Salient frames": (
             not any(row.get("salient") for row in run.rows),
-            "predictions.csv holds none; the network has no maximum readout, or the run has not ended",
+            "predictions.csv holds none; nothing was tested, or the network has no maximum readout",
         ),
     }
     rows = [(name, reason) for name, (lacks, reason) in reasons.items() if lacks]

@@ -8,7 +8,7 @@ from lgrin.training.experiment import affordable_nodes, enough_epochs, recommend
 from lgrin.training.fit import fit
 from lgrin.training.history import AdjacencyHistory
 from lgrin.training.predict import Prediction, predict
-from lgrin.training.protocols import PROTOCOLS, Fold, folds
+from lgrin.training.protocols import PROTOCOLS, Fold, folds, outer_folds
 from lgrin.training.recipe import Recipe
 from lgrin.training.recipes import RECIPES
 from lgrin.training.results import evaluate, write_results
@@ -35,6 +35,7 @@ __all__ = [
     "group_split",
     "hold_out",
     "normalize_groups",
+    "outer_folds",
     "predict",
     "recommended",
     "stratified_split",

@@ -72,27 +72,65 @@ def folds(protocol: str, sequences: Sequence[Data], num_folds: int = 5, seed: in
         >>> [(fold.name, len(fold.train), len(fold.validation), len(fold.test)) for fold in folds("group", data)][:2]
         [('group 0', 24, 8, 8), ('group 1', 24, 8, 8)]
     """
+    labels = np.array([int(data.y) for data in sequences])
+    made = [
+        _with_validation(protocol, fold.name, np.array(fold.train), np.array(fold.test), sequences, labels, seed)
+        for fold in outer_folds(protocol, sequences, num_folds, seed)
+    ]
+    for fold in made:
+        _check(protocol, fold, labels, ("train", "validation"))
+    return made
+
+
+def outer_folds(protocol: str, sequences: Sequence[Data], num_folds: int = 5, seed: int = 0) -> list[Fold]:
+    """Splits sequences in two as :func:`folds` does, without validation sequences.
+
+    Args:
+        protocol: As for :func:`folds`.
+        sequences: As for :func:`folds`.
+        num_folds: As for :func:`folds`.
+        seed: Draws the parts.
+
+    Returns:
+        The folds, whose ``train`` are all sequences that may be trained on, and whose ``validation`` is empty.
+
+    Raises:
+        ImportError: If scikit-learn is not installed (extra ``train``).
+        ValueError: As :func:`folds`.
+
+    Example:
+        >>> import torch
+        >>> y, speaker = torch.arange(8) % 2, torch.arange(8) // 4
+        >>> data = [Data(x=torch.zeros(1, 1), y=y[i : i + 1], group=speaker[i : i + 1]) for i in range(8)]
+        >>> [fold.test for fold in outer_folds("group", data)]
+        [[0, 1, 2, 3], [4, 5, 6, 7]]
+    """
     check_option("protocol", protocol, PROTOCOLS)
     check_whole("num_folds", num_folds, minimum=2)
     seed = check_seed("seed", seed)
     labels = np.array([int(data.y) for data in sequences])
     made = [
-        _with_validation(protocol, name, rest, test, sequences, labels, seed)
+        Fold(name, rest.tolist(), [], test.tolist())
         for name, rest, test in _tests(protocol, sequences, labels, num_folds, seed)
     ]
     for fold in made:
-        empty = next((part for part in ("train", "validation") if not getattr(fold, part)), None)
-        if empty:
-            raise ValueError(
-                f"protocol {protocol!r} leaves {fold.name} without {empty} sequences; take another seed or fewer folds"
-            )
-        lost = sorted(set(labels[fold.test]) - set(labels[fold.train]))
-        if lost:
-            raise ValueError(
-                f"protocol {protocol!r} leaves class {lost[0]} of {fold.name} without a training sequence; take "
-                f"another seed, fewer folds, or leave the class out"
-            )
+        _check(protocol, fold, labels, ("train", "test"))
     return made
+
+
+def _check(protocol: str, fold: Fold, labels: np.ndarray, parts: Sequence[str]) -> None:
+    """Raises if a part has no sequence, or a class of the test set is not trained on."""
+    empty = next((part for part in parts if not getattr(fold, part)), None)
+    if empty:
+        raise ValueError(
+            f"protocol {protocol!r} leaves {fold.name} without {empty} sequences; take another seed or fewer folds"
+        )
+    lost = sorted(set(labels[fold.test]) - set(labels[fold.train]))
+    if lost:
+        raise ValueError(
+            f"protocol {protocol!r} leaves class {lost[0]} of {fold.name} without a training sequence; take "
+            f"another seed, fewer folds, or leave the class out"
+        )
 
 
 def _tests(

@@ -21,10 +21,20 @@ from lgrin.files import write_atomically
 from lgrin.options import check_whole
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.names import relabel
-from lgrin.training.statistics import interval_over_groups, interval_over_recordings, scores_by_group
+from lgrin.training.statistics import (
+    Interval,
+    chance_of_guessing,
+    interval_at_limits,
+    interval_over_groups,
+    interval_over_recordings,
+    scores_by_group,
+)
 
 with optional("train"):
     from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+FEWEST_GROUPS = 5  # of which an interval is reported; of 2, t is 12.7 standard errors to either side
+FEWEST_SEQUENCES = 50  # below, an accuracy of 0.8 may be off by more than 0.11
 
 
 class Evaluation(NamedTuple):
@@ -78,10 +88,14 @@ def evaluate(classifier: SequenceClassifier, sequences: Sequence[Data], batch_si
         labels += [data.y for data in part]
     probabilities, target = torch.cat(found), torch.cat(labels)
     confusion = multiclass_confusion_matrix(probabilities, target, num_classes)
+    return _evaluation(confusion, probabilities)
+
+
+def _evaluation(confusion: Tensor, probabilities: Tensor) -> Evaluation:
     per_class = confusion.sum(1).double()
     recall = confusion.diagonal() / per_class
     return Evaluation(
-        accuracy=int(confusion.diagonal().sum()) / len(target),
+        accuracy=int(confusion.diagonal().sum()) / len(probabilities),
         uar=float(recall[per_class > 0].mean()),
         confusion=confusion,
         probabilities=probabilities,
@@ -101,7 +115,10 @@ def summarize(evaluation: Evaluation, sequences: Sequence[Data], dataset: Any) -
         recall of one that does not occur being ``None``; ``test_groups``, the number and accuracy of each group by its
         name, empty without groups; ``intervals`` of accuracy and UAR, see
         :func:`lgrin.training.statistics.interval_over_groups`, and for less than two groups
-        :func:`~lgrin.training.statistics.interval_over_recordings`; ``None`` for a single sequence.
+        :func:`~lgrin.training.statistics.interval_over_recordings`, or
+        :func:`~lgrin.training.statistics.interval_at_limits` where nothing varies; ``None`` for a single sequence;
+        ``cautions``, sentences on why the score says less than it seems to. Of less than five groups no interval is
+        worth reporting, see :func:`interval_to_show`.
 
     Example:
         >>> from types import SimpleNamespace
@@ -125,13 +142,36 @@ def summarize(evaluation: Evaluation, sequences: Sequence[Data], dataset: Any) -
         for name in sorted(set(groups))
         for here in [np.array(groups) == name]
     }
+    intervals = {name: _interval(name, target, predicted, groups, len(classes)) for name in ("accuracy", "uar")}
     return {
         "n": len(target),
         "recall": {name: hits / n if n else None for name, hits, n in zip(classes, right, support, strict=True)},
         "support": dict(zip(classes, support, strict=True)),
         "test_groups": by_group,
-        "intervals": {name: _interval(name, target, predicted, groups, len(classes)) for name in ("accuracy", "uar")},
+        "intervals": intervals,
+        "cautions": _cautions(target, predicted, sorted(set(groups)), names),
     }
+
+
+def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Joins the evaluations of different sequences, such as those of folds, in one of all sequences.
+
+    Args:
+        evaluations: One or more, of the same classes.
+
+    Returns:
+        The scores of all sequences together, and their probabilities one after the other.
+
+    Example:
+        >>> one = Evaluation(1.0, 1.0, torch.tensor([[1, 0], [0, 0]]), torch.eye(2)[:1])
+        >>> other = Evaluation(0.0, 0.0, torch.tensor([[0, 1], [0, 0]]), torch.eye(2)[1:])
+        >>> pool([one, other]).accuracy, pool([one, other]).confusion.tolist()
+        (0.5, [[1, 1], [0, 0]])
+    """
+    return _evaluation(
+        torch.stack([one.confusion for one in evaluations]).sum(0),
+        torch.cat([one.probabilities for one in evaluations]),
+    )
 
 
 def groups_of(sequences: Sequence[Data], names: Sequence[str]) -> list[str]:
@@ -147,16 +187,81 @@ def groups_of(sequences: Sequence[Data], names: Sequence[str]) -> list[str]:
     return [str(names[int(number)] if names else int(number)) for number in numbers]
 
 
+def interval_to_show(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The interval of the accuracy, where it says something.
+
+    It does for recordings without groups, and for five groups or more: recordings of one group are not independent,
+    and the spread of so few groups is not known.
+
+    Args:
+        metrics: With ``test_groups`` and ``intervals``, see :func:`summarize`.
+
+    Returns:
+        ``low``, ``high`` and ``method``, the ends cut off at 0 and 1; or ``None``.
+
+    Example:
+        >>> found = {"low": 0.8, "high": 1.02, "method": "95% t interval over 6 groups"}
+        >>> metrics = {"intervals": {"accuracy": found}, "test_groups": dict.fromkeys("abcdef")}
+        >>> interval_to_show(metrics)["high"], interval_to_show({**metrics, "test_groups": {"a": {}}})
+        (1.0, None)
+    """
+    found, groups = (metrics.get("intervals") or {}).get("accuracy"), metrics.get("test_groups") or {}
+    if not found or 0 < len(groups) < FEWEST_GROUPS or found["low"] == found["high"]:
+        return None
+    return {"low": max(found["low"], 0.0), "high": min(found["high"], 1.0), "method": found["method"]}
+
+
 def _interval(
     score: str, target: np.ndarray, predicted: np.ndarray, groups: Sequence[str], num_classes: int
 ) -> dict[str, Any] | None:
     if len(target) < 2:
         return None
     if len(set(groups)) > 1:
-        found = interval_over_groups(scores_by_group(target, predicted, groups, num_classes)[score])
+        found = _over_groups(scores_by_group(target, predicted, groups, num_classes)[score])
     else:
-        found = interval_over_recordings(target, predicted, score)
-    return found._asdict()
+        found = _over_recordings(target, predicted, score)
+        alike = " of one group, which says nothing of other groups" if len(set(groups)) == 1 else ""
+        found = found._replace(method=found.method + alike)
+    return None if found is None else found._asdict()
+
+
+def _over_groups(values: np.ndarray) -> Interval | None:
+    """The interval over groups; those that all score 0 or all 1 are counted, and others that are alike tell nothing."""
+    if np.ptp(values) > 0:
+        return interval_over_groups(values)
+    if values[0] not in (0, 1):
+        return None
+    count = len(values)
+    found = interval_at_limits([count * int(values[0])], [count])
+    return found._replace(method=found.method.replace("recordings", "groups, which all score the same"))
+
+
+def _over_recordings(target: np.ndarray, predicted: np.ndarray, score: str) -> Interval:
+    found = interval_over_recordings(target, predicted, score)
+    if found.low < found.high:
+        return found
+    parts = [target == label for label in np.unique(target)] if score == "uar" else [np.full(len(target), True)]
+    return interval_at_limits([(target == predicted)[part].sum() for part in parts], [part.sum() for part in parts])
+
+
+def _cautions(target: np.ndarray, predicted: np.ndarray, tested: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Says why a score may say less than it seems to."""
+    said, count = [], len(target)
+    if len(groups) == 1:
+        said.append("all sequences are of one group, which was trained on as well; a new one may score lower")
+    elif len(tested) == 1:
+        of = f" of {len(groups)}" if groups else ""
+        said.append(f"one group{of} was tested, and another may score otherwise")
+    elif 1 < len(tested) < FEWEST_GROUPS:
+        said.append(f"{len(tested)} groups are too few for an interval; look at the score of each")
+    if count < FEWEST_SEQUENCES:
+        said.append(f"{count} test sequences are few")
+    guessed, chance = np.bincount(target).max() / count, chance_of_guessing(target, predicted)
+    if chance > 0.025:
+        said.append(
+            f"always naming the most frequent class has an accuracy of {guessed:.3f}, which is level with this one"
+        )
+    return said
 
 
 def write_results(path: str | Path, **results: object) -> dict[str, Any]:

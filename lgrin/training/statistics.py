@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import optimize, stats
 
 from lgrin.options import check_between, check_option, check_whole
 
@@ -184,7 +184,7 @@ def interval_over_recordings(
     Pairs of label and prediction are drawn with replacement, and the quantiles of the resampled scores are corrected
     for bias and skew (BCa), which matters where scores are close to 1 or classes small. Where the correction is
     undefined, plain percentiles stand in; if every resample scores the same, as with nothing wrong, they have no
-    width, and ``method`` says so.
+    width, and ``method`` says so. A width of 0 is no certainty: report :func:`interval_at_limits` there.
 
     Draws are not stratified: the numbers of recordings per class vary as they would in another sample. Where a
     protocol fixes them, uar and accuracy vary less, and the interval is on the safe side. It does not cover another
@@ -228,6 +228,82 @@ def interval_over_recordings(
     low, high, method = _bootstrap(codes, num_classes, score, level, resamples, seed)
     estimate = float(confusion_scores(_confusions(codes, num_classes))[score])
     return Interval(estimate, low, high, f"{_percent(level)} {method} over {len(codes)} recordings")
+
+
+def interval_at_limits(right: ArrayLike, total: ArrayLike, level: float = 0.95) -> Interval:
+    r"""Exact interval for a mean of shares of which each is 0 or 1, where resampling shows no spread.
+
+    Of ``total[c]`` independent trials of part c all were right, or none. The interval holds every mean
+    :math:`\frac{1}{C} \sum_c p_c` of chances that are not rejected:
+
+    .. math::
+        \prod_{c\ \text{all right}} p_c^{n_c} \ge \frac{1 - level}{2} \quad\text{and}\quad
+        \prod_{c\ \text{none right}} (1 - p_c)^{n_c} \ge \frac{1 - level}{2}
+
+    For one part it is the interval of Clopper and Pearson: 24 of 24 are 0.858 to 1.
+
+    Args:
+        right: Trials that were right ``[C]``: of all recordings together for an accuracy, of each class for an average
+            recall.
+        total: Trials ``[C]``, 1 or more each.
+        level: How often such an interval holds the mean chance at the least, between 0 and 1.
+
+    Returns:
+        The interval.
+
+    Raises:
+        ValueError: If a part is neither wholly right nor wholly wrong, or an argument is out of range.
+
+    Source:
+        Clopper and Pearson, *The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial*,
+        Biometrika 26, 1934.
+
+    Example:
+        >>> interval = interval_at_limits([24], [24])
+        >>> f"{interval.low:.3f} to {interval.high:.3f}, {interval.method}"
+        '0.858 to 1.000, 95% exact interval over 24 recordings'
+    """
+    check_between("level", level)
+    right, total = np.asarray(right), np.asarray(total)
+    if right.ndim != 1 or right.shape != total.shape or len(right) == 0 or (total < 1).any():
+        raise ValueError(f"right is {right.tolist()} of total {total.tolist()}; both have to be [C], total 1 or more")
+    if not ((right == 0) | (right == total)).all():
+        raise ValueError(
+            f"right is {right.tolist()} of total {total.tolist()}; each has to be none or all of its part, and "
+            f"interval_over_recordings takes other counts"
+        )
+    all_right, count = right == total, len(right)
+    low = _least_sum(total[all_right], (1 - level) / 2) / count
+    high = 1 - _least_sum(total[~all_right], (1 - level) / 2) / count
+    return Interval(
+        float(all_right.mean()), low, high, f"{_percent(level)} exact interval over {total.sum()} recordings"
+    )
+
+
+def chance_of_guessing(target: ArrayLike, predicted: ArrayLike) -> float:
+    """How often naming the most frequent class each time would recognise as many recordings, or more.
+
+    The tail ``P[X >= k]`` of a binomial with N trials, each right with the share of the most frequent class. Recordings
+    count as independent, so it is too small where they come in groups.
+
+    Args:
+        target: Labels ``[N]``, whole numbers.
+        predicted: What was recognised ``[N]``.
+
+    Returns:
+        The one-sided p-value.
+
+    Raises:
+        TypeError: If labels are not whole numbers.
+        ValueError: If there is no recording, or the two differ in length.
+
+    Example:
+        >>> chance_of_guessing([0, 1, 0, 1], [0, 1, 0, 1])
+        0.0625
+    """
+    true, named = _labels(target, predicted)
+    most = np.unique(true, return_counts=True)[1].max() / len(true)
+    return float(stats.binom.sf((true == named).sum() - 1, len(true), most))
 
 
 def compare_over_groups(
@@ -423,6 +499,19 @@ def _bootstrap(
     low, high = np.quantile(result.bootstrap_distribution, [(1 - level) / 2, (1 + level) / 2])
     same = ", every resample scores the same" if np.ptp(result.bootstrap_distribution) == 0 else ""
     return float(low), float(high), f"bootstrap interval (percentile{same})"
+
+
+def _least_sum(total: np.ndarray, chance: float) -> float:
+    """The least sum of p with ``prod(p ** total) >= chance``, each at most 1: there p is proportional to total."""
+    if len(total) == 0:
+        return 0.0
+
+    def excess(log_scale: float) -> float:
+        return float((total * np.minimum(0, log_scale + np.log(total))).sum() - np.log(chance))
+
+    lowest = np.log(chance) / total.sum() - np.log(total.max()) - 1  # below the root for any rounding
+    log_scale = optimize.brentq(excess, lowest, -np.log(total.min()), xtol=1e-13)
+    return float(np.minimum(1, np.exp(log_scale) * total).sum())
 
 
 def _over_groups(name: str, values: ArrayLike) -> np.ndarray:

@@ -105,6 +105,10 @@ def test_names_in_the_help_are_those_of_the_library():
         (["train", "--dataset", "japanesevowel"], "did you mean JapaneseVowels?"),
         (["train", "--dataset", "EmoDb"], "did you mean emodb?"),
         (["train", "--recipe", "recomended"], "did you mean recommended?"),
+        (["train", "--folds", "1"], "'1' is no number of folds; it may be a whole number from 2, or groups"),
+        (["train", "--folds", "3", "--no-test"], "argument --no-test: not allowed with argument --folds"),
+        (["train", "--test-groups", "anna", "--folds", "3"], "argument --folds: not allowed with argument --test-gro"),
+        (["train", "--fold", "3", "--no-tests"], "--no-tests is not known; did you mean --no-test"),
         (["train", "--device", "mars"], "--device is 'mars'; it may be 'auto', 'cpu'"),
         (["predict", "/nowhere", "x.wav"], "there is no checkpoint /nowhere, and no run of lgrin train"),
         (["export", "/nowhere", "x.onnx"], "there is no checkpoint /nowhere, and no run of lgrin train"),
@@ -179,6 +183,111 @@ def test_a_run_keeps_what_its_page_shows(trained):
         assert names[int(np.argmax(told))] == row["predicted"]
     several = len(metrics["test_groups"]) > 1
     assert metrics["intervals"]["accuracy"]["method"].startswith("95% t interval" if several else "95% ")
+
+
+def words_for(hums, trained, out, *more):
+    """The words that train on the hums, with the features of the run."""
+    words = ["train", "--dataset", "audio", "--root", hums, "--cache", trained[0].parent / "cache", "--out", out]
+    return [*map(str, words), "--epochs", "2", "--skip-broken", "--no-progress", *more]
+
+
+def test_the_groups_that_were_named_are_tested(hums, trained, tmp_path, capsys):
+    metrics = run(words_for(hums, trained, tmp_path / "run", "--test-groups", "speaker0", "speaker3"))
+    assert (metrics["dataset"], metrics["kind"], list(metrics["test_groups"])) == (
+        "hums",
+        "audio",
+        ["speaker0", "speaker3"],
+    )
+    rows = list(csv.DictReader((tmp_path / "run" / "predictions.csv").open()))
+    assert {row["group"] for row in rows} == {"speaker0", "speaker3"}
+    assert metrics["data"]["train"] == metrics["data"]["test"] == [6, 6]
+    said = capsys.readouterr().out
+    assert "Tested on speaker0, speaker3, 2 of 4 groups (12 sequences)\n" in said
+    assert "Caution: 2 groups are too few for an interval; look at the score of each\n" in said
+    assert "Better: --folds groups tests each of the 4 groups once\n" in said
+    assert " to " not in next(line for line in said.splitlines() if line.startswith("hums: accuracy"))
+
+
+def test_one_group_that_is_tested_has_no_interval_and_is_named(trained, hums, tmp_path, capsys):
+    run(words_for(hums, trained, tmp_path / "run"))
+    said = capsys.readouterr().out
+    (group,) = trained[1]["test_groups"]
+    assert f"Tested on {group}, 1 of 4 groups" in said
+    assert "Caution: one group of 4 was tested, and another may score otherwise" in said
+    assert " to " not in next(line for line in said.splitlines() if line.startswith("hums: accuracy"))
+
+
+def test_folds_test_each_group_once_and_the_model_is_trained_on_everything(hums, trained, tmp_path, capsys):
+    out = tmp_path / "run"
+    metrics = run(words_for(hums, trained, out, "--folds", "groups"))
+    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    assert sorted(row["name"] for row in rows) == sorted({row["name"] for row in rows})
+    assert len(rows) == metrics["n"] == 24
+    assert [fold["groups"] for fold in metrics["folds"]] == [[f"speaker{number}"] for number in range(4)]
+    for fold in metrics["folds"]:
+        own = [row for row in rows if row["group"] == fold["groups"][0]]
+        assert fold["accuracy"] == np.mean([row["true"] == row["predicted"] for row in own])
+        alone = json.loads((out / fold["folder"] / "metrics.json").read_text())
+        assert (alone["accuracy"], alone["data"]["train"]) == (fold["accuracy"], [9, 9])
+    assert metrics["accuracy"] == np.mean([row["true"] == row["predicted"] for row in rows])
+    assert load(str(out)).hparams["num_sequences"] == 24
+    said = capsys.readouterr().out
+    assert "Tested on all 4 groups (24 sequences), in 4 folds, each by a model that was trained without it" in said
+    assert f"Fold 1 of 4: accuracy {metrics['folds'][0]['accuracy']:.3f}" in said
+
+    before = (out / "predictions.csv").read_bytes()
+    shutil.rmtree(out / "checkpoints")  # as if the run had ended in its third fold
+    shutil.rmtree(out / "folds" / "3")
+    again = words_for(hums, trained, out, "--folds", "groups")
+    assert f"{out} holds a run already" in mistake(capsys, *again)
+    assert "was started with --folds groups; resume it with" in mistake(capsys, *again[:-2], "--resume")
+    run([*again, "--resume"])
+    assert (out / "predictions.csv").read_bytes() == before
+
+
+def test_a_run_without_a_test_has_no_score_and_is_of_use(hums, trained, tmp_path, capsys):
+    out = tmp_path / "run"
+    metrics = run(words_for(hums, trained, out, "--no-test"))
+    assert (metrics["accuracy"], metrics["confusion"], metrics["data"]["train"]) == (None, None, [12, 12])
+    assert "hums: Nothing was tested, so this run has no score\n" in capsys.readouterr().out
+    assert not (out / "predictions.csv").exists()
+    (prediction,) = run(["predict", str(out), str(next((hums / "low").rglob("[0-9]*.wav")))])
+    assert prediction.classes == ["<b>high", "low"]
+    run(["show", str(out)])
+    assert "Nothing was tested" in Tags((out / "report.html").read_text()).text
+    run([*words_for(hums, trained, out, "--no-test"), "--resume"])
+    assert "was started with --no-test" in mistake(capsys, *words_for(hums, trained, out, "--resume"))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--test-groups", "speaker"], "the groups are speaker0, speaker1, speaker2, speaker3; did you mean"),
+        (["--test-groups", *(f"speaker{number}" for number in range(4))], "leaves nothing to train on"),
+        (["--folds", "9"], "--folds is 9, but there are 4 groups; it may be 2 to 4"),
+    ],
+)
+def test_a_split_that_the_data_do_not_allow_is_one_line(hums, trained, tmp_path, capsys, more, said):
+    words = words_for(hums, trained, tmp_path / "run", *more)
+    with pytest.raises(SystemExit):
+        run(words)
+    assert said in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_sets_of_the_archive_are_trained_on_whole_or_folded(tmp_path, capsys):
+    words = ["train", "--dataset", "BasicMotions", "--root", tmp_path / "data", "--epochs", "1", "--no-progress"]
+    for more, said in (
+        (["--test-groups", "anna"], "--test-groups names groups, but the data have none; a folder for each"),
+        (["--folds", "groups"], "--folds is 'groups', but the data have no groups; give the number of folds"),
+        (["--folds", "81"], "--folds is 81, but there are 80 sequences; it may be 2 to 80"),
+    ):
+        assert said in mistake(capsys, *words, *more)
+    whole = run([*map(str, words), "--out", str(tmp_path / "whole"), "--no-test"])
+    assert whole["data"]["train"] == [20] * 4
+    folded = run([*map(str, words), "--out", str(tmp_path / "folded"), "--folds", "2", "--no-bank"])
+    assert [fold["n"] for fold in folded["folds"]] == [40, 40]
+    assert folded["n"] == 80
 
 
 class Tags(HTMLParser):

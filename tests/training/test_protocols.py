@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from lgrin import LGrIN
-from lgrin.training import PROTOCOLS, Candidate, Fold, Training, cross_validate, folds, normalize_groups
+from lgrin.training import PROTOCOLS, Candidate, Fold, Training, cross_validate, folds, normalize_groups, outer_folds
 
 DRAWN = tuple(protocol for protocol in PROTOCOLS if protocol != "own")
 SMALL = Training(num_nodes=5, classes=["calm", "glad"], epochs=3, patience=2, batch_size=8)
@@ -300,3 +300,18 @@ def test_graphs_and_settings_that_no_repr_shows_have_results_of_their_own(tmp_pa
         candidate = Candidate("given", functools.partial(on, matrix))
         cross_validate(candidate, data, made, SMALL._replace(epochs=1), tmp_path, workers=1, progress=False)
     assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_outer_folds_train_on_what_folds_train_on_and_validate_with(protocol):
+    data = corpus()
+    for outer, inner in zip(outer_folds(protocol, data), folds(protocol, data), strict=True):
+        assert (outer.name, outer.test, outer.validation) == (inner.name, inner.test, [])
+        if protocol != "group-sentence":  # of which a validation set leaves sequences out
+            assert outer.train == sorted(inner.train + inner.validation)
+
+
+def test_two_groups_are_enough_where_nothing_is_validated():
+    assert [fold.name for fold in outer_folds("group", corpus(num_groups=2))] == ["group 0", "group 1"]
+    with pytest.raises(ValueError, match="a single unit, 1, which cannot also validate"):
+        folds("group", corpus(num_groups=2))

@@ -7,15 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
 from sklearn import metrics
 
 from examples.reproduce import statistics as simulated
 from lgrin.training.statistics import (
+    chance_of_guessing,
     compare_over_groups,
     confusion_scores,
     corrected_resampled_test,
     holm,
+    interval_at_limits,
     interval_over_groups,
     interval_over_recordings,
     scores,
@@ -105,6 +107,38 @@ def test_a_degenerate_bootstrap_says_so(score, predicted):
         interval = interval_over_recordings([0, 1, 2] * 5, predicted, score, resamples=500)
     assert interval.low == interval.estimate == interval.high
     assert interval.method == "95% bootstrap interval (percentile, every resample scores the same) over 15 recordings"
+
+
+def test_an_interval_at_a_limit_is_that_of_clopper_and_pearson():
+    for right, total in ((24, 24), (0, 7), (1, 1)):
+        exact = stats.binomtest(right, total).proportion_ci(0.9, "exact")
+        assert interval_at_limits([right], [total], level=0.9)[1:3] == pytest.approx(tuple(exact), abs=1e-12)
+
+
+@pytest.mark.parametrize("total", [[8, 8, 8], [30, 2, 7], [1, 1], [400, 3]])
+def test_an_interval_of_recalls_at_their_limits_holds_every_mean_that_is_not_rejected(total):
+    """Against a general optimiser: the least mean of chances under which all are right in 2.5% of cases."""
+    total = np.array(total)
+    found = optimize.minimize(
+        np.mean,
+        np.full(len(total), 0.5),
+        tol=1e-12,
+        bounds=[(1e-9, 1)] * len(total),
+        constraints={"type": "ineq", "fun": lambda p: (total * np.log(p)).sum() - np.log(0.025)},
+    )
+    interval = interval_at_limits(total, total)
+    assert interval.low == pytest.approx(found.fun, abs=1e-5)
+    assert (interval.estimate, interval.high) == (1, 1)
+    mirrored = interval_at_limits(0 * total, total)
+    assert mirrored[:3] == pytest.approx((0, 0, 1 - interval.low))
+    both = interval_at_limits([*total, *(0 * total)], [*total, *total])
+    assert both[:3] == pytest.approx((0.5, interval.low / 2, 1 - interval.low / 2))
+
+
+def test_guessing_is_the_tail_of_a_binomial():
+    target, predicted = [0] * 6 + [1] * 4, [0] * 5 + [1] * 4 + [0]
+    expected = stats.binomtest(8, 10, 0.6, alternative="greater").pvalue
+    assert chance_of_guessing(target, predicted) == pytest.approx(expected)
 
 
 @settings(max_examples=50, deadline=None)
@@ -284,6 +318,11 @@ def test_the_corrected_test_keeps_its_level_over_repeated_folds_and_the_ordinary
         ),
         (lambda: confusion_scores([1, 2]), r"confusion has shape \[2\]; it has to be \[\*, C, C\]"),
         (lambda: confusion_scores([[0]]), "confusion counts no recording; leave empty matrices out"),
+        (
+            lambda: interval_at_limits([1], [2]),
+            r"right is \[1\] of total \[2\]; each has to be none or all of its part",
+        ),
+        (lambda: interval_at_limits([], []), r"right is \[\] of total \[\]; both have to be \[C\], total 1 or more"),
         (lambda: interval_over_recordings([0], [0], "uar"), "target has 1 recording, which says nothing of others"),
         (
             lambda: interval_over_recordings([0, 1], [0, 1], "f1"),
