@@ -1,5 +1,6 @@
 """Your own data: a folder of recordings, or arrays in memory."""
 
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -122,10 +123,11 @@ class FolderDataset(RecordingDataset):
             yield name.as_posix(), f"{ending}; {reads} reads {', '.join(self.features.suffixes)}"
 
     def _is_own(self, path: Path) -> bool:
-        """Whether lgrin wrote a file, as far as its place tells."""
-        processed = self.cache / "processed"
-        return path.is_relative_to(processed) and (
-            path.is_relative_to(processed / "features") or path.name.startswith("sequences-")
+        """Whether lgrin wrote a file, into whichever folder of features lies here, as far as its place tells."""
+        parts = path.relative_to(self.source).parts if path.is_relative_to(self.source) else path.parts
+        return any(
+            folder == "processed" and (below == "features" or path.name.startswith("sequences-"))
+            for folder, below in itertools.pairwise(parts)
         )
 
     def _warn_of_what_is_not_read(self, used: set[str]) -> None:
@@ -145,7 +147,9 @@ class FolderDataset(RecordingDataset):
             warnings.warn(f"{self.source}: {'; '.join(told)}", stacklevel=2)
 
     def _is_cache(self, folder: Path) -> bool:
-        return folder == self.cache / "processed" and all(map(self._is_own, walk(folder)))
+        """Whether a folder holds nothing but what lgrin wrote."""
+        files = list(walk(folder))
+        return all(map(self._is_own, files)) and (len(files) > 0 or folder.name == "processed")
 
     def summary(self) -> str:
         """Describes the sequences on one screen, and what was passed over."""

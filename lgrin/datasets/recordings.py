@@ -20,6 +20,7 @@ from lgrin.gaps import fill_gaps, missing_share
 from lgrin.options import check_option, check_path
 from lgrin.text import one_line
 
+MOST_SUFFIXES = 4  # in an error
 VERSION = 3  # of the choice of recordings; increased whenever it changes
 
 
@@ -301,10 +302,14 @@ class RecordingDataset(SequenceDataset):
             self._fetch()
             found = self._without_nested_copies()
         if not found:
-            kinds = ", ".join(self.features.suffixes)
+            suffixes = self.features.suffixes
+            more = f" and {len(suffixes) - MOST_SUFFIXES} more" if len(suffixes) > MOST_SUFFIXES else ""
+            kinds = ", ".join(suffixes[:MOST_SUFFIXES]) + more
             example = f"; expected, for example, {self.source / self.example}" if self.example else ""
+            gone = "" if self.source.is_dir() else f" There is no folder {self.source}."
             raise FileNotFoundError(
                 f"{self.source} holds no recording of {type(self).__name__} ({kinds}){example}. {self.access}".rstrip()
+                + gone
             )
         return found
 

@@ -1,6 +1,5 @@
 """From what scikit-learn's users call X and y to sequences of nodes."""
 
-import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from numbers import Real
@@ -38,6 +37,7 @@ from lgrin.sklearn.layouts import (
 from lgrin.sklearn.missing import check_channels, warn_of_missing_values
 from lgrin.transforms import Resample
 from lgrin.transforms.resample import NEAREST
+from lgrin.warn import warn_user
 
 with optional("train"):
     from sklearn.base import BaseEstimator
@@ -144,11 +144,10 @@ def _named_tables(estimator: BaseEstimator, given: Any, in_channels: int | None)
         return None
     known = in_channels is not None and hasattr(estimator, "feature_names_in_")
     if not known and {len(table) for table in given} == {in_channels or len(given[0])}:  # both readings would fit
-        warnings.warn(
+        warn_user(
             "each table of X is read as [time, columns], its columns as channels; lgrin 0.1 read it as [channels, "
             "time]. layout='time_first' reads it as now, without this warning, and layout='channels_first' as before",
             FutureWarning,
-            stacklevel=2,
         )
     return list(given)
 
@@ -156,11 +155,10 @@ def _named_tables(estimator: BaseEstimator, given: Any, in_channels: int | None)
 def _warn_of_numbered_tables(estimator: BaseEstimator, given: Any, reset: bool) -> None:
     """Warns that tables whose columns have no names will be read otherwise."""
     if reset and estimator.layout == AUTO and isinstance(given, list | tuple) and any(map(is_table, given)):
-        warnings.warn(
+        warn_user(
             "each table of X is read as [channels, time], since its columns have no names; from lgrin 0.3 on it will "
             "be [time, columns]. layout='time_first' reads it so now, and layout='channels_first' keeps this reading",
             FutureWarning,
-            stacklevel=2,
         )
 
 
@@ -418,11 +416,11 @@ def warn_of_thinning(nodes: list[Data], resample: Resample | None) -> None:
     """
     longest = max(len(data.x) for data in nodes)
     if resample is not None and resample.how == NEAREST and longest > 2 * resample.num_nodes:
-        warnings.warn(
+        warn_user(
             f"X holds sequences of up to {longest:,} frames, of which the network sees {resample.num_nodes}, every "
             f"{longest / resample.num_nodes:.3g}th; what happens between them is lost. thin='max' keeps short events, "
             f"thin='mean' and thin='lowpass' keep levels and slow movements; recipe='any_length' takes every frame",
-            stacklevel=3,
+            about="frames of X that the network does not see",
         )
 
 

@@ -1,6 +1,5 @@
 """Which axis of an array is time, and what tables hold: a sequence each, or many of them one below the other."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch_geometric.data import Data, Dataset
 from lgrin.arrays import real
 from lgrin.extras import optional
 from lgrin.options import check_option
+from lgrin.warn import warn_user
 
 AUTO, CHANNELS_FIRST, TIME_FIRST = "auto", "channels_first", "time_first"
 LAYOUTS = (AUTO, CHANNELS_FIRST, TIME_FIRST)
@@ -77,11 +77,11 @@ def warn_of_wide_arrays(shapes: Sequence[tuple[int, ...]], layout: str) -> None:
     """
     widths = {shape[1] for shape in shapes}
     if layout == AUTO and len(widths) == 1 and all(shape[0] > shape[1] for shape in shapes):
-        warnings.warn(
+        warn_user(
             f"X holds sequences of {shapes[0][0]} channels and {shapes[0][1]} frames, more channels than frames. If "
             f"they are [time, channels], set layout='time_first'; layout='channels_first' reads them as now, without "
             f"this warning",
-            stacklevel=2,
+            about="wide arrays in X",
         )
 
 

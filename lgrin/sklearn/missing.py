@@ -1,11 +1,11 @@
 """What an estimator says about values that are missing in its sequences."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from lgrin.gaps import missing_share
+from lgrin.warn import warn_user
 
 MOST_NAMES = 4  # of missing channels in a warning
 
@@ -37,6 +37,8 @@ def check_channels(sequences: Sequence[np.ndarray], names: Sequence[str]) -> Non
 def warn_of_missing_values(sequences: Sequence[np.ndarray], names: Sequence[str]) -> None:
     """Says what share of values is missing in frames that have others, and which sequences lack a channel.
 
+    It says so once for each line of the user.
+
     Args:
         sequences: ``[channels, time]`` each, NaN where a value is missing.
         names: The names of the channels.
@@ -58,9 +60,8 @@ def warn_of_missing_values(sequences: Sequence[np.ndarray], names: Sequence[str]
     listed = (
         f"; {', '.join(lacking[:MOST_NAMES])}{more}, and takes the mean of the training sequences" if lacking else ""
     )
-    warnings.warn(
-        f"{share:.1%} of the values of X are missing in frames that have others, and are filled in time from their own "
-        f"sequence{listed}. lgrin 0.1 left out every frame with NaN; to leave one out now, set all of its channels to "
-        f"NaN",
-        stacklevel=3,
+    warn_user(
+        f"{share:.1%} of the values of X are missing, and are filled from the values before and after them in the same "
+        f"channel{listed}. Frames without any value are left out and not counted",
+        about="missing values of X",
     )

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,29 @@ def test_an_empty_folder_is_an_error_with_an_example(tmp_path):
         AudioFolder(tmp_path, **QUIET)
     with pytest.raises(ValueError, match="num_frames is 0; it has to be a whole number, 1 or larger"):
         AudioFolder(tmp_path, num_frames=0, **QUIET)
+
+
+def test_a_long_list_of_endings_does_not_hide_the_example(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        VideoFolder(tmp_path / "nowhere", LANDMARKS, **QUIET)
+    said, where = str(caught.value), str(tmp_path / "nowhere")
+    assert said.index("expected, for example") < len(where) + 90
+    assert said.endswith(f"There is no folder {where}.")
+
+
+@pytest.mark.parametrize("caches", [(None, "elsewhere"), (None, "root/data"), ("root/data/processed/audio", None)])
+def test_what_lgrin_wrote_into_the_recordings_is_no_file_that_is_passed_over(tmp_path, caches):
+    root = fill(tmp_path / "root", "calm/a.wav", "glad/b.wav")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for cache in (*caches, *caches):
+            dataset = AudioFolder(root, cache=None if cache is None else tmp_path / cache, **QUIET)
+            assert (dataset.classes, dataset.passed_over) == (["calm", "glad"], {})
+    assert any((root / "processed").rglob("sequences-*.pt")), "it wrote there"
+    (root / "processed" / "own.txt").write_text("not lgrin's")
+    (root / "empty").mkdir()
+    with pytest.warns(UserWarning, match=r"not read: processed/own\.txt \(.*no class: empty, processed"):
+        assert list(AudioFolder(root, **QUIET).passed_over) == ["processed/own.txt"]
 
 
 def test_a_table_says_class_group_and_text(tmp_path):

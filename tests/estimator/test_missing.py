@@ -1,9 +1,13 @@
 """Values that are missing: filled where sequences come in, and channels that a recording lacks are used around."""
 
+import sys
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.model_selection import cross_val_score
 
 from lgrin.datasets import TableFolder, from_arrays
 from lgrin.export import load, to_onnx
@@ -90,8 +94,25 @@ def test_the_share_that_is_missing_and_the_channels_are_said(make):
     share = rf"{17 / X.size:.1%} of the values of X are missing"
     with pytest.warns(UserWarning, match=rf"{share}.*channel '1' is missing in X\[3\], and takes the mean"):
         fitted.predict_proba(X)
-    with pytest.warns(UserWarning, match=rf"{share}.*lgrin 0\.1 left out every frame with NaN"):
+    with pytest.warns(UserWarning, match=rf"{share}.*Frames without any value are left out"):
         make().fit(X, Y)
+
+
+def test_missing_values_are_said_once_for_each_line_of_the_user(make):
+    X = waves()
+    X[::3, 1, 2] = np.nan
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        first = sys._getframe().f_lineno
+        cross_val_score(make(), X, Y, cv=2)
+        make().fit(X, Y).predict(X)
+    said = [(one.filename, one.lineno - first) for one in seen if "are missing" in str(one.message)]
+    assert said == [(__file__, 1), (__file__, 2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for _ in range(2):
+            with pytest.raises(UserWarning, match="are missing"):
+                make().fit(X, Y)
 
 
 def test_a_channel_that_is_always_missing_is_named(make):
