@@ -101,6 +101,8 @@ LAYER_ERRORS = {
     "floating edge list of 2 nodes": (FLAT[:2], EDGES.float().repeat(1, 2), {}, TypeError, "pass edge_index.long"),
     "graph that is not square": (FLAT, DenseGraph(torch.rand(5, 4)), {}, ValueError, r"has shape \[5, 4\]"),
     "not a tensor": ([[1.0]], ADJ, {}, TypeError, "x is a list; node features are a floating tensor"),
+    "edge list of several steps": (X, EDGES, {}, ValueError, r"leading axes as adjacency.graph\(\)"),
+    "module of a graph": (X, LearnableAdjacency(5), {}, TypeError, r"pass its graph, adjacency.graph\(\)"),
     "not an adjacency": (X, "line", {}, TypeError, "edge_index is a str; it may be a tensor, an EdgeIndex"),
 }
 

@@ -80,9 +80,10 @@ def _read(x: Tensor, adj: Any, edge_weight: Tensor | None, mask: Tensor | None) 
     if isinstance(adj, SparseTensor):
         return _read_sparse_tensor(x, adj, edge_weight, mask)
     if not isinstance(adj, Tensor):
+        way_out = "; pass its graph, adjacency.graph()" if callable(getattr(adj, "graph", None)) else ""
         raise TypeError(
             f"edge_index is a {type(adj).__name__}; it may be a tensor, an EdgeIndex, a SparseTensor or a graph of "
-            f"lgrin.graph"
+            f"lgrin.graph{way_out}"
         )
     if adj.layout != torch.strided:
         return _read_sparse(x, adj, edge_weight, mask)
@@ -215,7 +216,7 @@ def _check_edges(x: Tensor, graph: EdgeList) -> Tensor | None:
     if x.dim() != 2:
         raise ValueError(
             f"x has shape {list(x.shape)}; beside an edge list it has to be flat, [N, F]: pass one graph for leading "
-            f"axes as a matrix [M, M] that is A[target, source]"
+            f"axes as adjacency.graph(), or as a matrix [M, M] that is A[target, source]"
         )
     check_index("edge_index", graph.edge_index)
     check_range("edge_index", graph.edge_index, x.size(0))

@@ -32,7 +32,8 @@ class GStarConv(GraphLayer):
         hidden_channels: Width of the hidden layers; ``None`` means ``out_channels`` (the paper's eta),
             ``"bottleneck"`` means ``(in_channels + out_channels) // 4`` (the released code).
         num_layers: Number of linear layers, each followed by norm, activation and dropout.
-        act: Activation, by PyG's name or as a module.
+        act: Activation after each linear layer, by PyG's name or as a module. It follows the last layer, too, so that
+            with ReLU no output is negative; ``None`` has none.
         norm: ``"batch_norm"`` over the present nodes of the batch, ``"layer_norm"`` per node, or ``None``.
         dropout: Probability of dropping a channel of a node after each layer.
         heads: Graphs over the same nodes, K: the first linear layer gets :math:`[A_1 H | \ldots | A_K H]`. A graph with
@@ -75,7 +76,7 @@ class GStarConv(GraphLayer):
         out_channels: int,
         hidden_channels: int | str | None = None,
         num_layers: int = 2,
-        act: str | Module = "relu",
+        act: str | Module | None = "relu",
         norm: str | None = "batch_norm",
         dropout: float = 0.0,
         heads: int = 1,
@@ -101,7 +102,7 @@ class GStarConv(GraphLayer):
         widths = [count * in_channels, *[hidden] * (num_layers - 1), out_channels]
         self.lins = ModuleList(Linear(before, after) for before, after in pairwise(widths))
         self.norms = ModuleList(NORMS[norm](width) for width in widths[1:]) if norm else None
-        self.act = activation_resolver(act)
+        self.act = torch.nn.Identity() if act is None else activation_resolver(act)
         self.dropout = torch.nn.Dropout(check_number("dropout", dropout, maximum=1))
         self.reset_parameters()
 

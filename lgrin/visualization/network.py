@@ -135,7 +135,7 @@ def _draw_names(ax: "Axes", place: np.ndarray, names: list[str], labels: list[La
     """Writes the names; a white halo keeps them legible on lines, and is left out where it would hide an arrowhead."""
     with optional("train"):
         from matplotlib.patheffects import withStroke
-    halo = [withStroke(linewidth=3, foreground="white")]
+    halo: list[Any] = [withStroke(linewidth=3, foreground="white")]
     for name, xy, label in zip(names, place, labels, strict=True):
         options: dict[str, Any] = {"textcoords": "offset points", "parse_math": False, "zorder": 3, **label.align}
         text = ax.annotate(name, xy, label.offset, **options)

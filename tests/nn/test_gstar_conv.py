@@ -93,3 +93,12 @@ def test_a_layer_that_was_pickled_before_there_were_heads_computes_as_then():
         for name in ("heads", "self_features"):
             vars(part).pop(name, None)
     assert torch.equal(layer(x, adj), expected)
+
+
+def test_without_activation_and_norm_a_layer_is_linear_and_may_be_an_output():
+    conv, x, adj = GStarConv(3, 1, num_layers=1, act=None, norm=None), torch.randn(7, 5, 3), torch.rand(5, 5)
+    out = conv(x, adj)
+    torch.testing.assert_close(out, adj @ x @ conv.lins[0].weight.T + conv.lins[0].bias)
+    assert out.min() < 0
+    torch.testing.assert_close(fold(conv.eval())(x, adj), out)
+    assert GStarConv(3, 1)(x, adj).min() == 0, "it ends in ReLU by default"

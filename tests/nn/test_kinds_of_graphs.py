@@ -96,6 +96,11 @@ def relu(x):
     return np.maximum(x, 0)
 
 
+def leaky(x):
+    """Before its negative part is left out, as what top-k leaves out is."""
+    return np.where(x > 0, x, 0.1 * x)
+
+
 def signed(x):
     return x
 
@@ -108,6 +113,9 @@ KINDS = {
     "learnable": Kind({"name": LEARNABLE, "normalize": "present"}, stored(relu), ("", "weight")),
     "learnable, heads": Kind({"name": LEARNABLE, "heads": 2}, stored(relu), ("", "weight")),
     "learnable, signed": Kind({"name": LEARNABLE, **FULL, "normalize": "row"}, stored(signed), ("", "weight")),
+    "learnable, leaky": Kind(
+        {"name": LEARNABLE, "nonnegativity": "leaky", "normalize": "present"}, stored(leaky), ("", "weight")
+    ),
     "learnable, band": Kind({"name": LEARNABLE, "bandwidth": 2}, banded, ("", "weight")),
     "learnable, topk": Kind(
         {"name": LEARNABLE, **FULL, "topk": 2, "self_loops": False}, stored(signed), ("", "weight")
@@ -142,7 +150,7 @@ KINDS = {
         {**KERNEL, "reach": 2, "normalize": "sym"}, taps_at([-2, -1, 0, 1, 2]), ("", "weight")
     ),
 }
-NO_DERIVATIVE = "topk"  # kinds whose gradient is that of all weights, and not the derivative of those that are kept
+NO_DERIVATIVE = ("topk", "leaky")  # kinds whose gradient is that of weights that are left out, too
 
 
 class Refusal(NamedTuple):
@@ -252,13 +260,13 @@ def flat(x, present):
 
 
 def definition(kind, weights, x, present, dropped=None):
-    """The graphs ``[K, M, M]`` of one sequence in NumPy; without ``dropped``, also what top-k leaves out."""
+    """The graphs ``[K, M, M]`` of one sequence in NumPy; without ``dropped``, also what is left out of the values."""
     settings = KINDS[kind].settings
     A = KINDS[kind].weigh(weights, x, present)
     A = A * present * present[:, None] if settings["name"] == ATTENTION else A
     A = A * (1 - np.eye(M)) if not settings.get("self_loops", True) else A
     if dropped is None:
-        dropped = np.zeros_like(A)
+        dropped = np.minimum(A, 0) if settings.get("nonnegativity") == "leaky" else np.zeros_like(A)
         if "topk" in settings:
             order = np.argsort(-np.abs(A), axis=-1, kind="stable")[..., settings["topk"] :]
             np.put_along_axis(dropped, order, np.take_along_axis(A, order, -1), -1)
@@ -345,7 +353,7 @@ def test_the_graphs_of_sequences_are_those_of_the_definition(kind, layout):
         np.testing.assert_allclose(matrices, definition(kind, weights, H, there)[0], rtol=0, atol=1e-10)
 
 
-@cases([kind for kind in KINDS if NO_DERIVATIVE not in kind])
+@cases([kind for kind in KINDS if not any(part in kind for part in NO_DERIVATIVE)])
 def test_derivatives_are_those_of_finite_differences(kind, layout):
     adjacency, (x, place, _) = network(kind).adjacency, batch(layout)
     names = [name for name, _ in adjacency.named_parameters()]

@@ -175,7 +175,7 @@ def test_nodes_without_self_loops_still_compare_themselves():
     assert not adjacency.weight.grad.diagonal().any()
 
 
-@pytest.mark.parametrize("nonnegativity", ["relu", "softplus", None])
+@pytest.mark.parametrize("nonnegativity", ["relu", "leaky", "softplus", None])
 @pytest.mark.parametrize("bandwidth", [None, 2])
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("normalize", [None, "row", "present", "sym"])

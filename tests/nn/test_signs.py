@@ -11,7 +11,7 @@ from layouts import KINDS, sequences
 from lgrin import LGrIN
 from lgrin.graph import EdgeList
 from lgrin.nn import GStarConv, LearnableAdjacency, structure_loss
-from lgrin.nn.adjacency.signs import inverse_softplus
+from lgrin.nn.adjacency.signs import inverse_softplus, leaky_cut
 
 
 @settings(deadline=None, max_examples=60)
@@ -78,7 +78,60 @@ def test_the_inverse_of_softplus_is_exact_where_weights_are_small_or_large():
     torch.testing.assert_close(torch.nn.functional.softplus(inverse_softplus(weight)), weight, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("nonnegativity", ["relu", "softplus", None, torch.exp])
+def test_a_leaky_cut_has_the_values_of_relu_and_a_tenth_of_the_gradient_below():
+    parameter = torch.tensor([3.0, 1e-30, 0.0, -0.0, -2.0, -1e30], requires_grad=True)
+    weights = leaky_cut(parameter)
+    assert torch.equal(weights, parameter.relu())
+    (weights * torch.tensor([5.0, 5.0, 5.0, -5.0, 5.0, -5.0])).sum().backward()
+    torch.testing.assert_close(parameter.grad, torch.tensor([5.0, 5.0, 0.5, -0.5, 0.5, -0.5]))
+    rows = torch.randn(4, 3, dtype=torch.float64)
+    of_rows = torch.func.vmap(torch.func.grad(lambda row: leaky_cut(row).sum()))(rows)
+    _, forward = torch.func.jvp(leaky_cut, (rows,), (torch.ones_like(rows),))
+    expected = torch.where(rows > 0, 1.0, 0.1).double()
+    torch.testing.assert_close(of_rows, expected)
+    torch.testing.assert_close(forward, expected)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("options", [{"nonnegativity": "leaky"}, {"nonnegativity": "relu"}, {"topk": 1}])
+def test_an_edge_that_was_cut_comes_back_where_it_has_a_gradient(options, listed):
+    """The second node copies the first; its edge starts below 0, or weaker than the one that topk keeps."""
+    start = torch.tensor([[1.0, 0.0, 0.0], [-0.2, 0.0, 0.3], [0.0, 0.0, 1.0]])
+    start = start.relu() + 0.1 if "topk" in options else start
+    adjacency = LearnableAdjacency.from_dense(start, **options)
+    x = torch.randn(64, 3, 1, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(adjacency.parameters(), lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        if listed:
+            heard = EdgeList(*adjacency.edges(threshold=None)).aggregate(x.transpose(0, 1).flatten(1)).T.unsqueeze(-1)
+        else:
+            heard = adjacency.graph().aggregate(x)
+        (heard[:, 1] - x[:, 0]).square().mean().backward()
+        optimizer.step()
+    returned = options != {"nonnegativity": "relu"}
+    assert (adjacency()[1, 0].item() == pytest.approx(1, abs=0.01)) == returned
+    assert (adjacency()[1, 0].item() == 0) != returned
+
+
+def test_all_pairs_are_listed_on_request_and_add_nothing():
+    allowed = torch.tensor([[True, False], [True, True]])
+    adjacency = LearnableAdjacency(2, init=torch.tensor([[1.0, 0.0], [-1.0, 0.5]]), allowed=allowed, self_loops=False)
+    edge_index, edge_weight = adjacency.edges(threshold=None)
+    assert edge_index.tolist() == [[0, 1, 0, 1], [0, 0, 1, 1]]
+    assert edge_weight.tolist() == [0, 0, 0, 0]
+    x = torch.randn(2, 3)
+    for method in ("aggregate", "neighbor_max"):
+        found, expected = (
+            getattr(EdgeList(*edges), method)(x) for edges in ((edge_index, edge_weight), adjacency.edges())
+        )
+        assert torch.equal(found, expected)
+    assert LearnableAdjacency(5, bandwidth=1, heads=2).edges(threshold=None)[1].shape == (13, 2)
+    frame, batch = torch.tensor([0, 1, 4, 0, 3]), torch.tensor([0, 0, 0, 1, 1])
+    assert LearnableAdjacency(5).edges(frame, batch, threshold=None)[0].shape == (2, 9 + 4)
+
+
+@pytest.mark.parametrize("nonnegativity", ["relu", "leaky", "softplus", None, torch.exp])
 @pytest.mark.parametrize("bandwidth", [None, 3])
 def test_a_frozen_graph_is_the_same(nonnegativity, bandwidth):
     options = {"nonnegativity": nonnegativity, "normalize": "row", "bandwidth": bandwidth}

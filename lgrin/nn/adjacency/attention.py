@@ -32,8 +32,9 @@ class AttentionAdjacency(Adjacency):
     Args:
         in_channels: Features of a frame; in an :class:`lgrin.LGrIN` those that the first layer sees, which it tells.
         channels: Entries of queries and keys of each head, d.
-        nonnegativity: ``"softmax"``; or the scores themselves, mapped by ``"relu"`` or ``"softplus"``, or as they are
-            (``None``), of either sign. Their sums grow with the length of a sequence unless ``normalize`` is set.
+        nonnegativity: ``"softmax"``; or the scores themselves, mapped by ``"relu"``, ``"leaky"`` or ``"softplus"``, or
+            as they are (``None``), of either sign. Their sums grow with the length of a sequence unless ``normalize``
+            is set.
         self_loops: Whether frames may be neighbours of themselves.
         topk: Neighbours that each frame keeps, those of the largest absolute weights; ``None`` keeps all. A network
             whose neighbour maximum is to follow the graph needs it, since a softmax connects all frames.

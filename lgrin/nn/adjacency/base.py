@@ -202,7 +202,7 @@ class Adjacency(Module):
         self,
         frame: Tensor | None = None,
         batch: Tensor | None = None,
-        threshold: float = 0.0,
+        threshold: float | None = 0.0,
         mask: Tensor | None = None,
         *,
         node: Tensor | None = None,
@@ -215,7 +215,9 @@ class Adjacency(Module):
         Args:
             frame: Int64 ``[N]``, each node's frame; ``None`` as in :meth:`graph`.
             batch: Int64 ``[N]``, each node's sequence; ``None`` means a single one.
-            threshold: Edges have an absolute weight above this, which is not negative.
+            threshold: Edges have an absolute weight above this, which is not negative. ``None`` lists every pair that
+                is stored, those of weight 0 too: a layer that sums ignores them, and ``topk`` and
+                ``nonnegativity="leaky"`` can make edges of them only if they are listed.
             mask: Bool, shaped like the nodes; absent ones get no edge. Needs ``frame`` or ``batch``.
             node: Another name of ``frame``.
             x: Node features, for a graph that depends on them.
@@ -238,7 +240,7 @@ class Adjacency(Module):
             ([[1, 2], [0, 2]], [2.0, 1.0])
         """
         frame = frame if node is None else one_place(frame, node)
-        threshold = check_number("threshold", threshold)  # an entry of 0 is no edge
+        threshold = -1.0 if threshold is None else check_number("threshold", threshold)  # an entry of 0 is no edge
         if head is not None and check_whole("head", head, minimum=0) >= self.heads:
             raise ValueError(f"head is {head}; with heads={self.heads} it is one of 0..{self.heads - 1}")
         if x is None and frame is None and batch is None:

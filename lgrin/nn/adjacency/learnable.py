@@ -13,7 +13,7 @@ from lgrin.graph import FrameGraph, MatrixGraph
 from lgrin.nn.adjacency.base import Adjacency
 from lgrin.nn.adjacency.priors import Edges, read_allowed, read_matrix
 from lgrin.nn.adjacency.rows import NORMALIZATIONS, Refinement
-from lgrin.nn.adjacency.signs import Sign, inverse_softplus, keep
+from lgrin.nn.adjacency.signs import Sign, inverse_softplus, keep, leaky_cut
 from lgrin.nn.adjacency.starts import RANDOM_STARTS, STARTS, STORED, missing
 from lgrin.nn.adjacency.storage import Full, storage_for
 from lgrin.nodes import Nodes, is_readable
@@ -21,29 +21,33 @@ from lgrin.options import check_option, check_whole
 
 NONNEGATIVITIES: dict[Any, Sign] = {
     "relu": Sign(torch.relu, keep, nonnegative=True),
+    "leaky": Sign(leaky_cut, keep, nonnegative=True),
     "softplus": Sign(torch.nn.functional.softplus, inverse_softplus, connects_all=True, nonnegative=True),
     None: Sign(keep, keep, connects_all=True),
 }
 
 
 class LearnableAdjacency(Adjacency):
-    r"""A graph over frames whose edge weights are parameters, one graph for all sequences.
+    r"""A graph over nodes (frames, or sensors) whose edge weights are parameters, one graph for all sequences.
 
     .. math:: A = \mathrm{ReLU}(W)
 
-    An entry of W that is negative is no edge and gets no gradient; half of the entries start so under ``"normal"``.
-    With ``nonnegativity=None``, A = W.
+    An entry of W that is negative is no edge and gets no gradient: an edge that training has cut does not come back,
+    unless ``nonnegativity="leaky"``. Half of the entries start so under ``"normal"``. With ``nonnegativity=None``,
+    A = W.
 
     Args:
-        num_nodes: Frames per sequence, M.
+        num_nodes: The number of nodes M: frames of a sequence, or sensors.
         init: ``"normal"`` N(0, 1) (the paper), ``"uniform"`` U[0, 1) (the released code), ``"temporal"``
             :math:`\exp(-(i - j)^2 / 18)`, ``"lazy"`` a half for itself and a half for the frames around it,
             :math:`\frac12 \delta_{ij} + \frac{1}{6 \sqrt{2 \pi}} \exp(-(i - j)^2 / 18)`, or a ``[M, M]`` tensor, or
             ``[K, M, M]`` for several heads.
+            For nodes without an order, such as sensors, ``torch.eye(M) + 0.1``.
             No entry of ``"temporal"`` and ``"lazy"`` is below 1e-36, so that every pair of frames gets a gradient.
             ``"stored"`` leaves the weights missing (NaN) until a ``state_dict`` is loaded.
-        nonnegativity: ``"relu"``; ``"softplus"``, :math:`\log(1 + e^W)`, with which every pair keeps a gradient;
-            ``None`` for weights of either sign; or a function of the weights. ``"softplus"`` and
+        nonnegativity: ``"relu"``; ``"leaky"``, the same values, with a tenth of the gradient for entries of 0 and
+            below, so that a cut edge can come back; ``"softplus"``, :math:`\log(1 + e^W)`, with which every pair keeps
+            a gradient; ``None`` for weights of either sign; or a function of the weights. ``"softplus"`` and
             ``None`` connect all pairs that are stored, so that a network needs ``bandwidth`` or another
             ``neighborhood``: the neighbour maximum would be that of the whole sequence.
         normalize: ``None`` (the paper), ``"row"``: each row of A is divided by its sum; empty rows stay empty, or
@@ -313,7 +317,7 @@ class LearnableAdjacency(Adjacency):
             raise ValueError(f"init is {matrix.dtype} {list(matrix.shape)}; a start has to be floating {list(shape)}")
         if self.symmetric and not torch.equal(matrix, matrix.mT):
             raise ValueError("init is not symmetric, but symmetric=True; pass (init + init.T) / 2 or symmetric=False")
-        edges = matrix.clamp(min=0) if self.nonnegativity == "relu" else matrix
+        edges = matrix.clamp(min=0) if self._sign.cuts else matrix
         if self.allowed is not None:
             *_, target, source = ((edges != 0) & ~self.allowed.to(edges.device)).nonzero(as_tuple=True)
             if target.numel():

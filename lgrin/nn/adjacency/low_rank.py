@@ -43,7 +43,7 @@ class LowRankAdjacency(Adjacency):
             average, as under ``"uniform"`` of :class:`LearnableAdjacency`. ``"normal"`` draws them from
             :math:`N(0, 1) / r^{1/4}`: entries have variance 1, half of them are negative, and under ReLU no edges. It
             is the start for weights of either sign.
-        nonnegativity: ``"relu"``, ``"softplus"`` or ``None``, as for :class:`LearnableAdjacency`.
+        nonnegativity: ``"relu"``, ``"leaky"``, ``"softplus"`` or ``None``, as for :class:`LearnableAdjacency`.
         symmetric: Whether :math:`E_1 = E_2`, so that both directions of an edge weigh alike; M r weights.
         self_loops: Whether frames may be neighbours of themselves.
         topk: Neighbours that each frame keeps, those of the largest absolute weights; ``None`` keeps all.
