@@ -33,7 +33,7 @@ session = onnxruntime.InferenceSession({name}, providers=["CPUExecutionProvider"
 logits, probabilities = session.run(["logits", "probabilities"], {{"x": x, "mask": mask}})
 ```
 
-`lgrin.export.load` does the same and checks what it is given.
+`lgrin.export.load` does the same, fills gaps, and checks what it is given.
 {speech}"""
 SPEECH = """
 A recording: `examples/edge/classify.py` of lgrin needs `pip install numpy onnxruntime opensmile` and nothing else.
@@ -85,13 +85,17 @@ def _render(path: Path, model: ExportedModel, seconds: float) -> str:
         "size on disk": f"{path.stat().st_size / 1000:,.0f} kB",
         f"{timed}, one thread": f"{1000 * seconds:.2f} ms, the median of {RUNS} on {platform.machine()}",
         "input x": f"float32 {shape}: sequences, frames{'' if description.num_nodes else ' (any number)'}, features",
-        "input mask": f"bool {shape.rpartition(',')[0]}]: which frames exist",
+        "input mask": f"bool {shape.rpartition(',')[0]}]: False at missing frames, whatever x holds there",
+        "missing values in x": "NaN in a channel throughout a sequence, which takes its mean in training. Other NaN "
+        "makes the outputs NaN: `lgrin.export.load` fills gaps in time (`lgrin.gaps.fill_gaps`) and makes the mask",
         "outputs logits, probabilities": f"float32 [B, {len(description.classes)}]",
         "classes": ", ".join(description.classes),
         "features": _format_settings(description.features)
         + (f", fingerprint {description.fingerprint}" if description.fingerprint else ""),
         "length fixed by": _format_length(description),
     }
+    if description.offset is not None:
+        rows["offset"] = "subtract `lgrin.offset` of the metadata, a number for each feature, from x in float64 first"
     table = "\n".join(
         f"| {name} | {cell(value, 10_000) if name in UNTRUSTED_ROWS else value} |" for name, value in rows.items()
     )

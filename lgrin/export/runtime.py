@@ -1,20 +1,25 @@
 """Exported models run by onnxruntime."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from torch_geometric.data import Data
 
 from lgrin import validate
+from lgrin.arrays import as_floats
 from lgrin.checksum import BLANK, verify
 from lgrin.export.description import Description
 from lgrin.extras import optional
 from lgrin.files import remove_leftovers
+from lgrin.gaps import fill_gaps
 from lgrin.options import check_path, check_whole
 from lgrin.text import one_line
+from lgrin.transforms import CyclicPad, Resample, from_settings
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -68,34 +73,76 @@ class ExportedModel:
 
     def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Outputs:
         """Computes logits and probabilities; see the class."""
+        frames, present = self._to_length(*self._fill(*self._read(x, mask)))
+        outputs = self.run({"x": self._centered(frames), "mask": present})
+        lacking = (np.isnan(frames) | ~present[..., None]).all(1)
+        if np.isnan(outputs.logits).any() and lacking.any():
+            sequence, channel = np.argwhere(lacking)[0]
+            raise ValueError(
+                f"x[{sequence}] lacks channel {channel}, and this file holds no mean to fill it with; export a "
+                f"classifier that standardises its features, with this version"
+            )
+        return outputs
+
+    def _read(self, x: ArrayLike, mask: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
+        """Checks types and shapes."""
         frames, num_nodes, in_channels = np.asarray(x), self.description.num_nodes, self.description.in_channels
         if not np.issubdtype(frames.dtype, np.floating):
             raise TypeError(f"x is {frames.dtype}; frames are floating: pass x.astype('float32')")
         fits = frames.ndim == 3 and frames.size > 0 and frames.shape[2] == in_channels
-        if not fits or num_nodes not in (None, frames.shape[1]):
+        if not fits or (num_nodes not in (None, frames.shape[1]) and self._transform is None):
             taken = f"[B, {'any number of frames' if num_nodes is None else num_nodes}, {in_channels}]"
-            raise ValueError(f"x has shape {list(frames.shape)}; this model takes {taken}")
+            others = "" if self._transform is None else f", or any number of frames, which {self._transform} gets there"
+            raise ValueError(f"x has shape {list(frames.shape)}; this model takes {taken}{others}")
         present = np.ones(frames.shape[:2], bool) if mask is None else np.asarray(mask)
         if present.dtype != bool or present.shape != frames.shape[:2]:
             raise ValueError(
                 f"mask is {present.dtype} {list(present.shape)}; for x {list(frames.shape)} it has to be bool "
                 f"{list(frames.shape[:2])}"
             )
-        offset = self.description.offset
-        frames = frames if offset is None else frames.astype(np.float64) - np.array(offset)
-        frames = np.ascontiguousarray(frames, np.float32)
-        lacking = (np.isnan(frames) | ~present[..., None]).all(1, keepdims=True)
-        lacking &= ~lacking.all(2, keepdims=True)
-        validate.features(torch.from_numpy(np.where(lacking, np.float32(0), frames)), torch.from_numpy(present))
+        return frames, present
+
+    def _fill(self, frames: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fills gaps as the estimators do, in the dtype in which these read sequences, and finds missing frames."""
+        (frames,) = as_floats([frames], wide=self.description.offset is not None)
+        frames = np.where(present[..., None], frames, frames.dtype.type(np.nan))
+        present = ~np.isnan(frames).all(2)
+        known = np.where(np.isnan(frames), np.float32(0), self._centered(frames))
+        validate.features(torch.from_numpy(known), torch.from_numpy(present))
         validate.sequences(None, torch.from_numpy(present), len(frames))
-        outputs = self.run({"x": frames, "mask": present})
-        if np.isnan(outputs.logits).any() and lacking.any():
-            sequence, _, channel = np.argwhere(lacking)[0]
-            raise ValueError(
-                f"x[{sequence}] lacks channel {channel}, and this file holds no mean to fill it with; export a "
-                f"classifier that standardises its features, with this version"
-            )
-        return outputs
+        return np.stack([fill_gaps(rows) for rows in frames]), present
+
+    def _to_length(self, frames: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gives sequences the number of frames that the network takes."""
+        if self.description.num_nodes in (None, frames.shape[1]):
+            return frames, present
+        assert self._transform is not None  # other lengths are refused
+        each = [
+            self._transform(Data(x=torch.from_numpy(rows), mask=torch.from_numpy(there)))
+            for rows, there in zip(frames, present, strict=True)
+        ]
+        taken = np.stack([one.mask.numpy() for one in each])
+        validate.sequences(None, torch.from_numpy(taken), len(taken))
+        return np.stack([one.x.numpy() for one in each]), taken
+
+    def _centered(self, frames: np.ndarray) -> np.ndarray:
+        """The frames without the offset, in float32."""
+        offset = self.description.offset
+        (centered,) = as_floats([frames if offset is None else frames - np.array(offset)], wide=False)
+        return np.ascontiguousarray(centered)
+
+    @cached_property
+    def _transform(self) -> CyclicPad | Resample | None:
+        """What gives sequences the frames of the network, as far as the file says it."""
+        settings, num_nodes = self.description.transform, self.description.num_nodes
+        if settings is None or num_nodes is None or settings.get("num_nodes") != num_nodes:
+            return None
+        try:
+            transform = from_settings(settings)
+        except (TypeError, ValueError) as error:
+            reason = one_line(error, 300)
+            raise ValueError(f"the transform of the file is not known ({reason}); export it again") from error
+        return transform if isinstance(transform, CyclicPad | Resample) else None
 
     def run(self, inputs: dict[str, np.ndarray]) -> Outputs:
         """Runs the network on inputs that were checked.

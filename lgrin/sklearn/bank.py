@@ -47,7 +47,8 @@ class FilterBankClassifier(SequenceEstimator):
     Attributes:
         classes_: The classes, ``[C]``, in order.
         n_features_in_: Channels, or the columns of a matrix.
-        model_: The fitted :class:`lgrin.models.FilterBank`, which :func:`lgrin.export.to_onnx` takes.
+        model_: The fitted :class:`lgrin.models.FilterBank`. :func:`lgrin.export.to_onnx` takes the estimator, which
+            knows the names of the classes.
         penalty_: The penalty of the ridge.
         left_out_proba_: The probabilities of each training sequence by the ridge of the others, or of the other
             groups, ``[n, C]``, with NaN for sequences of weight 0. Penalty and temperature were chosen by them.

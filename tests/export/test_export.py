@@ -264,8 +264,10 @@ def test_inputs_that_do_not_fit_are_refused(exported):
         model(x, mask.astype(np.float32))
     with pytest.raises(ValueError, match="sequence 1 has no present frame"):
         model(x, mask & np.array([[True], [False]]))
-    x[1, 3, 5] = np.nan
-    with pytest.raises(ValueError, match=r"x\[1, 3, 5\] is nan; mark such frames as absent"):
+    with pytest.raises(ValueError, match=r"x has shape \[2, 21, 33\]; .*, or any number of frames"):
+        model(x[..., 1:])
+    x[1, 3, 5] = np.inf
+    with pytest.raises(ValueError, match=r"x\[1, 3, 5\] is inf; mark such frames as absent"):
         model(x)
 
 
