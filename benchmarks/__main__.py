@@ -16,7 +16,8 @@ from benchmarks.table import print_table
 from lgrin.ops.kernels import kernels_for
 from lgrin.training import write_results
 
-TRAINING, LAYERS = ("step", "fit", "predict"), ("neighbor_max", "inference", "long", "ragged", "graphs", "heads")
+TRAINING = ("step", "fit", "predict", "threads")
+LAYERS = ("neighbor_max", "inference", "long", "ragged", "graphs", "heads")
 BENCHMARKS = (*TRAINING, *LAYERS, "processes", "memory", "recording", "gpu")
 
 

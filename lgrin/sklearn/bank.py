@@ -21,6 +21,7 @@ from lgrin.sklearn.saved import build_saved, content_of, read_saved, write_saved
 from lgrin.sklearn.weights import choose
 from lgrin.training.bank import fit_bank, left_out_together, summaries
 from lgrin.training.plain import warn_of_better
+from lgrin.training.threads import count_weights, threads_for
 
 with optional("train"):
     from sklearn.utils import validation
@@ -198,5 +199,5 @@ class FilterBankClassifier(SequenceEstimator):
         wide = self.model_.scale.mean.dtype == torch.float64
         nodes = to_nodes(as_floats(read_sequences(self, X, self.model_.in_channels), wide))
         model = double_of(self.model_)
-        with torch.inference_mode():
+        with torch.inference_mode(), threads_for(count_weights(model) * sum(len(one.x) for one in nodes)):
             return model, summaries(model, nodes)

@@ -99,9 +99,9 @@ class LGrINClassifier(SequenceEstimator):
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``; predictions are made on the CPU.
         verbose: Whether to show one line with the epoch and the time that is left, where the output is a terminal.
         random_state: Draws weights, batches, dropout, windows and levels, and a validation split if there is one. A
-            whole number makes fits repeat on a CPU, in processes and in threads, which take turns; another number of
-            PyTorch's threads may change the last digits. ``None`` draws it from NumPy's generator. PyTorch's generator
-            is left as it was.
+            whole number makes fits repeat on a CPU, in processes and in threads, which take turns; where PyTorch takes
+            several threads, another number of them may change the last digits (:mod:`lgrin.training.threads`). ``None``
+            draws it from NumPy's generator. PyTorch's generator is left as it was.
         recipe: The recipe, a name in :data:`lgrin.training.recipes.RECIPES`.
         warm_start: Whether a further :meth:`fit` goes on from the weights, the normalisation and the frames of the last
             one, at a tenth of the learning rate; other classes or channels are an error then.

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from lgrin.models import fold
 from lgrin.sklearn.inputs import to_one_length
 from lgrin.training.classifier import SequenceClassifier
+from lgrin.training.threads import count_weights, threads_for
 from lgrin.transforms import Resample, from_settings
 
 BATCH = 128
@@ -75,6 +76,7 @@ class FoldedNetwork:
         self.resample = None if transform is None else from_settings(transform)
         self.scale = deepcopy(classifier.normalize).double()
         self.model = _folded(classifier.model)
+        self.weights = count_weights(self.model)
         self.source = Watched(classifier.model, classifier.normalize)
 
     @torch.inference_mode()
@@ -102,7 +104,8 @@ class FoldedNetwork:
             if join is torch.cat:
                 sequence = torch.arange(len(batch)).repeat_interleave(torch.tensor(lengths))
                 place |= {"batch": sequence, "batch_size": len(batch)}
-            results.append(getattr(self.model, method)(x, **place))
+            with threads_for(self.weights * sum(lengths)):
+                results.append(getattr(self.model, method)(x, **place))
         return torch.cat(results) if self.resample is not None else _join(results)
 
     def _to_one_length(self, nodes: list[Data]) -> None:

@@ -13,6 +13,7 @@ from lgrin.models.bank import REACH, READ, FilterBank
 from lgrin.models.functionals import NUMBER
 from lgrin.training.generators import own_random_numbers
 from lgrin.training.ridge import Ridge, fit_ridges
+from lgrin.training.threads import threads_for
 
 BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
 MOST, MANY, FEWER = 10_000, 4_000, 3_000  # summaries at most; those of more than so many sequences
@@ -72,7 +73,8 @@ def fit_bank(
     with own_random_numbers():
         bank = FilterBank(sequences[0].num_features, num_classes, seed=seed, **sizes)
     bank.scale.to(sequences[0].x.dtype)
-    with torch.no_grad():
+    few, many = sorted((len(sequences), bank.embed_channels))
+    with torch.no_grad(), threads_for(float(few * few * many)):
         _fit_scale(bank, sequences, weight)
         _fit_thresholds(bank, sequences, weight)
         features = summaries(bank, sequences)

@@ -26,6 +26,7 @@ from lgrin.training.owner import sole_owner
 from lgrin.training.quiet import quiet_lightning
 from lgrin.training.reading import read_data
 from lgrin.training.structure import make_up
+from lgrin.training.threads import count_weights, threads_for
 
 with optional("train"):
     from lightning import Trainer
@@ -152,7 +153,9 @@ def fit(
         part = {"processes": trainer.world_size, "rank": trainer.global_rank}
         drawing: dict[str, Any] = {"buckets": buckets, "sampling": sampling, "labels": learned.labels, **part}
         batches = draw_batches(learned.lengths, batch_size // processes, seed, **drawing)
-        with _compiled(classifier, compile), kept_memory():
+        nodes_of_step = batch_size // processes * sum(learned.lengths) / len(learned.lengths)
+        work = 3 * count_weights(classifier.model) * nodes_of_step
+        with _compiled(classifier, compile), threads_for(work), kept_memory():
             trainer.fit(
                 classifier,
                 DataLoader(_ByIndex(learned.sequences), batch_sampler=batches),

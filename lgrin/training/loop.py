@@ -26,6 +26,7 @@ from lgrin.training.flat import FlatAdamW
 from lgrin.training.hardware import find_device
 from lgrin.training.memory import kept_memory
 from lgrin.training.reading import read_data
+from lgrin.training.threads import count_weights, threads_for
 
 
 class Run(NamedTuple):
@@ -101,7 +102,9 @@ def fit_in_memory(
     batches = draw_batches(learned.lengths, batch_size, seed, sampling=sampling, labels=learned.labels)
     validated = Sequences(held_out.sequences, place) if len(validation) else None
     kept, kept_epoch, lowest = loop.average.average, epochs - 1, None
+    nodes_of_step = batch_size * sum(learned.lengths) / len(learned.lengths)
     with (
+        threads_for(3 * count_weights(classifier.model) * nodes_of_step),
         kept_memory(),
         closing(loop.optimizer),
         tqdm(total=epochs, unit="epoch", disable=None if progress else True) as bar,
