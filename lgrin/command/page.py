@@ -5,46 +5,49 @@ import csv
 import html
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lgrin import datasets
 from lgrin.command import score
+from lgrin.command.options import CORPORA
+from lgrin.command.pictures import mean_by_distance, plot_by_distance, plot_places
 from lgrin.extras import optional
 from lgrin.files import write_atomically
 from lgrin.text import one_line
 from lgrin.training.results import interval_to_show
-from lgrin.visualization import (
-    plot_adjacency,
-    plot_change,
-    plot_confusion,
-    plot_edge_distance,
-    plot_learning_curves,
-)
-from lgrin.visualization.figure import BLUE, axes
+from lgrin.visualization import plot_adjacency, plot_change, plot_confusion, plot_learning_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto; max-width: 60rem;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto; max-width: 84rem;
   padding: 1rem; overflow-wrap: anywhere; }
+main { columns: 33rem 2; column-gap: 3rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; }
-h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-top: 1px solid #bbb; padding-top: 1rem; }
+h2 { font-size: 1.2rem; margin: 0 0 .5rem; border-top: 1px solid #bbb; padding-top: 1rem; break-after: avoid; }
+section { margin-bottom: 2rem; }
 p, li { max-width: 42rem; }
+p, dl, pre, table, figure { break-inside: avoid; }
+section > p { break-after: avoid; }
 dl.figures { display: flex; flex-wrap: wrap; gap: 1rem 2rem; margin: 1rem 0; }
-dl.figures div { min-width: 7rem; }
+dl.figures div { min-width: 6rem; }
 dl.figures dt { font-size: .85rem; color: #444; }
 dl.figures dd { font-size: 1.5rem; margin: 0; font-variant-numeric: tabular-nums; }
+pre { background: #f3f3f3; padding: .5rem .8rem; margin: .5rem 0; white-space: pre-wrap; font-size: .9rem; }
 th { overflow-wrap: normal; }
 table { border-collapse: collapse; margin: .5rem 0; font-size: .95rem; }
 th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); gap: 1rem; }
-figure { margin: 0; } img { width: 100%; height: auto; } figcaption { font-size: .9rem; color: #333; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 1rem; }
+figure { margin: 0 0 1rem; max-width: 32rem; } img { width: 100%; height: auto; }
+figcaption { font-size: .9rem; color: #333; }
 .note { border-left: 4px solid #1a1a1a; padding-left: .8rem; }
 footer { margin-top: 2rem; font-size: .85rem; color: #444; }
 """.strip()
@@ -133,55 +136,82 @@ def write_page(folder: str | Path, out: str | Path) -> None:
         ValueError: If a file of the run is damaged.
     """
     run = read_run(folder)
-    parts = [section(run) for section in (_figures, _data, _results, _curves, _graph, _salient, _absent)]
+    sections = (_score, _use, _groups, _data, _results, _graph, _curves, _salient, _absent)
+    parts = [f"<section>\n{content}</section>\n" for section in sections if (content := section(run))]
     title = _text(Path(folder).resolve().name)
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}: a run of lgrin</title>\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n"
-        f"<h1>{title}</h1>\n{''.join(parts)}{_footer(run)}</body>\n</html>\n"
+        f"<h1>{title}</h1>\n<main>\n{''.join(parts)}</main>\n{_footer(run)}</body>\n</html>\n"
     )
     write_atomically(out, lambda name: Path(name).write_text(page, encoding="utf-8"))
 
 
+def _score(run: Run) -> str:
+    """The figures of the run, whom they are of, and what there is to say against them."""
+    found, said = run.metrics, []
+    data, recipe, seed = (_text(found.get(name, "unknown")) for name in ("dataset", "recipe", "seed"))
+    said.append(
+        f"<p>Data set {data}, recipe {recipe}, seed {seed}. {_text(score.tested_on(found))}.</p>\n{_figures(run)}"
+    )
+    if (interval := interval_to_show(found)) is not None:
+        low, high = (f"{interval[name]:.3f}" for name in ("low", "high"))
+        said.append(f"<p>Accuracy from {low} to {high}: {_text(interval['method'])}.</p>\n")
+    said += [_note(f"{one[:1].upper()}{one[1:]}.") for one in found.get("cautions", ())]
+    if (better := score.advice(found)) is not None:
+        said.append(_note(f"A better test: lgrin train {better}."))
+    counts = _confusion(run)
+    if counts is not None:
+        largest = counts.sum(1).max() / max(counts.sum(), 1)
+        said.append(
+            f"<p>Always naming the most frequent class of the test set would have an accuracy of {largest:.3f}.</p>\n"
+        )
+        if (counts.sum(0) > 0).sum() == 1:
+            said.append(
+                _note(
+                    "This model predicts one class only. It has learned nothing yet: look whether the training loss "
+                    "below has fallen, train longer, and check that labels and files belong together."
+                )
+            )
+    return "".join(said)
+
+
 def _figures(run: Run) -> str:
-    """The figures of the run, and what a trivial classifier would have."""
-    found = run.metrics
+    found = dict(run.metrics)
+    if found.get("parameters") is not None:
+        found["kilobytes"] = 4 * found["parameters"] / 1000
     known = {
         "accuracy": ("accuracy", ".3f"),
         "mean recall of the classes (UAR)": ("uar", ".3f"),
-        "weights": ("parameters", ",d"),
-        "seconds": ("seconds", ".0f"),
+        "parameters": ("parameters", ",d"),
+        "kB of parameters, in float32": ("kilobytes", ",.0f"),
+        "seconds for reading, training and testing": ("seconds", ",.0f"),
     }
     shown = [(title, format(found[key], style)) for title, (key, style) in known.items() if found.get(key) is not None]
-    names = ("dataset", "recipe", "seed")
-    data, recipe, seed = (_text(found.get(name, "unknown")) for name in names)
-    told = f"<p>Data set {data}, recipe {recipe}, seed {seed}.</p>\n"
-    told += "".join(f"<div><dt>{title}</dt><dd>{value}</dd></div>" for title, value in shown).join(
-        ('<dl class="figures">', "</dl>\n")
-    )
-    told += f"<p>{_text(score.tested_on(found))}.</p>\n"
-    counts = _confusion(run)
-    if counts is None:
-        return told
-    largest = counts.sum(1).max() / max(counts.sum(), 1)
-    told += _interval(interval_to_show(found))
-    told += "".join(f'<p class="note">{_text(one.capitalize())}.</p>\n' for one in found.get("cautions", ()))
-    told += f"<p>Always naming the most frequent class of the test set would have an accuracy of {largest:.3f}.</p>\n"
-    if (counts.sum(0) > 0).sum() == 1:
-        told += (
-            '<p class="note">This model predicts one class only. It has learned nothing yet: look whether the training '
-            "loss below has fallen, train longer, and check that labels and files belong together.</p>\n"
-        )
-    return told
+    rows = "".join(f"<div><dt>{title}</dt><dd>{value}</dd></div>" for title, value in shown)
+    return f'<dl class="figures">{rows}</dl>\n'
 
 
-def _interval(found: Mapping[str, Any] | None) -> str:
-    """How far the accuracy may be off."""
-    if not found:
+def _use(run: Run) -> str:
+    """What to type next."""
+    if not any((run.folder / "checkpoints" / name).exists() for name in ("model.ckpt", "best.ckpt")):
         return ""
-    low, high = (f"{found[name]:.3f}" for name in ("low", "high"))
-    return f"<p>Accuracy from {low} to {high}: {_text(found['method'])}.</p>\n"
+    folder, kind = shlex.quote(str(run.folder)), run.metrics.get("kind")
+    lines, told = [f"lgrin export {folder} model.onnx"], "Write the model for a device"
+    if kind in CORPORA:
+        told = "Classify new recordings, or write the model for a device"
+        lines.insert(0, f"lgrin predict {folder} {Path(getattr(datasets, CORPORA[kind]).example).name}")
+    typed = "".join(f"<pre>{html.escape(one)}</pre>\n" for one in lines)
+    return _section("Use the model", f"<p>{told}:</p>\n{typed}")
+
+
+def _groups(run: Run) -> str:
+    rows = [(name, count, f"{accuracy:.3f}") for name, accuracy, count in score.by_group(run.metrics)]
+    if not rows:
+        return ""
+    told = "<p>The groups that were tested, those with the lowest accuracy first:</p>\n"
+    return _section("Accuracy by group", told + _table(("group", "sequences", "accuracy"), rows))
 
 
 def _data(run: Run) -> str:
@@ -191,13 +221,18 @@ def _data(run: Run) -> str:
     rows = list(zip(classes, data["train"], data["test"], strict=True))
     rows.append(("all", sum(data["train"]), sum(data["test"])))
     frames, count = data["frames"], data.get("sequences", sum(data["train"]) + sum(data["test"]))
+    span = f"{frames['shortest']} to {frames['longest']} (median {frames['median']})"
+    if frames["shortest"] == frames["longest"]:
+        span = str(frames["longest"])
     told = (
-        f"<p>{count} sequences of {frames['shortest']} to {frames['longest']} frames "
-        f"(median {frames['median']}), {data['features']} features a frame"
-        + (f", {data['groups']} people or groups" if data["groups"] else "")
+        f"<p>{count} sequences of {span} frames, {data['features']} features a frame"
+        + (f", {data['groups']} groups" if data["groups"] else "")
         + ".</p>\n"
     )
-    told += _table(("class", "training", "test"), rows)
+    folds = bool(run.metrics.get("folds"))
+    told += _table(
+        ("class", "training of the model", "tested in folds") if folds else ("class", "training", "test"), rows
+    )
     told += f"<p>{len(data['left_out'])} files were left out.</p>\n"
     if data["left_out"]:
         told += _table(("left out", "reason"), list(data["left_out"].items()))
@@ -233,7 +268,7 @@ def _curves(run: Run) -> str:
         "Loss of every epoch.",
         "The loss of every epoch. A loss that still falls at the end asks for more epochs.",
     )
-    return _section("Training", f'<div class="pictures">{picture}</div>\n')
+    return _section("Training", picture)
 
 
 def _graph(run: Run) -> str:
@@ -241,39 +276,58 @@ def _graph(run: Run) -> str:
         return ""
     start, learned = run.graphs["start"], run.graphs["learned"]
     moved = float(np.abs(learned - start).sum() / max(np.abs(start).sum(), 1e-12))
-    told = f"<p>{learned.shape[-1]} frames. Training moved {moved:.0%} of the weight of the start.</p>\n"
-    pictures = _one_graph(start, learned) if learned.ndim == 2 else _heads(start, learned)
-    told += f'<div class="pictures">{"".join(pictures)}</div>\n'
-    return _section("The graph", told + _largest_changes(start, learned))
+    nodes = f"The nodes of the graph are {learned.shape[-1]} frames"
+    if run.metrics.get("num_nodes") is not None:
+        nodes += ", to which the network resamples each sequence"
+    elif "num_nodes" in run.metrics:
+        reach = learned.shape[-1] // 2
+        nodes = f"Each sequence keeps its own frames; a weight belongs to a distance of up to {reach} frames"
+    told = (
+        f"<p>{nodes}. A[i, j] is how much frame i gets of frame j. Training moved {moved:.0%} of the weight of the "
+        f"start.</p>\n"
+    )
+    if learned.ndim > 2:
+        pictures = [
+            _picture(
+                plot_by_distance(before, after),
+                f"Mean weight by distance in head {head}.",
+                f"Head {head}: mean weight by distance in time.",
+            )
+            for head, (before, after) in enumerate(zip(start, learned, strict=True))
+        ]
+        return _section("The graph", f'{told}<div class="pictures">{"".join(pictures)}</div>\n')
+    return _section("The graph", told + _one_graph(start, learned))
 
 
-def _one_graph(start: np.ndarray, learned: np.ndarray) -> list[str]:
-    changed = "What training changed: blue where a weight grew, red (up to 50 frames marked by a minus) where it fell."
-    return [
+def _one_graph(start: np.ndarray, learned: np.ndarray) -> str:
+    """The mean weight by distance first: of many frames, a matrix shows a thin line only."""
+    curve = _picture(
+        plot_by_distance(start, learned),
+        "Mean weight by distance in time; the table has the same means.",
+        "Mean weight by distance in time: 0 is a frame itself, -1 the frame before, 1 the frame after.",
+    )
+    matrices = [
+        _picture(plot_adjacency(learned), "The learned graph.", "The learned A: row i has what frame i gets."),
         _picture(
-            plot_adjacency(learned), "The learned graph.", "The learned graph A: row i weights what frame i reads."
-        ),
-        _picture(plot_change(start, learned), "The change of the graph from its start.", changed),
-        _picture(
-            plot_edge_distance(learned), "Weights by distance.", "Weight of an edge by the distance of its frames."
+            plot_change(start, learned),
+            "The change of the graph from its start.",
+            "What training changed: blue where a weight grew, red where it fell (up to 50 frames with a minus).",
         ),
     ]
+    return f'{curve}{_by_distance(start, learned)}<div class="pictures">{"".join(matrices)}</div>\n'
 
 
-def _heads(start: np.ndarray, learned: np.ndarray) -> list[str]:
-    return [
-        _picture(plot_change(before, after), f"The change of head {head}.", f"What training changed in head {head}.")
-        for head, (before, after) in enumerate(zip(start, learned, strict=True))
-    ]
-
-
-def _largest_changes(start: np.ndarray, learned: np.ndarray) -> str:
-    """A table of the weights that changed most."""
-    order = np.argsort(-np.abs(learned - start), axis=None, kind="stable")[:8]
-    places = list(zip(*np.unravel_index(order, learned.shape), strict=True))
-    names = ("head", "target frame", "source frame")[-learned.ndim :]
-    rows = [(*map(int, place), f"{start[place]:.3f}", f"{learned[place]:.3f}") for place in places]
-    return "<p>The weights that changed most:</p>\n" + _table((*names, "at the start", "learned"), rows)
+def _by_distance(start: np.ndarray, learned: np.ndarray) -> str:
+    """A table of the mean weights of the nearest frames."""
+    before, after = mean_by_distance(start), mean_by_distance(learned)
+    middle = len(before) // 2
+    reach = min(3, middle)
+    words = {0: "the frame itself", -1: "1 frame earlier", 1: "1 frame later"}
+    rows = []
+    for apart in range(-reach, reach + 1):
+        name = words.get(apart, f"{abs(apart)} frames {'earlier' if apart < 0 else 'later'}")
+        rows.append((name, f"{before[middle + apart]:.3f}", f"{after[middle + apart]:.3f}"))
+    return _table(("source", "mean weight at the start", "learned"), rows)
 
 
 def _salient(run: Run) -> str:
@@ -284,18 +338,13 @@ def _salient(run: Run) -> str:
             by_class.setdefault(row["true"], []).append(float(row["salient"]))
     if not by_class:
         return ""
-    ax = axes(None)
-    for level, places in enumerate(by_class.values()):
-        spread = (np.arange(len(places)) % 9 - 4) / 14  # dots of one place lie beside each other
-        ax.scatter(places, level + spread, s=25, color=BLUE, alpha=0.6, linewidths=0)
-        ax.plot([np.median(places)] * 2, [level - 0.4, level + 0.4], color="black", linewidth=2)
-    ax.set_yticks(range(len(by_class)), list(map(one_line, by_class)), parse_math=False)
-    ax.set(xlabel="place in the sequence, 0 is its first frame, 1 its last", xlim=(-0.03, 1.03))
-    ax.invert_yaxis()
     caption = "A dot is a test sequence; a black line is the median of its class."
-    picture = _picture(ax, "Places of the salient frames by class.", caption)
-    told = "<p>The salient frame of a sequence wins most channels of the maximum readout.</p>\n"
-    return _section("Salient frames", f'{told}<div class="pictures">{picture}</div>\n')
+    picture = _picture(plot_places(by_class), "Places of the salient frames by class.", caption)
+    told = (
+        "<p>The maximum readout takes the largest value of each channel over all frames. The salient frame is the "
+        "frame that holds this maximum in most channels.</p>\n"
+    )
+    return _section("Salient frames", told + picture)
 
 
 def _absent(run: Run) -> str:
@@ -323,6 +372,10 @@ def _footer(run: Run) -> str:
 def _confusion(run: Run) -> np.ndarray | None:
     found = run.metrics.get("confusion")
     return None if not found else np.asarray(found, dtype=np.int64)
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{_text(text)}</p>\n'
 
 
 def _section(title: str, content: str) -> str:

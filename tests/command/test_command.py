@@ -21,6 +21,7 @@ from lgrin.command import run
 from lgrin.command.checkpoint import load
 from lgrin.command.options import COMMANDS, CORPORA, RECIPES, make_parser
 from lgrin.command.page import read_run
+from lgrin.command.pictures import mean_by_distance, plot_by_distance
 from lgrin.command.quiet import quiet
 from lgrin.models import Blend
 from lgrin.training import SequenceClassifier, predict
@@ -317,9 +318,64 @@ def test_the_page_of_a_run_is_whole_and_asks_no_server(trained, tmp_path, capsys
         assert words in page.text
     assert "low/speaker0/broken.wav" in page.text
     assert "Not shown" not in page.text
+    (group,) = metrics["test_groups"]
+    for words in (
+        f"Data set hums, recipe recommended, seed 0. Tested on {group}, 1 of 4 groups",
+        "One group of 4 was tested, and another may score otherwise.",
+        "A better test: lgrin train --folds groups tests each of the 4 groups once.",
+        f"{group}{metrics['n']}{metrics['accuracy']:.3f}",  # a row of the table of groups
+        f"lgrin predict {out} clip.wav",
+        f"lgrin export {out} model.onnx",
+        f"The nodes of the graph are {metrics['num_nodes']} frames, to which the network resamples each sequence.",
+        "The salient frame is the frame that holds this maximum in most channels.",
+        "Mean weight by distance in time",
+        f"{4 * metrics['parameters'] / 1000:,.0f}",
+    ):
+        assert words in page.text.replace("\n", ""), words
+    assert "95%" not in page.text, "an interval of one group"
     first = (tmp_path / "page.html").read_bytes()
     run(["show", str(out), "--out", str(tmp_path / "page.html")])
     assert (tmp_path / "page.html").read_bytes() == first
+
+
+def test_the_page_of_folds_has_the_accuracy_of_each_group_and_that_of_five_groups_an_interval(tmp_path, capsys):
+    groups = {f"voice{number}": {"n": 10, "accuracy": 0.5 + number / 10} for number in range(5)}
+    interval = {"estimate": 0.7, "low": 0.504, "high": 1.02, "method": "95% t interval over 5 groups"}
+    content = {"n": 50, "accuracy": 0.7, "test_groups": groups, "intervals": {"accuracy": interval}, "kind": "audio"}
+    content |= {"data": {"groups": 5}, "folds": [{}] * 5}
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    run(["show", str(tmp_path)])
+    text = Tags((tmp_path / "report.html").read_text()).text.replace("\n", "")
+    assert "Tested on all 5 groups (50 sequences), in 5 folds, each by a model that was trained without it." in text
+    assert "Accuracy from 0.504 to 1.000: 95% t interval over 5 groups." in text
+    assert "voice0100.500voice1100.600" in text
+    assert "lgrin predict" not in text, "there is no checkpoint"
+
+
+def test_the_page_of_a_run_of_an_older_version_shows_no_width_of_0(tmp_path, capsys):
+    interval = {"estimate": 1.0, "low": 1.0, "high": 1.0, "method": "95% bootstrap interval (percentile)"}
+    (tmp_path / "metrics.json").write_text(
+        json.dumps({"accuracy": 1.0, "intervals": {"accuracy": interval}, "n": 24, "test_groups": {}})
+    )
+    run(["show", str(tmp_path)])
+    assert "1.000 to 1.000" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_mean_weight_by_distance_is_that_of_the_edges_of_each_distance():
+    rng = np.random.default_rng(0)
+    start, learned = np.zeros((12, 12)), np.zeros((12, 12))
+    for target in range(12):
+        for source in range(max(0, target - 5), min(12, target + 3)):  # to 5 frames earlier, and 2 later
+            start[target, source], learned[target, source] = 0.5, 1 + rng.random()
+    by_hand = {
+        apart: np.mean([learned[i, i + apart] for i in range(12) if 0 <= i + apart < 12]) for apart in range(-11, 12)
+    }
+    assert mean_by_distance(learned) == pytest.approx(list(by_hand.values()))
+    before, after = plot_by_distance(start, learned).lines
+    assert before.get_xdata().tolist() == after.get_xdata().tolist() == list(range(-5, 6))
+    assert after.get_ydata() == pytest.approx([by_hand[apart] for apart in range(-5, 6)])
+    assert before.get_ydata() == pytest.approx([0.5] * 8 + [0] * 3)
+    assert plot_by_distance(np.eye(2), np.eye(2)).lines[0].get_xdata().tolist() == [-1, 0, 1]
 
 
 def test_the_page_says_what_it_lacks_and_why(tmp_path, capsys):
