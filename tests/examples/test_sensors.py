@@ -8,7 +8,7 @@ import torch
 
 from examples.reproduce.__main__ import main
 from examples.reproduce.sensors import GUIDE, NODES, STUDIES, Setting, draw, hidden_pairs, run, share
-from examples.sensors import motions, next_step, prior
+from examples.sensors import house, motions, next_step, prior
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -28,6 +28,20 @@ def test_sensors_are_predicted_from_those_upstream():
     error, alone, found = next_step.main()
     assert found >= 0.8
     assert 0.9 < error < (1 + alone) / 2  # the noise has a variance of 1
+
+
+def test_edges_of_the_house_that_relu_cuts_for_good_come_back_with_a_leaky_cut():
+    cut, leaky = (house.run(house.SETTINGS[name], seed=3) for name in ("GraphInception", "GraphInception, leaky"))
+    assert cut.true <= 5
+    assert leaky.true == leaky.true_of_ten_strongest == len(house.FOLLOWS) == int(house.truth().sum())
+    assert leaky.error < cut.error - 0.05
+
+
+def test_the_house_has_a_row_for_each_setting(capsys):
+    rows = house.main(seeds=1, steps=1)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split("`")[1] for line in shown[2:]] == list(rows) == list(house.SETTINGS)
+    assert rows["GCNConv"][0].true == len(house.FOLLOWS), "one step cuts nothing"
 
 
 def test_a_share_counts_the_strongest_entries_that_are_true():
