@@ -150,7 +150,9 @@ def against_first(runs, setting: Setting):
 
 
 def show(interval):
-    """Formats an estimate and its interval."""
+    """Formats an estimate and its interval; one without width, where every resample scores the same, says so."""
+    if interval.low == interval.high:
+        return f"{interval.estimate:.3f} (no spread)"
     return f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 

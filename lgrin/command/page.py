@@ -197,7 +197,7 @@ def _use(run: Run) -> str:
     """What to type next."""
     if not any((run.folder / "checkpoints" / name).exists() for name in ("model.ckpt", "best.ckpt")):
         return ""
-    folder, kind = shlex.quote(str(run.folder)), run.metrics.get("kind")
+    folder, kind = shlex.quote(str(run.folder)), score.kind(run.metrics)
     lines, told = [f"lgrin export {folder} model.onnx"], "Write the model for a device"
     if kind in CORPORA:
         told = "Classify new recordings, or write the model for a device"
@@ -311,7 +311,8 @@ def _one_graph(start: np.ndarray, learned: np.ndarray) -> str:
         _picture(
             plot_change(start, learned),
             "The change of the graph from its start.",
-            "What training changed: blue where a weight grew, red where it fell (up to 50 frames with a minus).",
+            "What training changed: blue where a weight grew, red where it fell. Graphs of up to 50 frames mark "
+            "red by a minus.",
         ),
     ]
     return f'{curve}{_by_distance(start, learned)}<div class="pictures">{"".join(matrices)}</div>\n'
@@ -350,7 +351,7 @@ def _salient(run: Run) -> str:
 def _absent(run: Run) -> str:
     """What the page does not show, and why."""
     reasons = {
-        "Figures, data and confusions": (
+        "Score and mistakes": (
             not run.metrics.get("confusion"),
             "metrics.json holds none; nothing was tested, or the run has not ended",
         ),

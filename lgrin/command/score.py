@@ -23,6 +23,16 @@ def names(groups: Sequence[str]) -> str:
     return ", ".join(map(one_line, groups[:MOST_NAMES])) + more
 
 
+def kind(metrics: Mapping[str, Any]) -> str | None:
+    """The value of ``--dataset``, which older versions wrote as the name of the data.
+
+    Example:
+        >>> kind({"dataset": "birds", "kind": "audio"}), kind({"dataset": "audio"})
+        ('audio', 'audio')
+    """
+    return metrics.get("kind", metrics.get("dataset"))
+
+
 def tested_on(metrics: Mapping[str, Any]) -> str:
     """Says what was tested.
 
@@ -67,7 +77,7 @@ def advice(metrics: Mapping[str, Any]) -> str | None:
         >>> advice({"kind": "audio", "cautions": ["one group was tested"], "data": {"groups": 4}, "folds": []})
         '--folds groups tests each of the 4 groups once'
     """
-    if not metrics.get("cautions") or metrics.get("folds") or metrics.get("kind") not in CORPORA:
+    if not metrics.get("cautions") or metrics.get("folds") or kind(metrics) not in CORPORA:
         return None
     groups = metrics.get("data", {}).get("groups", 0)
     if groups < 2:

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -88,6 +90,23 @@ def test_each_command_is_listed_with_a_module_of_its_own():
         assert f"\n    {name}" in shown
         assert (ROOT / "lgrin" / "command" / f"{name}.py").exists()
         assert f"usage: lgrin {name}" in python(["-m", "lgrin"], name, "--help").stdout
+
+
+def test_the_help_shows_how_a_folder_has_to_look():
+    for name in ("train", "features"):
+        assert (
+            "my-recordings/angry/anna/1.wav    class / group / file" in python(["-m", "lgrin"], name, "--help").stdout
+        )
+
+
+def test_every_command_of_the_pages_is_understood():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    blocks = [block for page in pages for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL)]
+    typed = [line for block in blocks for line in block.splitlines() if line.startswith("lgrin ")]
+    assert len(typed) > 12
+    for line in typed:
+        parsed = make_parser().parse_args(shlex.split(line, comments=True)[1:])
+        assert parsed.command in COMMANDS, line
 
 
 def test_names_in_the_help_are_those_of_the_library():

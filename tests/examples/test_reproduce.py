@@ -11,10 +11,11 @@ import soundfile
 from corpora import write
 
 from examples.reproduce.__main__ import main
-from examples.reproduce.compare import against_first
+from examples.reproduce.compare import against_first, show
 from examples.reproduce.paper import EXPERIMENTS
 from examples.reproduce.studies import STUDIES
 from examples.reproduce.tables import candidates, quoted
+from lgrin.training.statistics import Interval, interval_over_recordings
 
 ROOT = Path(__file__).parents[2]
 PICTURES = {
@@ -156,3 +157,8 @@ def test_without_groups_nothing_is_tested_over_groups(corpora):
         grouped = False
 
     assert against_first([None, None, None], Ungrouped()) == ["-", "-"]
+
+
+def test_an_interval_without_width_is_not_shown_as_certainty():
+    assert show(interval_over_recordings([0, 1] * 20, [0, 1] * 20, "accuracy")) == "1.000 (no spread)"
+    assert show(Interval(0.7, 0.6, 0.8, "any")) == "0.700 (0.600 to 0.800)"
