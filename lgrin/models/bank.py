@@ -11,7 +11,7 @@ from lgrin.arguments import one_place
 from lgrin.models.functionals import NUMBER, functionals
 from lgrin.nn.adjacency import StationaryAdjacency
 from lgrin.nodes import Nodes, is_full, zero_absent
-from lgrin.ops.filters import filter_frames, has_filters, summarize_parts
+from lgrin.ops.filters import filter_frames, has_filters, rank_filters, summarize_parts
 from lgrin.options import check_seed, check_whole
 from lgrin.transforms import Standardize
 
@@ -210,7 +210,7 @@ class FilterBank(Module):
 
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out the whole sequences and their parts, ``[B, F]``."""
-        kinds = [self._summarize_parts(z, responses, present), _ranks(responses, present, self.heads)]
+        kinds = [self._summarize_parts(z, responses, present), rank_filters(responses, present, self.heads, APART)]
         if len(self.contour):
             kinds.append(functionals(z @ self.contour.mT, present).flatten(1))
         return torch.cat(kinds, dim=-1)
@@ -253,15 +253,6 @@ def _largest(x: Tensor, inside: Tensor) -> Tensor:
     """The largest value inside a part of each sequence, ``[B, F]``; 0 where the part is empty."""
     largest = x.masked_fill(~inside.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
     return largest.masked_fill(~inside.any(1, keepdim=True), 0)
-
-
-def _ranks(responses: Tensor, present: Tensor, heads: int) -> Tensor:
-    """The shares of frames at which each filter responds the most, and the least, of its group, ``[B, 2 R]``."""
-    groups = responses.unflatten(-1, (-1, heads))
-    most, least = groups.amax(-1, keepdim=True), groups.amin(-1, keepdim=True)
-    apart = most - least > APART
-    frames = [((groups == one) & apart).flatten(-2).sum(1) for one in (most, least)]
-    return torch.cat(frames, dim=-1).to(responses.dtype) / present.sum(1, keepdim=True).clamp(min=1)
 
 
 def _each(count: int, channels: int) -> Tensor:

@@ -87,3 +87,31 @@ def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tens
     dense = (one.contiguous() for one in (x, levels, present, thresholds))
     found: Tensor = kernels.summarize_parts(*dense, np.array(segments))
     return found
+
+
+def rank_filters(x: Tensor, present: Tensor, heads: int, apart: float) -> Tensor:
+    """Counts the frames at which each filter responds the most, and the least, of the K filters of its group.
+
+    Args:
+        x: ``[B, M, R]``, the K responses of a group beside each other.
+        present: Bool ``[B, M]``, the frames that count.
+        heads: Filters of a group, K.
+        apart: Frames at which the responses of a group differ by no more than this are not counted.
+
+    Returns:
+        ``[B, 2 R]``, shares of the frames that count: of the most, and then of the least.
+
+    Example:
+        >>> x, present = torch.tensor([[[3.0, 1.0], [0.0, 0.0]]]), torch.ones(1, 2, dtype=torch.bool)
+        >>> rank_filters(x, present, heads=2, apart=1e-4).tolist()
+        [[0.5, 0.0, 0.0, 0.5]]
+    """
+    if has_filters(x):
+        kernels: Any = kernels_for(x.device.type)
+        counted: Tensor = kernels.rank_filters(x.contiguous(), present.contiguous(), heads, apart)
+        return counted
+    groups = x.unflatten(-1, (-1, heads))
+    most, least = groups.amax(-1, keepdim=True), groups.amin(-1, keepdim=True)
+    counts = present.unsqueeze(-1).unsqueeze(-1) & (most - least > apart)
+    frames = [((groups == one) & counts).flatten(-2).sum(1) for one in (most, least)]
+    return torch.cat(frames, dim=-1).to(x.dtype) / present.sum(1, keepdim=True).clamp(min=1)

@@ -269,17 +269,41 @@ def _summarize_part(x, levels, present, thresholds, shares, magnitude, largest, 
 
 
 @compiled
-def _summarize_parts(start, stop, x, levels, present, thresholds, segments, shares, sums, of_levels):
+def _summarize_parts(start, stop, x, levels, present, thresholds, segments, out):
+    parts, channels, of_levels = segments.sum(), x.shape[2], 2 * segments.sum() * levels.shape[2]
     for b in range(start, stop):
+        rest, last = out[b, : out.shape[1] - of_levels], out[b, out.shape[1] - of_levels :]
+        split = rest.reshape(-1, parts, channels)  # shares above each threshold, magnitudes, maxima
+        shares, magnitude, largest = split[:-2], split[-2], split[-1]
+        means, roots = last.reshape(2, parts, -1)
         length, part = _last_present(present[b]), 0
         for count in segments:
             for index in range(count):
                 first, end = -(-index * length // count), -(-(index + 1) * length // count)
                 _summarize_part(
-                    x[b, first:end], levels[b, first:end], present[b, first:end], thresholds, shares[b, :, part],
-                    sums[b, 0, part], sums[b, 1, part], of_levels[b, 0, part], of_levels[b, 1, part],
+                    x[b, first:end], levels[b, first:end], present[b, first:end], thresholds,
+                    shares[:, part], magnitude[part], largest[part], means[part], roots[part],
                 )  # fmt: skip
                 part += 1
+
+
+@compiled
+def _rank(start, stop, x, present, heads, apart, out):
+    channels = x.shape[2]
+    for b in range(start, stop):
+        most, least, count = out[b, :channels], out[b, channels:], 0
+        for i in range(x.shape[1]):
+            row = x[b, i]
+            count += present[b, i]
+            for first in range(0, channels if present[b, i] else 0, heads):
+                largest = smallest = row[first]
+                for f in range(first + 1, first + heads):
+                    largest, smallest = max(largest, row[f]), min(smallest, row[f])
+                if largest - smallest > apart:
+                    for f in range(first, first + heads):
+                        most[f] += row[f] == largest
+                        least[f] += row[f] == smallest
+        out[b] /= max(count, 1)
 
 
 def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -402,16 +426,19 @@ def filter_frames(x: Tensor, taps: Tensor, dilations: np.ndarray) -> Tensor:
 
 def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tensor, segments: np.ndarray) -> Tensor:
     """Summarises equal parts of sequences; see :func:`lgrin.ops.filters.summarize_parts`."""
-    parts, channels, above = int(segments.sum()), x.size(2), thresholds.size(0)
-    ends = np.cumsum([0, parts * above * channels, 2 * parts * channels, 2 * parts * levels.size(2)])
-    out = x.new_zeros(x.size(0), int(ends[-1]))
-    shares, sums, of_levels = (out.numpy()[:, first:end] for first, end in pairwise(ends))
+    of_a_part = (thresholds.size(0) + 2) * x.size(2) + 2 * levels.size(2)
+    out = x.new_zeros(x.size(0), int(segments.sum()) * of_a_part)
     _share(
         _summarize_parts, x.size(0), x.numel(),
-        x.numpy(), levels.numpy(), present.numpy(), thresholds.numpy(), segments,
-        shares.reshape(len(x), above, parts, channels), sums.reshape(len(x), 2, parts, channels),
-        of_levels.reshape(len(x), 2, parts, levels.size(2)),
+        x.numpy(), levels.numpy(), present.numpy(), thresholds.numpy(), segments, out.numpy(),
     )  # fmt: skip
+    return out
+
+
+def rank_filters(x: Tensor, present: Tensor, heads: int, apart: float) -> Tensor:
+    """Counts where each filter of a group responds the most; see :func:`lgrin.ops.filters.rank_filters`."""
+    out = x.new_zeros(x.size(0), 2 * x.size(2))
+    _share(_rank, x.size(0), x.numel(), x.numpy(), present.numpy(), heads, apart, out.numpy())
     return out
 
 
