@@ -80,9 +80,9 @@ class FolderDataset(RecordingDataset):
         super().__init__(root, features, **options)
 
     def paths(self) -> list[Path]:
-        """Lists the files of the table, or all files."""
+        """Lists the files of the table, or all files but those of runs of ``lgrin train``."""
         if self.table is None:
-            return list(walk(self.source))
+            return list(_without_runs(self.source))
         return [self.source / name for name in self.table]
 
     def parse(self, path: PurePosixPath) -> Recording | str:
@@ -114,7 +114,7 @@ class FolderDataset(RecordingDataset):
     def _not_read(self) -> Iterator[tuple[str, str]]:
         """Names the files that the features do not read, but for hidden ones and those that lgrin wrote."""
         reads = type(self.features).__name__
-        for path in sorted(walk(self.source)):
+        for path in sorted(_without_runs(self.source)):
             name = path.relative_to(self.source)
             hidden = any(part.startswith(".") for part in name.parts)
             if hidden or path.suffix.lower() in self.features.suffixes or self._is_own(path) or not path.is_file():
@@ -148,8 +148,9 @@ class FolderDataset(RecordingDataset):
 
     def _is_cache(self, folder: Path) -> bool:
         """Whether a folder holds nothing but what lgrin wrote."""
-        files = list(walk(folder))
-        return all(map(self._is_own, files)) and (len(files) > 0 or folder.name == "processed")
+        if folder.name == "processed" or any(walk(folder)):
+            return all(map(self._is_own, _without_runs(folder)))
+        return False
 
     def summary(self) -> str:
         """Describes the sequences on one screen, and what was passed over."""
@@ -159,6 +160,13 @@ class FolderDataset(RecordingDataset):
             more = f"; and {len(self.passed_over) - 4} more in .passed_over" if len(self.passed_over) > 4 else ""
             text += "\n" + one_line(f"  not read {names}{more}", 10_000)
         return text
+
+
+def _without_runs(root: Path) -> Iterator[Path]:
+    """Lists the files below a folder, but for those of runs, whose tables are no recordings."""
+    files = list(walk(root))
+    runs = {path.parent.parent for path in files if path.parts[-2:] == ("checkpoints", "last.ckpt")} - {root}
+    return (path for path in files if runs.isdisjoint(path.parents))
 
 
 class FolderOptions(RecordingOptions, total=False):

@@ -511,6 +511,20 @@ def test_a_run_says_where_a_plain_method_is_better(tmp_path, capsys):
     assert warning in capsys.readouterr().err
 
 
+def test_a_run_inside_the_folder_of_tables_is_no_recording(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        path = tmp_path / ("run", "walk")[index % 2] / "anna" / f"{index}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(["height", *(f"{value:.3f}" for value in rng.normal(size=20) + index % 2)]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--dataset", "table", "--root", ".", "--epochs", "1", "--no-progress", "--seed"]
+    first, again = (run([*words, str(seed)]) for seed in (0, 1))
+    assert first["classes"] == again["classes"] == ["run", "walk"]
+    assert first["data"]["sequences"] == again["data"]["sequences"] == 12
+    assert "warning: ." not in capsys.readouterr().err
+
+
 def test_a_folder_of_tables_is_trained_and_classified(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for index in range(12):
