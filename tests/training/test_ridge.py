@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from lgrin.training import ridge as module
 from lgrin.training.bank import _quantiles
-from lgrin.training.ridge import TEMPERATURES, _choose, fit_ridge, fit_ridges
+from lgrin.training.ridge import TEMPERATURES, _choose, average, fit_pairs, fit_ridge, fit_ridges
 
 
 @pytest.mark.parametrize("width", [7, 60])
@@ -48,3 +49,55 @@ def test_quantiles_of_equal_weights_are_those_of_any_others():
     nearly = equal + 1e-14 * torch.arange(50)
     assert torch.equal(_quantiles(x, equal, wanted), _quantiles(x, nearly, wanted))
     assert torch.equal(_quantiles(x, equal, torch.tensor([[0.0], [0.5], [1.0]]).expand(3, 6))[2], x.amax(0))
+
+
+def pairs_by_definition(z, labels, weight, penalty, kept, x):
+    """Scores of x by one ridge of the kept rows for each pair of three classes, solved by their normal equations."""
+    scores = torch.zeros(len(x), 3, dtype=torch.double)
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        pair = (labels == first) | (labels == second)
+        rows = pair & kept
+        share = weight[rows] / weight[rows].sum()
+        target = torch.where(labels[rows] == first, 1.0, -1.0).double()
+        center, mean = share @ z[rows], share @ target
+        inner = z[rows] - center
+        ridge = penalty * weight[pair].sum() / weight[rows].sum() * torch.eye(z.size(1), dtype=torch.double)
+        normal = inner.mT @ (inner * share.unsqueeze(1)) + ridge
+        score = (x - center) @ torch.linalg.solve(normal, inner.mT @ (share * (target - mean))) + mean
+        scores[:, first] += score / 2
+        scores[:, second] -= score / 2
+    return scores
+
+
+@pytest.mark.parametrize("width", [4, 40])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_pairs_of_classes_are_ridges_of_their_sequences_alone(width, grouped, monkeypatch):
+    monkeypatch.setattr(module, "TEMPERATURES", torch.ones(1, dtype=torch.double))
+    torch.manual_seed(3)
+    labels = torch.arange(24) % 3
+    features = torch.randn(24, width, dtype=torch.double)
+    features[:, 0] += labels
+    weight = torch.rand(24, dtype=torch.double) + 0.5
+    groups = torch.arange(24) // 4 if grouped else None
+    found = fit_pairs(features, labels, 3, weight, torch.ones(width), groups)
+    share = weight / weight.sum()
+    center = share @ features
+    z = (features - center) / (share @ (features - center).square()).sqrt()
+    expected = pairs_by_definition(z, labels, weight, found.penalty, torch.full((24,), True), z)
+    assert torch.allclose(features @ found.weight.mT + found.bias, expected)
+    for out in (torch.arange(24) if groups is None else groups).unique():
+        here = torch.arange(24) == out if groups is None else groups == out
+        without = pairs_by_definition(z, labels, weight, found.penalty, ~here, z[here])
+        assert torch.allclose(found.left_out[here], without)
+
+
+def test_of_two_classes_the_pair_is_all():
+    torch.manual_seed(4)
+    features, labels, weight = torch.randn(20, 30), torch.arange(20) % 2, torch.rand(20) + 0.5
+    features[:, 0] += labels
+    one, pair = (fit(features, labels, 2, weight, torch.ones(30)) for fit in (fit_ridge, fit_pairs))
+    both = average(one, pair, labels)
+    for ridge in (pair, both):
+        assert ridge.penalty == one.penalty
+        for name in ("weight", "bias", "left_out", "losses"):
+            assert torch.allclose(getattr(ridge, name), getattr(one, name), atol=1e-10)
