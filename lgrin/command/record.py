@@ -19,6 +19,18 @@ from lgrin.training import SequenceClassifier, write_results
 from lgrin.training.results import Evaluation, groups_of, pool, summarize
 from lgrin.visualization import plot_adjacency, plot_change, plot_confusion, plot_heads, plot_kernel, save_figure
 
+UNTESTED: dict[str, Any] = {  # the score of a run that tests nothing
+    "accuracy": None,
+    "uar": None,
+    "confusion": None,
+    "n": 0,
+    "recall": {},
+    "support": {},
+    "test_groups": {},
+    "intervals": {"accuracy": None, "uar": None},
+    "cautions": [],
+}
+
 
 class Trained(NamedTuple):
     """A model that was trained, and what it does on its test sequences.
@@ -65,7 +77,7 @@ def write(
     graph, sequences = shown(network.adjacency), parts.tested
     _write_graphs(out, network.adjacency, model.start, graph)
     tested = [one for one in (folds or [model]) if one.evaluation is not None]
-    scores: dict[str, Any] = {"accuracy": None, "uar": None, "confusion": None}
+    scores: dict[str, Any] = dict(UNTESTED)
     if tested:
         evaluation = pool([one.evaluation for one in tested if one.evaluation is not None])
         save_figure(plot_confusion(evaluation.confusion, dataset.classes), out / "confusion.png")

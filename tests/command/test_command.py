@@ -269,6 +269,7 @@ def test_a_run_without_a_test_has_no_score_and_is_of_use(hums, trained, tmp_path
     out = tmp_path / "run"
     metrics = run(words_for(hums, trained, out, "--no-test"))
     assert (metrics["accuracy"], metrics["confusion"], metrics["data"]["train"]) == (None, None, [12, 12])
+    assert set(trained[1]) == set(metrics)
     assert "hums: Nothing was tested, so this run has no score\n" in capsys.readouterr().out
     assert not (out / "predictions.csv").exists()
     (prediction,) = run(["predict", str(out), str(next((hums / "low").rglob("[0-9]*.wav")))])
