@@ -142,13 +142,16 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     _add_checkpoint(parser)
     parser.add_argument("recording", nargs="+", help="files of the kind that the model was trained on")
     parser.add_argument(
+        "--json", action="store_true", help="print a line of JSON for each recording, in full precision"
+    )
+    parser.add_argument(
         "--spontaneous", choices=("yes", "no"), help="whether the speech is spontaneous, for models of IEMOCAP"
     )
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     _add_checkpoint(parser)
-    parser.add_argument("out", help="NAME.onnx; NAME-8bit.onnx and two model cards are written beside it")
+    parser.add_argument("out", help="NAME.onnx; beside it come NAME-8bit.onnx, model cards, and for speech classify.py")
 
 
 def _add_features(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import statistics
 import time
 from collections.abc import Mapping
@@ -36,37 +37,46 @@ logits, probabilities = session.run(["logits", "probabilities"], {{"x": x, "mask
 `lgrin.export.load` does the same, fills gaps, and checks what it is given.
 {speech}"""
 SPEECH = """
-A recording: `examples/edge/classify.py` of lgrin needs `pip install numpy onnxruntime opensmile` and nothing else.
+A recording takes openSMILE, which computes the features; the time and size above are without it. Copy the model and
+`classify.py` to the device. `lgrin export` writes the script beside the model, `lgrin.export.write_script` anywhere:
+
+```bash
+pip install numpy onnxruntime opensmile
+python classify.py {model} clip.wav
+```
 """
 
 
-def write_card(path: str | Path) -> Path:
+def write_card(path: str | Path, frames: int | None = None) -> Path:
     """Measures an exported model on this machine and writes its card beside it.
 
     Args:
         path: The file, ``NAME.onnx``.
+        frames: Frames of the sequence that is timed, where the network takes any number; ``None`` means 100.
 
     Returns:
         The card, ``NAME.md``.
     """
     model, place = load(path), Path(path).with_suffix(".md")
-    text = _render(Path(path), model, latency(model))
+    length = model.description.num_nodes or (EXAMPLE_LENGTH if frames is None else frames)
+    text = _render(Path(path), model, length, latency(model, frames=length))
     write_atomically(place, lambda name: Path(name).write_text(text, encoding="utf-8"))
     return place
 
 
-def latency(model: ExportedModel, runs: int = RUNS) -> float:
+def latency(model: ExportedModel, runs: int = RUNS, frames: int = EXAMPLE_LENGTH) -> float:
     """Measures the time that one sequence takes.
 
     Args:
         model: The model.
         runs: Runs, of which the first is not counted.
+        frames: Frames of the sequence, where the network takes any number.
 
     Returns:
         The median in seconds.
     """
     runs = check_whole("runs", runs)
-    shape = (1, model.description.num_nodes or EXAMPLE_LENGTH, model.description.in_channels)
+    shape = (1, model.description.num_nodes or check_whole("frames", frames), model.description.in_channels)
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     inputs, taken = {"x": x, "mask": np.ones(shape[:2], bool)}, []
     for _ in range(runs + 1):
@@ -76,14 +86,14 @@ def latency(model: ExportedModel, runs: int = RUNS) -> float:
     return statistics.median(taken[1:])
 
 
-def _render(path: Path, model: ExportedModel, seconds: float) -> str:
+def _render(path: Path, model: ExportedModel, frames: int, seconds: float) -> str:
     description = model.description
     shape = f"[B, {description.num_nodes or 'M'}, {description.in_channels}]"
-    timed = "one sequence" if description.num_nodes else f"one sequence of {EXAMPLE_LENGTH} frames"
     rows = {
         "network": f"{description.network}, {description.parameters:,} parameters, {description.precision} weights",
         "size on disk": f"{path.stat().st_size / 1000:,.0f} kB",
-        f"{timed}, one thread": f"{1000 * seconds:.2f} ms, the median of {RUNS} on {platform.machine()}",
+        f"one sequence of {frames} frames, one thread": f"{1000 * seconds:.2f} ms, the median of {RUNS} on "
+        f"{platform.machine()}",
         "input x": f"float32 {shape}: sequences, frames{'' if description.num_nodes else ' (any number)'}, features",
         "input mask": f"bool {shape.rpartition(',')[0]}]: False at missing frames, whatever x holds there",
         "missing values in x": "NaN in a channel throughout a sequence, which takes its mean in training. Other NaN "
@@ -99,7 +109,7 @@ def _render(path: Path, model: ExportedModel, seconds: float) -> str:
     table = "\n".join(
         f"| {name} | {cell(value, 10_000) if name in UNTRUSTED_ROWS else value} |" for name, value in rows.items()
     )
-    speech = SPEECH if description.opensmile else ""
+    speech = SPEECH.format(model=shlex.quote(path.name)) if description.opensmile else ""
     return TEMPLATE.format(title=cell(path.stem), name=json.dumps(path.name), table=table, speech=speech)
 
 

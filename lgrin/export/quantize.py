@@ -11,6 +11,7 @@ from lgrin.export.description import Description
 from lgrin.export.runtime import CHECKSUM, load
 from lgrin.export.translate import check_suffix
 from lgrin.extras import optional
+from lgrin.options import check_whole
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 OPERATORS = ("MatMul", "Gemm", "LSTM")  # those that hold the weights
 
 
-def quantize(path: str | Path, out: str | Path) -> Description:
+def quantize(path: str | Path, out: str | Path, frames: int | None = None) -> Description:
     r"""Quantises the weights of an exported model to 8 bits, and writes it with a model card beside it.
 
     .. math:: W_{kn} \approx s_n (q_{kn} - z_n), \qquad q_{kn} \in \{0, \dots, 255\}
@@ -31,6 +32,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
     Args:
         path: A file that :func:`lgrin.export.to_onnx` has written.
         out: The new file, which ends in ``.onnx``.
+        frames: As for :func:`lgrin.export.to_onnx`.
 
     Returns:
         The metadata of the new file.
@@ -47,6 +49,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
         FileNotFoundError: there is no exported model /nowhere/model.onnx
     """
     check_suffix("out", out)
+    frames = None if frames is None else check_whole("frames", frames)
     before = load(path).description
     if before.precision != "float32":
         raise ValueError(f"{path} has {before.precision} weights already; give the file in float32")
@@ -63,7 +66,7 @@ def quantize(path: str | Path, out: str | Path) -> Description:
             f"few of them are weights; keep it as it is"
         )
     write_with_checksum(out, lambda name: Path(name).write_bytes(content))
-    write_card(out)
+    write_card(out, frames)
     return after
 
 

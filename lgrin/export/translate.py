@@ -21,7 +21,7 @@ from lgrin.export.thinned import ThinnedBlend
 from lgrin.extras import optional
 from lgrin.models import Blend, fold
 from lgrin.ops import decompositions
-from lgrin.options import check_path
+from lgrin.options import check_path, check_whole
 from lgrin.transforms import Standardize
 from lgrin.transforms import from_settings as transform_from
 from lgrin.transforms.resample import NEAREST
@@ -45,6 +45,7 @@ def to_onnx(
     classes: Sequence[str] | None = None,
     features: Mapping[str, object] | None = None,
     transform: Mapping[str, object] | None = None,
+    frames: int | None = None,
 ) -> Description:
     """Exports a model to an ONNX file with metadata, and writes a model card beside it.
 
@@ -64,6 +65,8 @@ def to_onnx(
         features: The settings of the extractor; ``None`` takes those of the data set that the estimator was fitted to,
             or the classifier's.
         transform: The settings of the transform to a fixed length; ``None`` takes the classifier's.
+        frames: Frames of a usual sequence, for which the card gives the time; 100 where it is ``None`` and the model
+            takes any number.
 
     Returns:
         The metadata of the file.
@@ -96,6 +99,7 @@ def to_onnx(
         (1, 2)
     """
     check_suffix("path", path)
+    frames = None if frames is None else check_whole("frames", frames)
     with optional("export"):
         import onnx
     model, known = _read_model(model)
@@ -123,7 +127,7 @@ def to_onnx(
     onnx.helper.set_model_props(written, {**description.properties, **CHECKSUM})
     _check_outputs(program, written.SerializeToString(), description)
     write_with_checksum(path, lambda name: onnx.save(written, name))
-    write_card(path)
+    write_card(path, frames)
     return description
 
 

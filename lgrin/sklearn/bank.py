@@ -17,6 +17,7 @@ from lgrin.models.bank import FilterBank
 from lgrin.sklearn.base import SequenceEstimator
 from lgrin.sklearn.inference import double_of
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
+from lgrin.sklearn.layouts import extractor_of_dataset
 from lgrin.sklearn.saved import build_saved, content_of, read_saved, write_saved
 from lgrin.sklearn.weights import choose
 from lgrin.training.bank import fit_bank, left_out_together, summaries
@@ -51,6 +52,7 @@ class FilterBankClassifier(SequenceEstimator):
         model_: The fitted :class:`lgrin.models.FilterBank`. :func:`lgrin.export.to_onnx` takes the estimator, which
             knows the names of the classes.
         penalty_: The penalty of the ridge.
+        features_: The settings of the extractor of the data set that it was fitted to; ``None`` without one.
         left_out_proba_: The probabilities of each training sequence by the ridge of the others, or of the other
             groups, ``[n, C]``, with NaN for sequences of weight 0. Penalty and temperature were chosen by them.
         fit_time_: Seconds that :meth:`fit` took.
@@ -124,6 +126,7 @@ class FilterBankClassifier(SequenceEstimator):
         warn_of_better(ridge.left_out, nodes, weight, together)
         self.left_out_proba_ = np.full((len(sequences), len(self.classes_)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
+        self.features_ = extractor_of_dataset(X)
         self.penalty_, self.fit_time_ = ridge.penalty, perf_counter() - start
         return self
 
@@ -161,7 +164,7 @@ class FilterBankClassifier(SequenceEstimator):
         """
         validation.check_is_fitted(self)
         network = {"model": {"name": "FilterBank", **self.model_.config}, "weights": self.model_.state_dict()}
-        fitted = "n_features_in_", "feature_names_in_", "penalty_"
+        fitted = "n_features_in_", "feature_names_in_", "penalty_", "features_"
         write_saved(path, content_of(self, FORMAT, fitted, network))
 
     @classmethod

@@ -31,6 +31,7 @@ from lgrin.sklearn.inputs import (
     to_one_length,
     warn_of_thinning,
 )
+from lgrin.sklearn.layouts import extractor_of_dataset
 from lgrin.sklearn.pretrained import check_pretrained, network_of_start, start_of
 from lgrin.sklearn.pretrainer import LGrINPretrainer, content_of_pretrainer, pretrainer_of
 from lgrin.sklearn.saved import build_saved, content_of, plain, read_saved, write_saved
@@ -250,7 +251,8 @@ class LGrINClassifier(SequenceEstimator):
         if before is None:
             check_pretrained(self, groups)
         nodes = to_nodes([sequences[index] for index in chosen.kept], chosen.labels, members)
-        classifier, losses = self._train(nodes, chosen, left_out_together(members, chosen.labels), before)
+        together, features = left_out_together(members, chosen.labels), extractor_of_dataset(X)
+        classifier, losses = self._train(nodes, chosen, together, before, features)
         self.classes_, self.classifier_ = chosen.classes, classifier
         self.loss_curve_, self.fit_time_ = losses, perf_counter() - start
         return self
@@ -356,7 +358,12 @@ class LGrINClassifier(SequenceEstimator):
         return estimator
 
     def _train(
-        self, nodes: list[Data], chosen: Chosen, groups: Tensor | None, before: SequenceClassifier | None
+        self,
+        nodes: list[Data],
+        chosen: Chosen,
+        groups: Tensor | None,
+        before: SequenceClassifier | None,
+        features: Mapping[str, Any] | None,
     ) -> tuple[SequenceClassifier, list[float]]:
         """Trains the network on sequences at their own lengths, and fits the bank; also the losses of the epochs."""
         seed, whole = draw_seed(self.random_state), [copy(one) for one in nodes]
@@ -371,6 +378,7 @@ class LGrINClassifier(SequenceEstimator):
             options = {
                 **plan.options,
                 "classes": chosen.classes.tolist(),
+                "features": features,
                 "transform": None if plan.transform is None else plan.transform.settings,
             }
             how = {"patience": 1 if self.patience is None else self.patience, "device": self.device, **plan.lengths}

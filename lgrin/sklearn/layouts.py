@@ -158,6 +158,24 @@ def groups_of_dataset(dataset: Any) -> list[int] | None:
     return None if any(group is None for group in groups) else list(map(int, groups))
 
 
+def extractor_of_dataset(given: Any) -> dict[str, Any] | None:
+    """The settings of the extractor that made the frames of a data set, as far as it gives them unchanged.
+
+    Args:
+        given: What may be a data set of recordings.
+
+    Returns:
+        The settings; ``None`` where there is no extractor, or a transform comes behind it.
+
+    Example:
+        >>> extractor_of_dataset([Data()]) is None
+        True
+    """
+    settings = getattr(getattr(given, "features", None), "settings", None)
+    changed = getattr(given, "transform", None) is not None
+    return None if settings is None or changed or not is_dataset(given) else dict(settings)
+
+
 def split_table(table: Any, id: str | None) -> tuple[list[Any], list[object]] | None:
     """Splits a table that holds all sequences one below the other.
 

@@ -25,6 +25,7 @@ from lgrin.command.options import COMMANDS, CORPORA, RECIPES, make_parser
 from lgrin.command.page import read_run
 from lgrin.command.pictures import mean_by_distance, plot_by_distance
 from lgrin.command.quiet import quiet
+from lgrin.export.script import SCRIPT
 from lgrin.models import Blend
 from lgrin.training import SequenceClassifier, predict
 from lgrin.training import recipes as table
@@ -416,15 +417,36 @@ def test_the_page_says_that_a_model_predicts_one_class(tmp_path, capsys):
     assert "accuracy of 0.600" in (tmp_path / "report.html").read_text()
 
 
-def test_a_run_predicts_and_is_exported_by_its_folder(trained, hums, tmp_path, capsys):
+def test_a_run_predicts_and_is_exported_by_its_folder(trained, hums, tmp_path, capsys, monkeypatch):
     out, _ = trained
     clip = next((hums / "low").rglob("[0-9]*.wav"))
     (prediction,) = run(["predict", str(out), str(clip)])
     assert prediction.classes == ["<b>high", "low"]
     assert "most salient frame at" in capsys.readouterr().out
+    run(["predict", str(out), str(clip), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["recording"], said["class"]) == (str(clip), prediction.classes[int(prediction.probabilities.argmax())])
+    assert list(said["probabilities"].values()) == prediction.probabilities.tolist()
+    with pytest.raises(SystemExit):
+        run(["predict", str(out), str(clip), str(tmp_path / "none.wav")])
+    assert capsys.readouterr().err == f"lgrin predict: error: there is no recording {tmp_path / 'none.wav'}\n"
+
     files = run(["export", str(out), str(tmp_path / "model.onnx")])
     assert [path.name for path in files] == ["model.onnx", "model-8bit.onnx"]
-    assert "kB" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "kB" in told.out
+    assert told.err == "", "nobody looks at a terminal"
+    assert (tmp_path / "classify.py").read_bytes() == SCRIPT.read_bytes()
+    median = json.loads((out / "metrics.json").read_text())["data"]["frames"]["median"]
+    for name in ("model.md", "model-8bit.md"):
+        assert f"| one sequence of {median} frames, one thread |" in (tmp_path / name).read_text()
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    (tmp_path / "classify.py").write_text("mine")
+    run(["export", str(out / "checkpoints" / "best.ckpt"), str(tmp_path / "network.onnx")])
+    steps = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in steps] == ["reading", "translating", "quantising", "warning:"]
+    assert "classify.py is another file" in steps[-1]
 
 
 def test_a_run_keeps_network_and_bank_unless_the_network_is_asked_for_alone(trained, hums, tmp_path):

@@ -1,6 +1,8 @@
 """The script for devices against what lgrin itself says of a recording."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,19 +17,20 @@ from sklearn.base import clone
 from torch_geometric.data import Data
 
 from examples import predict as predict_command
-from examples.edge import classify, export
+from examples.edge import export
 from lgrin import LGrIN
 from lgrin.checksum import is_whole, write_with_checksum
-from lgrin.export import to_onnx
+from lgrin.datasets import AudioFolder
+from lgrin.export import to_onnx, write_script
+from lgrin.export.device import classify
 from lgrin.export.runtime import CHECKSUM
+from lgrin.export.script import SCRIPT
 from lgrin.features import SignalError, Speech, audio, containers
 from lgrin.features.speech import LAYOUTS, read_audio, window_of
-from lgrin.sklearn import LGrINClassifier
+from lgrin.sklearn import FilterBankClassifier, LGrINClassifier
 from lgrin.training import SequenceClassifier, predict
 from lgrin.transforms import CyclicPad, Resample
 from lgrin.transforms.resample import evenly_spread
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "edge" / "classify.py"
 
 
 @pytest.fixture(scope="module")
@@ -308,3 +311,69 @@ def test_the_commands_of_the_manual_name_files_that_they_cannot_read(model, tmp_
                 main([str(tmp_path / checkpoint), arguments[name]])
             assert reason in capsys.readouterr().err.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["text.ckpt"]
+
+
+def test_the_script_names_what_is_to_be_installed(model, recording):
+    for name in ("numpy", "onnxruntime", "audresample", "opensmile"):
+        program = (
+            f"import runpy, sys; sys.modules[{name!r}] = None; runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [
+            f"{name} is not installed; install what this script needs: pip install numpy onnxruntime opensmile"
+        ]
+
+
+def test_the_script_prints_full_precision_for_programs(model, recording, capsys):
+    clip = str(recording())
+    assert classify.main([str(model[1]), clip, "absent.wav", "--json"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    found, expected = json.loads(line), predict(model[0], clip)
+    assert found["recording"] == clip
+    assert found["class"] == expected.classes[int(expected.probabilities.argmax())]
+    assert list(found["probabilities"]) == ["calm", "glad", "sad"]
+    assert np.abs(np.array(list(found["probabilities"].values())) - expected.probabilities.numpy()).max() < 1e-6
+
+
+def test_the_script_is_written_once_and_overwrites_nothing_of_others(tmp_path):
+    assert write_script(tmp_path).read_bytes() == SCRIPT.read_bytes()
+    (tmp_path / "classify.py").write_bytes(SCRIPT.read_bytes()[:500])  # an older version
+    assert write_script(tmp_path).read_bytes() == SCRIPT.read_bytes()
+    (tmp_path / "classify.py").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"classify\.py is another file; move it, or copy .*classify\.py"):
+        write_script(tmp_path)
+    assert (tmp_path / "classify.py").read_text() == "mine"
+
+
+def test_the_example_runs_the_script(model, recording):
+    example = Path(__file__).parents[2] / "examples" / "edge" / "classify.py"
+    done = subprocess.run(
+        [sys.executable, str(example), str(model[1]), str(recording())], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("kind", [LGrINClassifier(epochs=1, random_state=0), FilterBankClassifier(random_state=0)])
+def test_a_model_of_a_folder_of_recordings_knows_their_extractor(kind, recording, tmp_path):
+    for index in range(8):
+        place = tmp_path / "corpus" / ("calm", "glad")[index % 2] / f"{index}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(recording(seconds=0.3 + 0.02 * index), place)
+    corpus = AudioFolder(tmp_path / "corpus", Speech("released"), cache=tmp_path / "cache", progress=False)
+    fitted = clone(kind).fit(corpus)
+    fitted.save(tmp_path / "fitted.pt")
+    again = type(fitted).load(tmp_path / "fitted.pt")
+    clip = recording(seconds=0.5)
+    (expected,) = fitted.predict_proba([Speech("released")(clip).x.numpy().T])
+    for estimator in (fitted, again):
+        description = to_onnx(estimator, tmp_path / "model.onnx")
+        assert (description.features, description.classes) == (Speech("released").settings, ["calm", "glad"])
+        session, said = classify.open_model(str(tmp_path / "model.onnx"))
+        smile = classify.open_smile(said["opensmile"], tmp_path)
+        assert np.abs(classify.classify(clip, session, said, smile) - expected).max() < 5e-6
+    corpus.transform = Resample(20)  # the frames are no longer those of the extractor
+    to_onnx(fitted.fit(corpus), tmp_path / "model.onnx")
+    with pytest.raises(SystemExit, match=r"its features are None\. Fit .*AudioFolder.* features=Speech\(\)\.settings"):
+        classify.open_model(str(tmp_path / "model.onnx"))

@@ -3,24 +3,23 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import soundfile
 
-from examples.edge import classify
 from lgrin import LGrIN
 from lgrin.checksum import write_with_checksum
 from lgrin.export import load, quantize, to_onnx
 from lgrin.export.card import write_card
+from lgrin.export.device import classify
 from lgrin.export.runtime import CHECKSUM
+from lgrin.export.script import SCRIPT
 from lgrin.features import Speech, speech
 from lgrin.features.speech import COLUMNS, COMPARE, CONFIGURATION, IS09, SAMPLING_RATE, STEP, WINDOW
 from lgrin.transforms import CyclicPad
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "edge" / "classify.py"
 DEEP = "[" * 100_000 + "]" * 100_000
 CODES = "\x1b[2J\x1b]0;title\x07 <script>alert(1)</script> | [x](y) `z`\r\n\u202ecalm"
 HUGE = '"' + "x" * (1 << 21) + '"'
