@@ -327,8 +327,14 @@ def test_the_script_names_what_is_to_be_installed(model, recording):
 
 def test_the_script_prints_full_precision_for_programs(model, recording, capsys):
     clip = str(recording())
-    assert classify.main([str(model[1]), clip, "absent.wav", "--json"]) == 1
-    (line,) = capsys.readouterr().out.splitlines()
+    assert classify.main([str(model[1]), clip, "absent.wav", "--json", "--time"]) == 1
+    out, err = capsys.readouterr()
+    assert re.fullmatch(
+        r"there is no recording absent.wav\n"
+        r"from file to answer: \d+ ms for the first recording(; at most \d+ MB of memory)?\n",
+        err,
+    )
+    (line,) = out.splitlines()
     found, expected = json.loads(line), predict(model[0], clip)
     assert found["recording"] == clip
     assert found["class"] == expected.classes[int(expected.probabilities.argmax())]

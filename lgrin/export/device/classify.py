@@ -4,7 +4,8 @@
     python classify.py model.onnx clip.wav
     python classify.py model.onnx clip.wav other.wav --json
 
-With --json each recording is one line: {"recording": ..., "class": ..., "probabilities": {...}}.
+With --json each recording is one line: {"recording": ..., "class": ..., "probabilities": {...}}. With --time the script
+says how long a recording took, and how much memory.
 
 A model file is treated as data. Its metadata hold the classes, the sizes and the settings of the extractor. The
 configurations of openSMILE are at the end of this script, and a model that was made with other settings is refused.
@@ -21,6 +22,7 @@ import mmap
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -769,6 +771,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("model", help="a file that lgrin.export has written")
     parser.add_argument("recording", nargs="+")
+    parser.add_argument("--time", action="store_true", help="say what a recording takes, from file to answer")
     parser.add_argument(
         "--json", action="store_true", help="print a line of JSON for each recording, in full precision"
     )
@@ -777,8 +780,9 @@ def main(arguments=None):
     show = print_json if options.json else print_rows
     with tempfile.TemporaryDirectory() as folder:
         smile = open_smile(said["opensmile"], folder)
-        failed = 0
+        failed, taken = 0, []
         for path in options.recording:
+            start = time.perf_counter()
             try:
                 probabilities = classify(path, session, said, smile)
             except Exception as error:  # whatever one recording raises, the others are classified
@@ -787,7 +791,10 @@ def main(arguments=None):
                 print(reason, file=sys.stderr)
                 failed += 1
                 continue
+            taken.append(time.perf_counter() - start)
             show(path, said["classes"], probabilities)
+    if options.time and taken:
+        print_cost(taken)
     return int(failed > 0)
 
 
@@ -802,6 +809,24 @@ def print_json(path, classes, probabilities):
     """Prints them as one line for a program, in full precision."""
     found = dict(zip(classes, map(float, probabilities), strict=True))
     print(json.dumps({"recording": path, "class": classes[int(np.argmax(probabilities))], "probabilities": found}))
+
+
+def print_cost(taken):
+    """Prints the seconds of the first recording, for which libraries are loaded, and the median of the others."""
+    others = f", then {1000 * np.median(taken[1:]):.0f} ms, the median of {len(taken) - 1}" if taken[1:] else ""
+    print(
+        f"from file to answer: {1000 * taken[0]:.0f} ms for the first recording{others}{peak_memory()}", file=sys.stderr
+    )
+
+
+def peak_memory():
+    """Says how much memory the process took at most, where the system tells."""
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ModuleNotFoundError:  # Windows
+        return ""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return f"; at most {getrusage(RUSAGE_SELF).ru_maxrss * unit / 1e6:.0f} MB of memory"
 
 
 # Word for word lgrin/features/speech.conf.
