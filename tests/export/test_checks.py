@@ -116,7 +116,7 @@ def test_files_are_checked_on_frames_like_those_of_training(tmp_path, monkeypatc
     assert deviation.tolist() == pytest.approx([1e-3, 50.0], rel=0.2)
 
 
-@pytest.mark.filterwarnings("ignore:.*are missing in frames that have others")
+@pytest.mark.filterwarnings("ignore:.*of the values of X are missing")
 def test_an_estimator_names_its_classes_and_a_bare_model_numbers_them(tmp_path):
     random, names = np.random.default_rng(0), np.array(["calm", "glad"])
     X = random.normal(size=(12, 2, 20))

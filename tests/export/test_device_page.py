@@ -9,7 +9,7 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "device.md"
 
 
-@pytest.mark.filterwarnings("ignore:.*are missing in frames that have others")
+@pytest.mark.filterwarnings("ignore:.*of the values of X are missing")
 def test_the_program_of_the_page_fills_gaps_as_the_estimator_does():
     scope = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):

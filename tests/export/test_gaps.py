@@ -18,7 +18,7 @@ ESTIMATORS = {
     "any length": LGrINClassifier(recipe="any_length", epochs=1, branch_channels=(4,), bank=False, random_state=0),
     "bank": FilterBankClassifier(random_state=0),
 }
-pytestmark = pytest.mark.filterwarnings("ignore:.*are missing in frames that have others")
+pytestmark = pytest.mark.filterwarnings("ignore:.*of the values of X are missing")
 
 
 def recordings(offset=0.0):
