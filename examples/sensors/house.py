@@ -42,20 +42,31 @@ class Setting(NamedTuple):
     threshold: float | None = 0.0
 
 
-LEAKY = {"nonnegativity": "leaky"}
+def penalty(factor):
+    return lambda adjacency: factor * adjacency.penalty(lambda_distance=0)
+
+
+def sparsity(factor):
+    return lambda adjacency: factor * sparsity_loss(adjacency.graph())
+
+
+LEAKY = {"adjacency": {"nonnegativity": "leaky"}, "threshold": None}
+TOPK = {"adjacency": {"topk": 3}, "threshold": None}
 SETTINGS = {
     "GraphInception": Setting(inception),
-    "GraphInception, leaky": Setting(inception, LEAKY, threshold=None),
-    "GraphInception, topk=3": Setting(inception, {"topk": 3}, threshold=None),
+    "GraphInception, leaky": Setting(inception, **LEAKY),
+    "GraphInception, leaky, 0.01 * sparsity_loss": Setting(inception, **LEAKY, price=sparsity(0.01)),
+    "GraphInception, topk=3": Setting(inception, **TOPK),
     "GCNConv as PyG builds it": Setting(convolution()),
-    "GCNConv as PyG builds it, leaky": Setting(convolution(), LEAKY, threshold=None),
+    "GCNConv as PyG builds it, leaky": Setting(convolution(), **LEAKY),
     "GCNConv": Setting(),
-    "GCNConv, leaky": Setting(adjacency=LEAKY, threshold=None),
-    "GCNConv, topk=3": Setting(adjacency={"topk": 3}, threshold=None),
-    "GCNConv, no price": Setting(price=lambda adjacency: 0),
-    "GCNConv, 10 * penalty": Setting(price=lambda adjacency: 10 * adjacency.penalty(lambda_distance=0)),
-    "GCNConv, 1e-3 * sparsity_loss": Setting(price=lambda adjacency: 1e-3 * sparsity_loss(adjacency.graph())),
-    "GCNConv, 1e-2 * sparsity_loss": Setting(price=lambda adjacency: 1e-2 * sparsity_loss(adjacency.graph())),
+    "GCNConv, leaky": Setting(**LEAKY),
+    "GCNConv, leaky, 0.01 * sparsity_loss": Setting(**LEAKY, price=sparsity(0.01)),
+    "GCNConv, topk=3": Setting(**TOPK),
+    "GCNConv, no price": Setting(price=penalty(0)),
+    "GCNConv, 10 * penalty": Setting(price=penalty(10)),
+    "GCNConv, 0.001 * sparsity_loss": Setting(price=sparsity(0.001)),
+    "GCNConv, 0.01 * sparsity_loss": Setting(price=sparsity(0.01)),
 }
 
 
