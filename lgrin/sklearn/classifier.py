@@ -393,10 +393,11 @@ class LGrINClassifier(SequenceEstimator):
             else:
                 classifier = _Continued(deepcopy(before.model), num_sequences=len(learn), **options)
                 classifier.load_state_dict(before.state_dict())
+            read = read_data(classifier, learn, held_out)
             if plan.network_weight is not None:  # first, so that a warning comes before the network takes its time
-                read_data(classifier, learn, held_out)
                 bank = fit_bank_beside(classifier, whole, weight, groups, seed)
-            run = fit_in_memory(classifier, learn, held_out, seed=seed, progress=bool(self.verbose), **how)
+            how |= {"seed": seed, "progress": bool(self.verbose), "read": read}
+            run = fit_in_memory(classifier, learn, held_out, **how)
             classifier = _plain_classifier(classifier)
             if plan.network_weight is not None:
                 classifier = join(classifier, bank, plan.network_weight)

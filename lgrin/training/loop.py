@@ -25,7 +25,7 @@ from lgrin.training.divergence import Divergence
 from lgrin.training.flat import FlatAdamW
 from lgrin.training.hardware import find_device
 from lgrin.training.memory import kept_memory
-from lgrin.training.reading import read_data
+from lgrin.training.reading import Reading, read_data
 from lgrin.training.threads import count_weights, threads_for
 
 
@@ -58,6 +58,7 @@ def fit_in_memory(
     device: str = "auto",
     progress: bool = False,
     sampling: str = SHUFFLED,
+    read: tuple[Reading, Reading] | None = None,
 ) -> Run:
     """Trains as :func:`lgrin.training.fit` does, in memory, and leaves the weights that were to be kept.
 
@@ -77,6 +78,7 @@ def fit_in_memory(
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or another accelerator that PyTorch finds.
         progress: Whether to show one line with the time that is left, where the output is a terminal.
         sampling: How batches are drawn, see :func:`lgrin.training.fit`.
+        read: What :func:`lgrin.training.reading.read_data` has returned of the same data; ``None`` reads them here.
 
     Returns:
         How the run went.
@@ -97,7 +99,7 @@ def fit_in_memory(
     epochs, batch_size = check_whole("epochs", epochs), check_whole("batch_size", batch_size)
     patience, seed = check_whole("patience", patience), check_seed("seed", seed)
     averaging, place = check_decay(averaging), find_device(device)
-    learned, held_out = read_data(classifier, train, validation)
+    learned, held_out = read or read_data(classifier, train, validation)
     loop = Loop(classifier.to(place), Sequences(learned.sequences, place), epochs, batch_size, averaging, seed)
     batches = draw_batches(learned.lengths, batch_size, seed, sampling=sampling, labels=learned.labels)
     validated = Sequences(held_out.sequences, place) if len(validation) else None
