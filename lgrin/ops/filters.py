@@ -79,8 +79,8 @@ def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tens
     Example:
         >>> x, present = torch.tensor([[[-3.0], [1.0]]]), torch.ones(1, 2, dtype=torch.bool)
         >>> with torch.no_grad():
-        ...     found = summarize_parts(x, x, present, torch.zeros(1, 1), [1]).tolist() if has_filters(x) else None
-        >>> found is None or found == [[0.5, 2.0, 1.0, -1.0, 5.0**0.5]]
+        ...     found = summarize_parts(x, 2 * torch.ones_like(x), present, torch.zeros(1, 1), [1]) if has_filters(x) else None
+        >>> found is None or found.tolist() == [[0.5, 2.0, 1.0, 2.0, 2.0]]
         True
     """
     kernels: Any = kernels_for(x.device.type)
