@@ -24,7 +24,7 @@ READINGS = (  # shares of the variance that the ridge sees, and by how many stan
     ({"share": 0.3, "magnitude": 0.02, "max": 0.02, "level": 0.01, "rank": 0.65, "functional": 0.0}, 1.5),
     ({"share": 0.16, "magnitude": 0.03, "max": 0.03, "level": 0.04, "rank": 0.17, "functional": 0.57}, 2.5),
 )
-ENOUGH_FOR_PAIRS = 15  # sequences a class
+ENOUGH_FOR_PAIRS, MOST_FOR_PAIRS = 15, 2_000  # sequences of a class; sequences, since time grows with their cube
 RANKS = 2  # summaries of each response over the whole sequence alone
 PART = 0.5  # of the budget, which levels may have, and functionals of what these leave
 FEWEST_MIXES = 4  # beside several channels; half as many as channels if that is more
@@ -46,7 +46,7 @@ def fit_bank(
     The ridge sees summaries of one kind with more variance than others: shares of frames above thresholds, unless
     left-out sequences are classified better with levels or ranks in front, by 1.5 standard errors of the cross-entropy,
     or with functionals in front, by 2.5. A bank that does not need functionals has none. Where each of more than two
-    classes has 15 sequences on average, and there are 4,000 at the most, the logits are the mean of this ridge, of each
+    classes has 15 sequences on average, and there are 2,000 at the most, the logits are the mean of this ridge, of each
     class against all others, and of ridges of each pair of classes.
 
     The bank has as many summaries as its budget allows for C classes, 10,000 at most, or 3,000 for more than 4,000
@@ -86,7 +86,7 @@ def fit_bank(
         ridges = fit_ridges(features, labels, num_classes, weight, scales, groups)
         best = _best(ridges, weight)
         ridge = ridges[best]
-        if num_classes > 2 and ENOUGH_FOR_PAIRS * num_classes <= len(sequences) <= MANY:
+        if num_classes > 2 and ENOUGH_FOR_PAIRS * num_classes <= len(sequences) <= MOST_FOR_PAIRS:
             pairs = fit_pairs(features, labels, num_classes, weight, scales[best], groups)
             ridge = average(ridge, pairs, labels)
         bank.head.weight.copy_(ridge.weight)
