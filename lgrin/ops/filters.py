@@ -77,7 +77,7 @@ def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tens
         and its maxima; the means of levels and their root mean squares. A part without frames gives 0.
 
     Example:
-        >>> x, levels, present = torch.tensor([[[-3.0], [1.0]]]), torch.full((1, 2, 1), 2.0), torch.tensor([[True, True]])
+        >>> x, levels, present = torch.tensor([[[-3.0], [1.0]]]), torch.full((1, 2, 1), 2.0), torch.ones(1, 2).bool()
         >>> with torch.no_grad():
         ...     found = summarize_parts(x, levels, present, torch.zeros(1, 1), [1]) if has_filters(x) else None
         >>> found is None or found.tolist() == [[0.5, 2.0, 1.0, 2.0, 2.0]]
