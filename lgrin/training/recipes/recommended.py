@@ -18,7 +18,7 @@ MOST_PARAMETERS, MOST_NODES = 108_000, 200  # a bank of filters may have 12,000 
 ENOUGH_NODES = 32  # frames that the graph may have whatever the parameters
 FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
-MOST_WEIGHT, WEIGHT_OF_CHANNEL, ENOUGH_LABELS = 0.3, 0.05, 8
+MOST_WEIGHT, WEIGHT_OF_CHANNEL, WEIGHT_OF_ONE, ENOUGH_LABELS = 0.3, 0.05, 0.01, 8
 
 
 def enough_epochs(num_sequences: int, batch_size: int = 32) -> int:
@@ -100,8 +100,8 @@ def network_weight(survey: Survey, num_classes: int) -> float:
 
     .. math:: w = \min(0.3, \, 0.05 P) \, \min(1, \, n / 8 C)
 
-    The network counts more where there are more labels and channels. On series of one channel, the bank alone is
-    better.
+    The network counts more where there are more labels and channels. On series of one channel the bank alone is better:
+    there 0.01 stands in place of 0.05 P.
 
     Args:
         survey: The training sequences, n of them with P channels.
@@ -119,7 +119,8 @@ def network_weight(survey: Survey, num_classes: int) -> float:
         0.2
     """
     labels = survey.num_sequences / num_classes
-    return min(MOST_WEIGHT, WEIGHT_OF_CHANNEL * survey.in_channels) * min(1.0, labels / ENOUGH_LABELS)
+    most = WEIGHT_OF_ONE if survey.in_channels == 1 else min(MOST_WEIGHT, WEIGHT_OF_CHANNEL * survey.in_channels)
+    return most * min(1.0, labels / ENOUGH_LABELS)
 
 
 RECOMMENDED = Recipe(
