@@ -21,6 +21,7 @@ from lgrin.files import write_atomically
 from lgrin.text import one_line
 from lgrin.training.results import interval_to_show
 from lgrin.visualization import plot_adjacency, plot_change, plot_confusion, plot_learning_curves
+from lgrin.visualization.graphs import MARKED_NODES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -306,13 +307,13 @@ def _one_graph(start: np.ndarray, learned: np.ndarray) -> str:
         "Mean weight by distance in time; the table has the same means.",
         "Mean weight by distance in time: 0 is a frame itself, -1 the frame before, 1 the frame after.",
     )
+    marked = ", which a minus marks" if len(learned) <= MARKED_NODES else ""
     matrices = [
         _picture(plot_adjacency(learned), "The learned graph.", "The learned A: row i has what frame i gets."),
         _picture(
             plot_change(start, learned),
             "The change of the graph from its start.",
-            "What training changed: blue where a weight grew, red where it fell. Graphs of up to 50 frames mark "
-            "red by a minus.",
+            f"What training changed: blue where a weight grew, red where it fell{marked}.",
         ),
     ]
     return f'{curve}{_by_distance(start, learned)}<div class="pictures">{"".join(matrices)}</div>\n'

@@ -170,7 +170,7 @@ def _load(options: argparse.Namespace) -> tuple[Any, tuple[Sequence[Data], Seque
         own = open_archive(options)
         return own[0], own
     dataset = open_corpus(options, progress=not options.no_progress)
-    print(f"{dataset}\n  num_frames is the most frames that a graph of these data may have")
+    print(f"{dataset}\n  num_frames is the length of the longest; the network sees those beyond its graph thinned")
     if len(dataset.classes) < 2:
         raise ValueError(
             f"{options.root} has one class, {dataset.classes[0]!r}, and a classifier tells two or more apart; give "

@@ -93,7 +93,9 @@ class ExportedModel:
         if not fits or (num_nodes not in (None, frames.shape[1]) and self._transform is None):
             taken = f"[B, {'any number of frames' if num_nodes is None else num_nodes}, {in_channels}]"
             others = "" if self._transform is None else f", or any number of frames, which {self._transform} gets there"
-            raise ValueError(f"x has shape {list(frames.shape)}; this model takes {taken}{others}")
+            turned = "; transpose the last two axes" if frames.ndim == 3 and frames.shape[1] == in_channels else ""
+            single = "; add the first axis by x[None]" if frames.ndim == 2 else ""
+            raise ValueError(f"x has shape {list(frames.shape)}; this model takes {taken}{others}{turned}{single}")
         present = np.ones(frames.shape[:2], bool) if mask is None else np.asarray(mask)
         if present.dtype != bool or present.shape != frames.shape[:2]:
             raise ValueError(
