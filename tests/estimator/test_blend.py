@@ -55,7 +55,7 @@ def test_the_network_counts_the_more_the_more_labels_and_channels_there_are():
     for count, channels in ((8, 1), (8, 3), (40, 3), (40, 9)):
         X, y = data(count, channels=channels)
         weights.append(LGrINClassifier(epochs=1, random_state=0).fit(X, y).classifier_.model.weight)
-    assert weights == [pytest.approx(one) for one in (0.05 / 2, 0.15 / 2, 0.15, 0.3)]
+    assert weights == [pytest.approx(one) for one in (0.01 / 2, 0.15 / 2, 0.15, 0.3)]
 
 
 @pytest.mark.parametrize("channels", [1, 30])
