@@ -73,7 +73,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, default: str | None = "J
         default=default,
         required=default is None,
         metavar="NAME",
-        help=f"{', '.join(CORPORA)} (the last four: your own folders), or a set of the UEA or UCR archive"
+        help=f"{', '.join(CORPORA)} (the last four: your own folders), or of the UEA or UCR archive"
         + (" (default: %(default)s)" if default else ""),
     )
     parser.add_argument(

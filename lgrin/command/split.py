@@ -70,15 +70,15 @@ def split(options: argparse.Namespace, dataset: Any, own: tuple[Sequence[Data], 
         >>> [(len(part.train), len(part.test)) for part in (*split(options, data).folds, split(options, data).model)]
         [(4, 4), (4, 4), (8, 0)]
     """
+    if not (options.no_test or options.folds or options.test_groups):
+        return Split([], Part(*map(list, own or hold_out(dataset, seed=options.seed))))
     everything = [*own[0], *own[1]] if own else list(dataset)
     groups = list(getattr(dataset, "groups", ()))
     if options.no_test:
         return Split([], Part(everything, []))
     if options.folds:
         return Split(_folds(everything, groups, options.folds, options.seed), Part(everything, []))
-    if options.test_groups:
-        return Split([], _without(everything, groups, options.test_groups))
-    return Split([], Part(*map(list, own or hold_out(dataset, seed=options.seed))))
+    return Split([], _without(everything, groups, options.test_groups))
 
 
 def _folds(sequences: list[Data], groups: list[str], wanted: int | str, seed: int) -> list[Part]:

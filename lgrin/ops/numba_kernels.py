@@ -310,7 +310,8 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
     """Takes the maximum over a window of nodes; see :func:`lgrin.ops.neighbor_max`."""
     rows, count = _readable(x).contiguous(), 1
     if mask is None and window.neighbors.size(0) == 1 and 0 < x.size(2) <= NARROW:
-        count = next(one for one in range(min(x.size(0), -(-WIDTH // x.size(2))), 0, -1) if x.size(0) % one == 0)
+        most = max(1, min(x.size(0), -(-WIDTH // x.size(2))))
+        count = next(one for one in range(most, 0, -1) if x.size(0) % one == 0)
     if count == 1:
         values, source = _maximum_of_rows(rows, window, mask)
     else:
