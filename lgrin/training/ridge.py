@@ -138,6 +138,8 @@ def fit_pairs(
     duals, biases = rows.new_zeros(count, len(rows), num_classes), rows.new_zeros(count, num_classes)
     for pair in torch.combinations(torch.arange(num_classes)):
         here = torch.isin(labels, pair).nonzero().squeeze(1)
+        if len(here) == 0:  # two classes without a training sequence
+            continue
         scores, dual, bias = _of_pair(products[:, here], here, labels[here] == pair[0], share[here], groups)
         for index, sign in zip(pair.tolist(), (1 / (num_classes - 1), -1 / (num_classes - 1)), strict=True):
             left_out[:, :, index] += sign * scores

@@ -101,3 +101,13 @@ def test_of_two_classes_the_pair_is_all():
         assert ridge.penalty == one.penalty
         for name in ("weight", "bias", "left_out", "losses"):
             assert torch.allclose(getattr(ridge, name), getattr(one, name), atol=1e-10)
+
+
+def test_classes_without_a_sequence_have_scores_in_pairs():
+    torch.manual_seed(5)
+    features, labels = torch.randn(12, 5), torch.arange(12) % 2
+    features[:, 0] += 4 * labels
+    found = fit_pairs(features, labels, 4, torch.ones(12), torch.ones(5))
+    scores = features.double() @ found.weight.mT + found.bias
+    assert scores.isfinite().all()
+    assert scores.argmax(1).tolist() == labels.tolist()
