@@ -7,11 +7,13 @@ Sets of the archive have their own split; ``DIR/NAME.npz`` with ``X_train``, ``y
 read where it is there. Watches, EmoDB and the periodic worlds are split by person. Ours get sequences at their own
 lengths, methods of other libraries, which need one length, at the longest, 200 frames at most; these run once. Seconds
 are those of one thread of a processor, without waiting. ``--labels`` trains on so many sequences of each class, drawn
-``--draws`` times from the training split. ``--resume`` reads rows that an earlier run has left in ``--out``.
+``--draws`` times from the training split. ``--resume`` reads rows that an earlier run has left in ``--out``; of a row
+with fewer seeds, it runs those that are missing.
 
 Every method is compared with the default on the same test sequences, and the network with networks on fixed graphs.
 Differences are means over people, over draws, or over sequences, with t intervals and p-values of sign-flip tests, not
-corrected for their number; a win is a difference of more than a standard error.
+corrected for their number; those over sets have t intervals, too. A win (W) or a loss (L) is a difference of more than
+a standard error, a tie (T) one of less.
 """
 
 import argparse
@@ -30,7 +32,7 @@ from tqdm import tqdm
 from benchmarks.table import markdown, print_table, three_digits
 from examples.reproduce.corpora import CHOSEN_ON, speakers
 from examples.reproduce.fixed_graphs import empty, fixed, line
-from examples.reproduce.paired import Scored, accuracies, by_set, by_unit, over_sets, units
+from examples.reproduce.paired import Scored, accuracies, by_set, by_unit, outcomes, over_sets, units
 from examples.reproduce.rivals import OF_SPEECH, THEIRS
 from examples.reproduce.sets import SETS, as_channels, opened
 from lgrin import LGrIN
@@ -173,10 +175,13 @@ def few(corpus, labels, draws, folder):
     return corpus._replace(name=f"{corpus.name}, {labels} labels a class", folds=folds)
 
 
-def run_all(title, corpus, seeds):
-    """Runs a method on all folds; its row of the table, the accuracy of each unit and seed, and what each run gave."""
-    runs = []
-    for seed in tqdm(range(seeds), desc=f"{corpus.name}, {title}"):
+def run_all(title, corpus, seeds, done=()):
+    """Runs a method on all folds; its row of the table, the accuracy of each unit and seed, and what each run gave.
+
+    ``done`` holds what runs with the first seeds gave.
+    """
+    runs = [*done[:seeds]]
+    for seed in tqdm(range(len(runs), seeds), desc=f"{corpus.name}, {title}"):
         runs.append([METHODS[title](corpus, fold, seed) for fold in corpus.folds])
     correct = np.stack([np.concatenate([one["correct"] for one in found]) for found in runs])
     untouched = np.concatenate([not_chosen_on(corpus)[fold.test] for fold in corpus.folds])
@@ -204,10 +209,11 @@ def not_chosen_on(corpus):
 
 
 def kept_or_run(title, corpus, seeds, path, resume):
-    """The same from a file, where an earlier run with as many seeds has left it and it is to be gone on with."""
+    """The same from a file, where an earlier run has left it and it is to be gone on with."""
     kept = read_kept([path], read_checked_results, "results of a method").get(path) if resume else None
     if kept is None or kept["seeds"] != seeds:
-        kept = write_checked_results(path, seeds=seeds, **run_all(title, corpus, seeds))
+        done = [] if kept is None else kept["runs"]
+        kept = write_checked_results(path, seeds=seeds, **run_all(title, corpus, seeds, done))
     print(kept["row"], flush=True)
     return kept
 
@@ -223,7 +229,8 @@ def write_tables(path, scored):
         others = [one for one in methods if one != reference]
         if reference not in present or not others:
             continue
-        tables = accuracies(scored, methods), over_sets(scored, reference, others), by_set(scored, reference, others)
+        kinds = outcomes, over_sets, by_set
+        tables = accuracies(scored, methods), *(kind(scored, reference, others) for kind in kinds)
         text += [f"## {title}\n", *(markdown(rows, three_digits) for rows in tables)]
     if text:
         write_atomically(path, lambda name: Path(name).write_text("\n".join(text), encoding="utf-8"))
@@ -244,7 +251,7 @@ def main(study, arguments=None):
     parser.add_argument("--labels", nargs="*", type=int, default=(), metavar="K", help="labels a class; all without")
     parser.add_argument("--draws", type=int, default=10, metavar="N", help="draws of these labels (default: 10)")
     parser.add_argument("--transductive", action="store_true", help="scale EmoDB's features by speaker")
-    parser.add_argument("--resume", action="store_true", help="go on: read rows that --out holds, with as many seeds")
+    parser.add_argument("--resume", action="store_true", help="go on: read rows in --out, and run missing seeds")
     parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
     parser.add_argument("--cache", default="data/processed", metavar="DIR", help="folder of features")
     parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder of results")

@@ -81,6 +81,22 @@ def by_set(scored, reference, methods):
     return rows
 
 
+def outcomes(scored, reference, methods):
+    """One row for each set: whether the reference wins, ties or loses against each method, and by how much."""
+    rows = []
+    for name, found in _sets(scored):
+        if reference not in found:
+            continue
+        cells = {}
+        for method in methods:
+            if method in found:
+                letter = outcome(found[reference], found[method])[0].upper()
+                difference = found[reference].of_units.mean() - found[method].of_units.mean()
+                cells[method] = f"{letter} {difference:+.3f}"
+        rows.append({f"{reference} on": name} | {method: cells.get(method, "-") for method in methods})
+    return rows
+
+
 def over_sets(scored, reference, methods):
     """One row for each method: how often the reference wins, and the mean difference over sets with its interval."""
     rows = []

@@ -106,6 +106,17 @@ def test_what_is_finished_is_read_again_where_that_is_asked_for(tmp_path, monkey
             run(tmp_path, "--rows", "bank", *words)
 
 
+def test_seeds_that_are_missing_are_run_and_no_others(tmp_path, monkeypatch):
+    ran, method = [], bank.METHODS["bank"]
+    monkeypatch.setitem(bank.METHODS, "bank", lambda *given: ran.append(given[-1]) or method(*given))
+    first = run(tmp_path, "--rows", "bank", "--seeds", "2")
+    more = run(tmp_path, "--rows", "bank", "--seeds", "3", "--resume")
+    assert ran == [0, 1, 2]
+    assert [row["lowest to highest"] for row in (*first, *more)] == ["1.000 to 1.000"] * 2
+    kept = json.loads((tmp_path / "bank/Toy/bank.json").read_text())
+    assert (kept["seeds"], len(kept["runs"]), len(kept["accuracy"])) == (3, 3, 3)
+
+
 def corpus(labels, groups=None, tests=(range(4, 8),)):
     data = toys(np.zeros((len(labels), 1, 5)), labels)
     for one, group in zip(data, groups or [], strict=False):
@@ -138,6 +149,19 @@ def test_wins_are_by_more_than_a_standard_error_and_intervals_are_paired():
     assert (paired.outcome(one, other), paired.outcome(other, one)) == ("loss", "win")
     close = paired.Scored("Toy", "other", first + 0.1 * random.standard_normal(12) - 0.0001)
     assert paired.outcome(one, close._replace(accuracy=first)) == "tie"
+
+
+def test_each_set_has_an_outcome_against_each_method():
+    values = {
+        ("A", "one"): [0.9, 0.7],
+        ("A", "other"): [0.5, 0.5],
+        ("B", "one"): [0.5, 0.5],
+        ("B", "other"): [0.4, 0.6],
+    }
+    scored = [paired.Scored(*key, np.array([value])) for key, value in values.items()]
+    first, second = paired.outcomes([*scored, paired.Scored("C", "other", np.ones((1, 2)))], "one", ["other", "third"])
+    assert first == {"one on": "A", "other": "W +0.300", "third": "-"}
+    assert second == {"one on": "B", "other": "T +0.000", "third": "-"}
 
 
 def test_methods_are_pooled_over_sets():
