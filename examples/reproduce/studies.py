@@ -35,6 +35,7 @@ STUDIES = {
     "accuracy": Study("accuracy", "the default classifier beside other methods, on the same folds"),
     "bank": Study("bank", "the default, its parts, and other libraries' methods on the same splits"),
     "suite": Study("suite", "tasks from training data alone, on which settings are chosen"),
+    "bank-parts": Study("bank_parts", "what each part of the bank is worth, on the same tasks"),
     "pretraining": Study("pretraining", "few labels with and without pretraining on sequences without labels"),
     "encoder": Study("encoder", "an encoder trained on series made by code, beside the bank"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),

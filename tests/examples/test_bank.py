@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from examples.reproduce import bank, lite, paired, sets, suite
+from examples.reproduce import bank, bank_parts, lite, paired, sets, suite
 from examples.reproduce.__main__ import main
 from examples.reproduce.corpora import Corpus
 from lgrin.sklearn import LGrINClassifier
@@ -290,3 +290,39 @@ def test_a_task_has_a_row_for_both_and_for_each_part(quick, monkeypatch):
     (line, everything) = suite.summary(rows)
     assert (line["set"], everything["set"], everything["tasks"]) == ("planted", "all", 1)
     assert line["bank"] == rows[2]["accuracy"]
+
+
+def test_parts_of_the_bank_are_taken_out_one_at_a_time(tmp_path, monkeypatch, capsys):
+    random, y = np.random.default_rng(0), np.arange(75) % 3
+    X = [random.normal(size=(2, 30)) + label for label in y]
+    task = suite.drawn("Toy/15 labels", X, y, 15, random)
+    monkeypatch.setattr(bank_parts, "tasks", lambda options: [task])
+    main(["bank-parts", "--out", str(tmp_path)])
+    rows = json.loads((tmp_path / "bank-parts/rows.json").read_text())["rows"]
+    assert [row["without"] for row in rows] == list(bank_parts.PARTS)
+    losses = {row["without"]: row["log loss"] for row in rows}
+    for part in ("ranks", "levels", "pairs of classes"):
+        assert losses[part] != losses[bank_parts.WHOLE]
+    assert f"| nothing | {rows[0]['accuracy']:.3f} |" in capsys.readouterr().out
+    assert bank_parts.bank.ENOUGH_FOR_PAIRS == 15  # as before
+
+
+def test_the_other_kinds_get_the_variance_of_the_one_that_is_left_out():
+    for kind in ("rank", "functional", "level"):
+        for shares, _ in bank_parts.without(kind)["READINGS"]:
+            assert shares[kind] == 0
+            assert sum(shares.values()) == pytest.approx(1)
+    assert len(bank_parts.without("rank")["READINGS"]) == len(bank_parts.bank.READINGS) - 1
+
+
+def test_what_a_part_gains_is_counted_by_task():
+    values = {bank_parts.WHOLE: (0.9, 0.8), "ranks": (0.7, 0.8)}
+    rows = [
+        {"task": str(index), "without": part, "accuracy": accuracy, "log loss": 1 - accuracy}
+        for part in bank_parts.PARTS
+        for index, accuracy in enumerate(values.get(part, (0.9, 0.9)))
+    ]
+    whole, ranks, other, *_ = bank_parts.summary(rows)
+    assert (whole["without"], ranks["the part gains"], other["the part gains"]) == ("nothing", "+0.100", "-0.050")
+    assert [ranks["it helps, harms on tasks"], other["it helps, harms on tasks"]] == ["1, 0", "0, 1"]
+    assert ranks["it lowers, raises the log loss on"] == "1, 0"

@@ -47,6 +47,7 @@ def test_every_study_is_run_here_or_with_the_papers():
         *RUNS,
         "bank",
         "suite",
+        "bank-parts",
         "missing-values",
         "statistics",
         "kinds",

@@ -1,0 +1,103 @@
+"""What each part of the bank is worth, on the tasks that settings are chosen on.
+
+    python -m examples.reproduce bank-parts [--emodb DIR] [--root DIR] [--tasks PATTERN] [--seed N]
+
+The bank is fitted to each task (``python -m examples.reproduce suite --help``) as it is, and without one of its parts:
+a kind of summaries, the choice among several ways to share the variance, or the ridges of pairs of classes. Filters
+stay the same, and the other kinds get the variance of the one that is left out. No test split is looked at.
+"""
+
+import argparse
+import contextlib
+import fnmatch
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from benchmarks.table import print_table
+from examples.reproduce.suite import tasks
+from lgrin.sklearn import FilterBankClassifier
+from lgrin.training import bank, write_results
+
+WHOLE = "the bank"
+
+
+def without(kind):
+    """The ways to share the variance without a kind of summaries; one that puts this kind in front is left out."""
+    ways = [
+        ({name: 0.0 if name == kind else share / (1 - shares[kind]) for name, share in shares.items()}, errors)
+        for shares, errors in bank.READINGS
+        if max(shares, key=shares.get) != kind
+    ]
+    return {"READINGS": tuple(ways)}
+
+
+PARTS = {
+    WHOLE: {},
+    "ranks": without("rank"),
+    "functionals": without("functional"),
+    "levels": without("level"),
+    "the choice among ways": {"READINGS": bank.READINGS[:1]},
+    "pairs of classes": {"ENOUGH_FOR_PAIRS": float("inf")},
+}
+
+
+def run(task, changes, seed):
+    """Fits the bank with other constants to a task; its accuracy and log loss."""
+    groups = None if task.groups is None else task.groups[task.train]
+    with contextlib.ExitStack() as stack:
+        for name, value in changes.items():
+            stack.enter_context(mock.patch.object(bank, name, value))
+        classifier = FilterBankClassifier(random_state=seed)
+        classifier.fit([task.X[index] for index in task.train], task.y[task.train], groups=groups)
+    probabilities = classifier.predict_proba([task.X[index] for index in task.test])
+    right = np.searchsorted(classifier.classes_, task.y[task.test])
+    loss = -np.log(probabilities[np.arange(len(right)), right].clip(1e-9)).mean()
+    return {"accuracy": float((probabilities.argmax(1) == right).mean()), "log loss": float(loss)}
+
+
+def summary(rows):
+    """One row for each part: the means without it, and on how many tasks the whole bank is better or worse."""
+    names = "accuracy", "log loss"
+    values = {part: {name: _of_part(rows, part, name) for name in names} for part in PARTS}
+    whole, table = values[WHOLE], []
+    for part, found in values.items():
+        gain, saved = whole["accuracy"] - found["accuracy"], found["log loss"] - whole["log loss"]
+        table.append(
+            {
+                "without": "nothing" if part == WHOLE else part,
+                "accuracy": float(found["accuracy"].mean()),
+                "log loss": float(found["log loss"].mean()),
+                "the part gains": f"{gain.mean():+.3f}",
+                "it helps, harms on tasks": f"{(gain > 0).sum()}, {(gain < 0).sum()}",
+                "it lowers, raises the log loss on": f"{(saved > 0).sum()}, {(saved < 0).sum()}",
+            }
+        )
+    return table
+
+
+def _of_part(rows, part, name):
+    return np.array([row[name] for row in rows if row["without"] == part])
+
+
+def main(study, arguments=None):
+    parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--tasks", default="*", metavar="PATTERN", help="only tasks with such names (default: all)")
+    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every fit (default: 0)")
+    parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
+    parser.add_argument("--cache", default="data/processed", metavar="DIR", help="folder of features")
+    parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder of results")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    found = [task for task in tasks(options) if fnmatch.fnmatch(task.name, options.tasks)]
+    rows = [
+        {"task": task.name, "without": part, **run(task, changes, options.seed)}
+        for task in tqdm(found, unit="task")
+        for part, changes in PARTS.items()
+    ]
+    write_results(Path(options.out) / study / "rows.json", rows=rows, options=vars(options))
+    print_table(f"The bank on {len(found)} tasks from training data alone", summary(rows))
