@@ -12,7 +12,7 @@ from lgrin.arguments import one_place
 from lgrin.nn.fused import is_plain, needs_call
 from lgrin.nn.structure import REDUCTIONS
 from lgrin.nodes import Nodes, at_least_float32, zero_absent
-from lgrin.ops.summaries import find_bounds, is_ordinary, summarize
+from lgrin.ops.summaries import bounds_of_dense, find_bounds, is_ordinary, summarize
 from lgrin.options import check_option, check_whole
 
 
@@ -347,22 +347,25 @@ class GraphReadout(Module):
         return torch.cat(outputs, dim=-1)
 
     def _summarize_at_once(self, nodes: Nodes, parts: Sequence[str]) -> Tensor | None:
-        """Summarizes flat nodes of which none is missing by one look at each; ``None`` where that cannot be done."""
+        """Summarizes nodes of which none is missing by one look at each; ``None`` where that cannot be done."""
         learned: Any = self.learned if "learned" in parts else None
-        if (
-            nodes.batch is None
-            or nodes.mask is not None
-            or not nodes.x.numel()
-            or list(parts) != [one for one in AT_ONCE if one in parts]
-        ):
+        x, in_order = nodes.x, [one for one in AT_ONCE if one in parts]
+        if nodes.mask is not None or not x.numel() or list(parts) != in_order:
             return None
-        if not is_ordinary(nodes.x, nodes.x if learned is None else learned.weight):
+        if not is_ordinary(x, x if learned is None else learned.weight):
             return None
-        frame: Any = nodes.framed(None if learned is None else learned.num_nodes, "pool").frame
-        bounds = find_bounds(nodes.batch, frame, nodes.batch_size)
+        nodes = nodes.framed(None if learned is None else learned.num_nodes, "pool")
+        frame: Any = nodes.frame
+        if nodes.batch is not None:
+            bounds = find_bounds(nodes.batch, frame, nodes.batch_size)
+        else:
+            learns = self.training and torch.is_grad_enabled() and x.requires_grad  # else three looks are as fast
+            bounds = bounds_of_dense(x) if frame is None and learns else None
         if bounds is None:
             return None
-        largest, weighted, total = summarize(nodes.x, None if learned is None else learned.weight[frame], bounds)
+        if learned is not None:
+            learned = learned.weight.repeat(nodes.batch_size) if frame is None else learned.weight[frame]
+        largest, weighted, total = summarize(x.flatten(0, -2), learned, bounds)
         counts = bounds.diff().unsqueeze(-1).clamp(min=1).to(total.dtype)
         outputs: dict[str, Any] = {"max": largest, "learned": weighted, "mean": total / counts}
         return torch.cat([outputs[part] for part in parts], dim=-1)

@@ -61,6 +61,25 @@ def find_bounds(batch: Tensor, frame: Tensor, batch_size: int) -> Tensor | None:
     return kernels.bounds(batch, frame, batch_size) if hasattr(kernels, "bounds") else None
 
 
+def bounds_of_dense(x: Tensor) -> Tensor | None:
+    """Says where the sequences of dense nodes begin and end, laid one after the other; see :func:`find_bounds`.
+
+    Args:
+        x: Node features ``[B, M, F]``.
+
+    Returns:
+        Int64 ``[B + 1]``; ``None`` where this device has no such kernel.
+
+    Example:
+        >>> bounds = bounds_of_dense(torch.zeros(2, 3, 1))
+        >>> bounds is None or bounds.tolist() == [0, 3, 6]
+        True
+    """
+    if not hasattr(kernels_for(x.device.type), "bounds"):
+        return None
+    return torch.arange(x.size(0) + 1) * x.size(1)
+
+
 def summarize(x: Tensor, weight: Tensor | None, bounds: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
     r"""Takes the maximum, the weighted sum and the sum over the nodes of each sequence, all from one look at a node.
 
