@@ -308,6 +308,12 @@ class Nodes(NamedTuple):
             )
         return self
 
+    def is_whole(self, num_nodes: int | None) -> bool:
+        """Says whether these are dense sequences ``[B, M, F]`` of all M frames, in order and none of them missing."""
+        if self.frame is not None or self.batch is not None or self.mask is not None:
+            return False
+        return self.x.dim() == 3 and self.x.size(1) == num_nodes
+
     def placed(self, num_nodes: int | None, owner: str = "model") -> "Nodes":
         """Names the frame and the sequence of every node; arguments and errors as for :meth:`framed`."""
         _, frame, batch, *_ = self.framed(num_nodes, owner)

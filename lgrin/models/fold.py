@@ -50,14 +50,16 @@ def fold(model: Model) -> Model:
     """
     folded: Any = deepcopy(model, _computed_weights(model)).eval().requires_grad_(False)
     if isinstance(folded, Adjacency):
-        frozen: Any = folded.frozen()
+        frozen: Any = folded.frozen().eval()
         return frozen
     for path, module in list(folded.named_modules()):
         if isinstance(module, GStarConv):
             _fold_norms(path, module)
+        if hasattr(module, "is_folded"):
+            module.is_folded = True
         for name, child in module.named_children():
             if isinstance(child, Adjacency):
-                setattr(module, name, child.frozen())
+                setattr(module, name, child.frozen().eval())
     if "config" in vars(folded):
         folded.config = None  # these keywords would build the norms again
     return folded

@@ -12,6 +12,7 @@ from torch_geometric.nn.inits import reset
 from lgrin.arguments import check_edge_weight, check_one_batch, one_place, stand_in
 from lgrin.graph import EdgeList, Graph, RaggedGraph, as_graph, to_matrices
 from lgrin.models.encode import encode
+from lgrin.models.frozen import frozen_layers
 from lgrin.models.head import make_head, reset_head
 from lgrin.models.registry import ADJACENCY, READOUT, Role, build, plain_settings, settings_of
 from lgrin.models.stream import Stream
@@ -121,6 +122,8 @@ class LGrIN(Module):
         >>> LGrIN(in_channels=12, num_nodes=29, num_classes=9, encoder=pixels)(torch.rand(2, 29, 8, 8)).shape
         torch.Size([2, 9])
     """
+
+    is_folded = False  # whether lgrin.models.fold has made it
 
     def __init__(
         self,
@@ -378,6 +381,10 @@ class LGrIN(Module):
             leading = nodes.x.dim() - 1
             nodes = nodes._replace(x=encode(self.encoder, frames, nodes.mask, leading, self.in_channels))
         h = self._scale_input(nodes)
+        if graph is None and self.is_folded and nodes.is_whole(self.num_nodes):
+            frozen = frozen_layers(self, h)
+            if frozen is not None:
+                return nodes._replace(x=frozen(h)), frozen.graph  # type: ignore[return-value]
         if graph is None:
             graph = graph_for(self.adjacency, nodes._replace(x=h))
         if isinstance(graph, RaggedGraph):

@@ -156,8 +156,28 @@ def _activate(conv: Any, x: Tensor) -> Tensor:
     """Applies activation and dropout; usual ones that nobody watches are not called, which takes longer than ReLU."""
     act, dropout = conv.act, conv.dropout
     x = torch.relu(x) if type(act) is ReLU and not act.inplace and not needs_call(act) else act(x)
-    rests = type(dropout) is Dropout and not (dropout.training and dropout.p) and not needs_call(dropout)
-    return x if rests else dropout(x)
+    return x if _rests(dropout) else dropout(x)
+
+
+def is_relu_alone(conv: Any) -> bool:
+    """Says whether a ReLU that nobody watches follows each linear layer of a convolution, and no dropout.
+
+    Args:
+        conv: A :class:`lgrin.nn.GStarConv`.
+
+    Returns:
+        Whether that is so.
+
+    Example:
+        >>> from lgrin.nn import GStarConv
+        >>> is_relu_alone(GStarConv(2, 3)), is_relu_alone(GStarConv(2, 3, act="tanh"))
+        (True, False)
+    """
+    return type(conv.act) is ReLU and not needs_call(conv.act) and _rests(conv.dropout)
+
+
+def _rests(dropout: Module) -> bool:
+    return type(dropout) is Dropout and not (dropout.training and dropout.p) and not needs_call(dropout)
 
 
 def _first_layers(convs: Sequence[Any], x: Tensor, graph: Graph) -> tuple[Tensor, list[int]]:

@@ -55,6 +55,31 @@ def test_it_is_taken_where_nodes_stand_in_order_and_only_there(monkeypatch):
     assert len(taken) == before
 
 
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+def test_dense_nodes_that_learn_are_summarised_as_flat_ones(parts, monkeypatch):
+    taken = []
+    monkeypatch.setattr("lgrin.nn.pool.summarize", lambda *given: taken.append(1) or summaries.summarize(*given))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-3, 4, (2, 4, 12, 5), generator=generator).double() / 3  # most maxima are ties
+    x[0, 1, 3, 2], x[1, 0, 5, 0] = torch.nan, torch.inf
+    readout = GraphReadout(12, parts, init="xavier").double()
+    weights = torch.randn(2, 4, 5 * len(parts), dtype=torch.float64, generator=generator)
+
+    def results(x, *place):
+        x = x.clone().requires_grad_()
+        out = readout(x, *place).view(weights.shape)
+        return out, *torch.autograd.grad((out * weights).sum(), [x, *readout.parameters()])
+
+    out, grad, *others = results(x)
+    batch = torch.arange(8).repeat_interleave(12)
+    expected = results(x.flatten(0, 2), torch.arange(12).repeat(8), batch)
+    assert len(taken) == (2 if summaries.find_bounds(batch, torch.arange(96), 8) is not None else 0)
+    for ours, theirs in zip((out, grad.flatten(0, 2), *others), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12, equal_nan=True)
+    with torch.no_grad():
+        torch.testing.assert_close(readout(x), out, rtol=1e-12, atol=1e-12, equal_nan=True)
+
+
 def test_gradients_of_gradients_and_transforms_are_right():
     x, frame, batch = case(torch.float64, channels=3)
     x = x + torch.arange(x.numel()).view(x.shape) * 1e-3  # no ties: finite differences need a neighbourhood
