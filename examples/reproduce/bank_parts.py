@@ -25,10 +25,15 @@ from lgrin.training import bank, write_results
 WHOLE = "the bank"
 
 
+def rest(shares, kind):
+    """What the other kinds of summaries have together."""
+    return sum(shares.values()) - shares[kind]
+
+
 def without(kind):
     """The ways to share the variance without a kind of summaries; one that puts this kind in front is left out."""
     ways = [
-        ({name: 0.0 if name == kind else share / (1 - shares[kind]) for name, share in shares.items()}, errors)
+        ({name: 0.0 if name == kind else share / rest(shares, kind) for name, share in shares.items()}, errors)
         for shares, errors in bank.READINGS
         if max(shares, key=shares.get) != kind
     ]
@@ -40,6 +45,7 @@ PARTS = {
     "ranks": without("rank"),
     "functionals": without("functional"),
     "levels": without("level"),
+    "correlations": without("correlation"),
     "the choice among ways": {"READINGS": bank.READINGS[:1]},
     "pairs of classes": {"ENOUGH_FOR_PAIRS": float("inf")},
 }

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import Linear, Module, ModuleList, Parameter
 
 from lgrin.arguments import one_place
+from lgrin.models.correlations import EACH, correlations, pairs_of
 from lgrin.models.functionals import NUMBER, functionals
 from lgrin.nn.adjacency import StationaryAdjacency
 from lgrin.nodes import Nodes, is_full, zero_absent
@@ -26,14 +27,16 @@ class FilterBank(Module):
     .. math:: r_{ik} = \sum_j A_{ij}^{(k)} \langle m_k, z_j \rangle, \qquad
               h_G = \left[ \, \tfrac{1}{|V|} |\{i : r_{ik} > t_{kl}\}| \;\middle|\; \tfrac{1}{|V|} \sum_i |r_{ik}|
               \;\middle|\; \max_i r_{ik} \;\middle|\; \text{levels} \;\middle|\; \text{ranks}
-              \;\middle|\; \text{functionals} \, \right]
+              \;\middle|\; \text{correlations} \;\middle|\; \text{functionals} \, \right]
 
     Each filter is a fixed graph: a head of a :class:`lgrin.nn.StationaryAdjacency` with 9 edges a node, the same for
     all nodes, with random weights that add up to 0. Its input is a random mix of standardised channels, or of their
     first differences. The summaries go over the whole sequence and over its quarters. Levels are the mean and root mean
-    square of the channels. Two kinds go over the whole sequence alone. Ranks are the shares of frames at which a filter
-    responds the most, and the least, of the K filters of its group to the same mix. Functionals
-    (:func:`lgrin.models.functionals.functionals`) are quantiles, moments and autocorrelations of the channels.
+    square of the channels. Three kinds go over the whole sequence alone. Ranks are the shares of frames at which a
+    filter responds the most, and the least, of the K filters of its group to the same mix. Correlations
+    (:func:`lgrin.models.correlations.correlations`) are those of two channels, at once and up to 16 frames apart.
+    Functionals (:func:`lgrin.models.functionals.functionals`) are quantiles, moments and autocorrelations of the
+    channels.
     Everything but thresholds, scale and head is drawn from a seed; :func:`lgrin.training.fit_bank` computes these from
     training sequences.
 
@@ -47,6 +50,7 @@ class FilterBank(Module):
         segments: Over how many equal parts of a sequence the summaries go, see :class:`lgrin.nn.GraphReadout`.
         levels: Channels whose levels are read; of more channels, those of so many random mixes.
         functionals: Channels and, beyond their number, random mixes of them whose functionals are read; 0 reads none.
+        pairs: Pairs of channels whose correlations are read, as many as there are at the most; 0 reads none.
         seed: Draws filters and mixes.
 
     Attributes:
@@ -92,6 +96,7 @@ class FilterBank(Module):
         segments: Sequence[int] = (1, 4),
         levels: int = READ,
         functionals: int = 8,
+        pairs: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -117,6 +122,8 @@ class FilterBank(Module):
             self.register_buffer("level", _each(min(check_whole("levels", levels), in_channels), in_channels))
             self.contour: Tensor
             self.register_buffer("contour", _each(check_whole("functionals", functionals, 0), in_channels))
+        self.pair: Tensor
+        self.register_buffer("pair", pairs_of(in_channels, check_whole("pairs", pairs, 0)), persistent=False)
         responses = len(self.dilations) * self.heads * self.mixes
         self.threshold: Tensor
         self.register_buffer("threshold", torch.zeros(check_whole("thresholds", thresholds), responses))
@@ -127,7 +134,7 @@ class FilterBank(Module):
         """The arguments."""
         sizes = {"in_channels": self.in_channels, "num_classes": self.num_classes, "dilations": self.dilations}
         sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
-        read = {"levels": self.level.size(0), "functionals": self.contour.size(0)}
+        read = {"levels": self.level.size(0), "functionals": self.contour.size(0), "pairs": self.pair.size(0)}
         return {**sizes, "segments": self.segments, **read, "seed": self.seed}
 
     @property
@@ -136,7 +143,7 @@ class FilterBank(Module):
         parts, (thresholds, responses) = sum(self.segments), self.threshold.shape
         counted = {"share": parts * thresholds * responses, "magnitude": parts * responses, "max": parts * responses}
         counted |= {"level": 2 * parts * self.level.size(0), "rank": 2 * responses}
-        return {**counted, "functional": NUMBER * self.contour.size(0)}
+        return {**counted, "correlation": EACH * self.pair.size(0), "functional": NUMBER * self.contour.size(0)}
 
     @property
     def embed_channels(self) -> int:
@@ -211,6 +218,8 @@ class FilterBank(Module):
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out the whole sequences and their parts, ``[B, F]``."""
         kinds = [self._summarize_parts(z, responses, present), rank_filters(responses, present, self.heads, APART)]
+        if len(self.pair):
+            kinds.append(correlations(z, present, self.pair).flatten(1))
         if len(self.contour):
             kinds.append(functionals(z @ self.contour.mT, present).flatten(1))
         return torch.cat(kinds, dim=-1)

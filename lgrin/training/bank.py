@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from lgrin.models.bank import REACH, READ, FilterBank
+from lgrin.models.correlations import EACH
 from lgrin.models.functionals import NUMBER
 from lgrin.training.generators import own_random_numbers
 from lgrin.training.ridge import Ridge, average, fit_pairs, fit_ridges
@@ -18,15 +19,17 @@ from lgrin.training.threads import threads_for
 BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
 MOST, MANY, FEWER = 10_000, 4_000, 3_000  # summaries at most; those of more than so many sequences
 HEADS, THRESHOLDS, SEGMENTS = 8, 3, (1, 4)
-READINGS = (  # shares of the variance that the ridge sees, and by how many standard errors each has to be better
-    ({"share": 0.66, "magnitude": 0.04, "max": 0.04, "level": 0.09, "rank": 0.17, "functional": 0.0}, 0.0),
-    ({"share": 0.25, "magnitude": 0.04, "max": 0.04, "level": 0.5, "rank": 0.17, "functional": 0.0}, 1.5),
-    ({"share": 0.3, "magnitude": 0.02, "max": 0.02, "level": 0.01, "rank": 0.65, "functional": 0.0}, 1.5),
-    ({"share": 0.16, "magnitude": 0.03, "max": 0.03, "level": 0.04, "rank": 0.17, "functional": 0.57}, 2.5),
+TOGETHER = {"correlation": 0.06}  # beside the others, where there are several channels
+READINGS = (  # variance of each kind in the ridge, and by how many standard errors the reading has to be better
+    ({"share": 0.66, "magnitude": 0.04, "max": 0.04, "level": 0.09, "rank": 0.17, **TOGETHER, "functional": 0.0}, 0.0),
+    ({"share": 0.25, "magnitude": 0.04, "max": 0.04, "level": 0.5, "rank": 0.17, **TOGETHER, "functional": 0.0}, 1.5),
+    ({"share": 0.3, "magnitude": 0.02, "max": 0.02, "level": 0.01, "rank": 0.65, **TOGETHER, "functional": 0.0}, 1.5),
+    ({"share": 0.16, "magnitude": 0.03, "max": 0.03, "level": 0.04, "rank": 0.17, **TOGETHER, "functional": 0.57}, 2.5),
 )
 ENOUGH_FOR_PAIRS, MOST_FOR_PAIRS = 15, 2_000  # sequences of a class; sequences, since time grows with their cube
 RANKS = 2  # summaries of each response over the whole sequence alone
 PART = 0.5  # of the budget, which levels may have, and functionals of what these leave
+PART_OF_PAIRS = 0.125  # of what levels and functionals leave
 FEWEST_MIXES = 4  # beside several channels; half as many as channels if that is more
 ROOM = 2**22  # numbers of responses that are computed at a time
 SAMPLES = 20_000  # frames from which thresholds are taken, 8 of a sequence at least
@@ -120,6 +123,8 @@ def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, bu
     wanted = in_channels + max(FEWEST_MIXES, in_channels // 2) if in_channels > 1 else 0  # one channel gains nothing
     contours = min(wanted, READ, int(PART * (most - 2 * parts * levels) / NUMBER))
     spent = 2 * parts * levels + NUMBER * max(0, contours)
+    pairs = min(in_channels * (in_channels - 1) // 2, READ, int(PART_OF_PAIRS * max(0, most - spent) / EACH))
+    spent += EACH * pairs
     each_response = parts * (THRESHOLDS + 2) + RANKS
     free = (budget - num_classes - 2 * in_channels - spent * num_classes) / (each_response * num_classes + THRESHOLDS)
     responses = min(free, (most - spent) / each_response)
@@ -131,7 +136,7 @@ def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, bu
     mixes = max(1, each // heads)
     if in_channels == 1 and mixes > 2:  # the channel and its differences are all that there is; more filters instead
         dilations, mixes = dilations * (mixes // 2), 2
-    read = {"levels": levels, "functionals": max(0, contours)}
+    read = {"levels": levels, "functionals": max(0, contours), "pairs": pairs}
     return {"dilations": dilations, "heads": heads, "mixes": mixes, **read}
 
 
