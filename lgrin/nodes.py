@@ -13,6 +13,7 @@ from torch import Tensor
 from lgrin.arguments import check_nodes, check_range, over_steps
 from lgrin.ops.functional import is_mapped
 from lgrin.ops.sequence_max import sequence_max
+from lgrin.ops.sequence_sum import sequence_sum
 
 
 def is_readable(x: Tensor) -> bool:
@@ -362,7 +363,7 @@ class Nodes(NamedTuple):
         x = at_least_float32(x)
         if self.batch is None:
             return x.sum(1)
-        return x.new_zeros(self.batch_size, *x.shape[1:]).index_add(0, self.batch, x)
+        return sequence_sum(x, self.batch, self.batch_size)
 
     def mean(self) -> Tensor:
         """Averages the present nodes of each sequence, ``[B, F]``; 0 for an empty one."""

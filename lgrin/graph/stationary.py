@@ -114,7 +114,7 @@ class StationaryGraph(NamedTuple):
     def neighbor_max(self, x: Tensor) -> Tensor:
         """Takes the maximum over each node and its neighbours, ``[*, M, F]``."""
         neighbors = (self.kernel.view(self.heads, -1) != 0).any(0)
-        neighbors[self.bandwidth] = True
+        neighbors.narrow(0, self.bandwidth, 1).fill_(True)
         rows, mask = stacked(x, self.mask)
         return neighbor_max_banded(rows, neighbors.expand(x.size(-2), -1), mask)[0].view(x.shape)
 

@@ -5,6 +5,8 @@ channels and reads each node that they can reach once; nothing is shared between
 and every run gives the same bits. With ``TRITON_INTERPRET=1`` the same kernels run on a CPU.
 """
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
@@ -13,17 +15,40 @@ from torch import Tensor
 from lgrin.ops import torch_kernels
 from lgrin.ops.window import Window
 
-ROWS, CHANNELS = 16, 64
+
+class Block(NamedTuple):
+    """What a program owns, and the warps that compute it."""
+
+    rows: int
+    channels: int
+    num_warps: int = 4
+
+    def grid(self, x: Tensor) -> tuple[int, int, int]:
+        """The programs for ``[B, M, F]``."""
+        return x.size(0), triton.cdiv(x.size(1), self.rows), triton.cdiv(x.size(2), self.channels)
+
+
+MAXIMUM, GRADIENT = Block(32, 32), Block(16, 64)
+NODES, UNROLL = 32, 4  # whose bits are read together, and whose steps are written out
 
 edge_max = torch_kernels.edge_max
 first_of_maxima = torch_kernels.first_of_maxima
 
 
 @triton.jit
+def _orderly(value, BITS: tl.constexpr):
+    """An integer for each number that compares as the number does: equal for both zeros, the largest for NaN."""
+    value = value.to(tl.float64 if BITS == 64 else tl.float32) + 0.0
+    bits = value.to(tl.int64 if BITS == 64 else tl.int32, bitcast=True)
+    LARGEST: tl.constexpr = 2 ** (BITS - 1) - 1
+    return tl.where(value == value, bits ^ ((bits >> (BITS - 1)) & LARGEST), LARGEST)
+
+
+@triton.jit(do_not_specialize=["channels"])  # channels of one thread that lie side by side would take longer
 def _window_max(
     x, neighbors, mask, values, sources,
     num_nodes, channels, sequence_stride, stride, offset, reach,
-    MASKED: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
+    MASKED: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr, NODES: tl.constexpr, UNROLL: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(1) * ROWS
     target = first + tl.arange(0, ROWS)
@@ -36,24 +61,31 @@ def _window_max(
         mask += sequence * num_nodes
         listens = listens & (tl.load(mask + target, mask=listens, other=0) != 0)
     row = tl.zeros([CHANNELS], dtype=tl.int64) + channels
-    wide = tl.float64 if x.dtype.element_ty == tl.float64 else tl.float32
-    best = tl.zeros([ROWS, CHANNELS], dtype=wide)
+    BITS: tl.constexpr = 64 if x.dtype.element_ty == tl.float64 else 32
+    best = tl.full([ROWS, CHANNELS], -(2 ** (BITS - 1)), dtype=tl.int64 if BITS == 64 else tl.int32)
     source = tl.zeros([ROWS, CHANNELS], dtype=tl.int32) + num_nodes
-    for node in range(tl.maximum(0, first - reach), tl.minimum(num_nodes, first + ROWS + reach)):
-        near = (node - target <= reach) & (target - node <= reach)
-        address = target.to(tl.int64) * stride + node + offset
-        speaks = tl.load(neighbors + address, mask=listens & near, other=0) != 0
+    place = tl.arange(0, NODES)
+    for start in range(tl.maximum(0, first - reach), tl.minimum(num_nodes, first + ROWS + reach), NODES):
+        node = start + place
+        near = (node[None, :] - target[:, None] <= reach) & (target[:, None] - node[None, :] <= reach)
+        there = listens[:, None] & near & (node < num_nodes)[None, :]
+        address = target.to(tl.int64)[:, None] * stride + node[None, :] + offset
+        speaks = tl.load(neighbors + address, mask=there, other=0) != 0
         if MASKED:
-            speaks = speaks & (tl.load(mask + node) != 0)
-        value = tl.load(x + node * row + channel, mask=channel < channels, other=0).to(wide)[None, :]
-        beats = (value > best) | ((value != value) & (best == best)) | (source == num_nodes)
-        wins = beats & speaks[:, None]
-        best = tl.where(wins, value, best)
-        source = tl.where(wins, node, source)
-    place = (sequence * num_nodes + target)[:, None] * channels + channel[None, :]
+            speaks = speaks & (tl.load(mask + node, mask=node < num_nodes, other=0) != 0)[None, :]
+        spoken = tl.sum(tl.where(speaks, (1 << place)[None, :], 0), axis=1)  # a bit for each of the nodes
+        for one in tl.range(start, tl.minimum(num_nodes, start + NODES), loop_unroll_factor=UNROLL):
+            key = _orderly(tl.load(x + one * row + channel, mask=channel < channels, other=0), BITS)
+            wins = (key[None, :] > best) & (spoken & 1 != 0)[:, None]
+            best = tl.where(wins, key[None, :], best)
+            source = tl.where(wins, one, source)
+            spoken >>= 1
     inside = (target < num_nodes)[:, None] & (channel < channels)[None, :]
-    tl.store(values + place, best.to(values.dtype.element_ty), mask=inside)
-    tl.store(sources + place, source.to(sources.dtype.element_ty), mask=inside)
+    found = inside & (source < num_nodes)
+    value = tl.load(x + source.to(tl.int64) * channels + channel[None, :], mask=found, other=0)
+    place_of = (sequence * num_nodes + target)[:, None] * channels + channel[None, :]
+    tl.store(values + place_of, value, mask=inside)
+    tl.store(sources + place_of, source.to(sources.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -83,11 +115,12 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
     if x.numel():
         many = window.neighbors.size(0) > 1
         present = x if mask is None else mask.contiguous().view(torch.uint8)  # x stands for a pointer never read
-        _window_max[_grid(x)](
+        _window_max[MAXIMUM.grid(x)](
             x, window.neighbors.view(torch.uint8), present, values, source,
             x.size(1), x.size(2), window.neighbors[0].numel() if many else 0,
             window.stride, window.offset, min(window.reach, x.size(1)),
-            MASKED=mask is not None, ROWS=ROWS, CHANNELS=CHANNELS,
+            MASKED=mask is not None, ROWS=MAXIMUM.rows, CHANNELS=MAXIMUM.channels, NODES=NODES, UNROLL=UNROLL,
+            num_warps=MAXIMUM.num_warps,
         )  # fmt: skip
     return values, source
 
@@ -99,12 +132,8 @@ def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
     grad = grad.contiguous()
     total = torch.empty_like(grad)
     if grad.numel():
-        _gather_back[_grid(grad)](
-            grad, source.contiguous(), total, grad.size(1), grad.size(2), reach, ROWS=ROWS, CHANNELS=CHANNELS
-        )
+        _gather_back[GRADIENT.grid(grad)](
+            grad, source.contiguous(), total, grad.size(1), grad.size(2), reach,
+            ROWS=GRADIENT.rows, CHANNELS=GRADIENT.channels, num_warps=GRADIENT.num_warps,
+        )  # fmt: skip
     return total
-
-
-def _grid(x: Tensor) -> tuple[int, int, int]:
-    batch_size, num_nodes, channels = x.shape
-    return batch_size, triton.cdiv(num_nodes, ROWS), triton.cdiv(channels, CHANNELS)

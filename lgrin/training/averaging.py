@@ -1,6 +1,7 @@
 """Averages of the weights over training steps."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,6 +75,8 @@ class AveragedTensors:
     def __init__(self, tensors: Iterable[Tensor], decay: float) -> None:
         self.current = [one.detach() for one in tensors]
         self.decay, self.updates = decay, 0
+        on_gpu = bool(self.current) and self.current[0].is_cuda
+        self._decay: Any = torch.zeros((), device=self.current[0].device) if on_gpu else 0.0
         self.average = [one.clone() for one in self.current] if decay else self.current
         kinds = dict.fromkeys(one.dtype for one in self.current if one.is_floating_point())
         self._floats = [self._lay_out(kind) for kind in kinds] if decay else []
@@ -89,21 +92,34 @@ class AveragedTensors:
             self.average[index] = part.view(self.average[index].shape)
         return flat, [self.current[index] for index in chosen]
 
-    @torch.no_grad()
+    def set_decay(self) -> None:
+        """Takes the decay of the next update; on an NVIDIA GPU into its memory, so that updates can be recorded."""
+        decay = decay_at(self.updates, self.decay)
+        if isinstance(self._decay, Tensor):
+            self._decay.fill_(decay)
+        else:
+            self._decay = decay
+        self.updates += 1
+
     def update(self) -> None:
         """Takes in what the tensors are after a step."""
+        self.set_decay()
+        self.move()
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """Moves the average by the decay that was set."""
         if not self.decay:
             return
-        decay = decay_at(self.updates, self.decay)
+        decay = self._decay
         for average, tensors in self._floats:
             current = torch.cat([one.reshape(-1) for one in tensors])
-            if self.updates:
+            if self.updates > 1:
                 average.mul_(decay).add_(current.mul_(1 - decay))
             else:
                 average.copy_(current)
         if self._counts[0]:
             torch._foreach_copy_(*self._counts)
-        self.updates += 1
 
     def values(self) -> list[Tensor]:
         """Copies the average, in the order of the tensors."""

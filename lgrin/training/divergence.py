@@ -48,21 +48,31 @@ class Divergence:
         self._watched = [tensors[name].view(-1) for name in self.names if name in tensors]
 
     @torch.no_grad()
-    def note(self, classifier: LightningModule, loss: Tensor | None, step: int, epoch: int) -> None:
+    def measure(self, loss: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Adds up what is watched after a step.
+
+        Args:
+            loss: The loss of the step; ``None`` where it is unknown.
+
+        Returns:
+            The sum, and the loss: finite where everything is.
+        """
+        total = torch.cat(self._watched).sum()
+        return total, total if loss is None else loss.detach().to(total.dtype)
+
+    def note(self, classifier: LightningModule, both: tuple[Tensor, Tensor], step: int, epoch: int) -> None:
         """Notes whether a step left everything finite.
 
         Args:
             classifier: The classifier.
-            loss: The loss of the step; ``None`` where it is unknown.
+            both: What :meth:`measure` gave after the step.
             step: Steps that were taken so far.
             epoch: The epoch, from 0.
 
         Raises:
             FloatingPointError: If it did not, with the step, what is not finite, and what to lower.
         """
-        total = torch.cat(self._watched).sum()
-        both = total, total if loss is None else loss.detach().to(total.dtype)
-        if total.device.type == "cpu":
+        if both[0].device.type == "cpu":
             self._look(classifier, isfinite(both[0].item()), isfinite(both[1].item()), step, epoch)
             return
         self._finite.append(torch.stack(both).isfinite())
@@ -124,7 +134,8 @@ class StopAtDivergence(Callback):
     ) -> None:
         """Notes whether a step left everything finite."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
-        self.divergence.note(pl_module, loss, trainer.global_step, trainer.current_epoch)
+        both = self.divergence.measure(loss)
+        self.divergence.note(pl_module, both, trainer.global_step, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reads what was noted, before a checkpoint is written."""

@@ -14,9 +14,10 @@ ALIGNED = 64  # bytes, where PyTorch begins its tensors: matrix products round b
 class FlatAdamW(AdamW):
     """AdamW that moves all weights by the same ten calls, in place of ten for each of them.
 
-    The weights are moved into one tensor, and become views of it. They get the numbers that ``foreach=True`` gives
-    them, to the bit. From the first step in which a weight has no gradient, which AdamW leaves as it is, and where
-    weights do not fit into one tensor, they are moved one by one.
+    The weights are moved into one tensor, and become views of it. On a CPU they get the numbers that ``foreach=True``
+    gives them, to the bit; on an NVIDIA GPU one fused kernel moves them, whose learning rate is a number in its memory,
+    so that a step can be recorded. From the first step in which a weight has no gradient, which AdamW leaves as it is,
+    and where weights do not fit into one tensor, they are moved one by one.
 
     Args:
         weights: The weights; those that need no gradient stay where they are.
@@ -44,8 +45,18 @@ class FlatAdamW(AdamW):
         if self.weights and _fit_together(self.weights):
             flat = Parameter(_lay_out(self.weights))
             flat.grad = torch.zeros_like(flat)
-            self._whole = AdamW([flat], lr, weight_decay=weight_decay, foreach=True)
+            self._whole = _adamw(flat, lr, weight_decay)
             self._gradients = _views(flat.grad, self.weights)
+
+    @property
+    def moves_together(self) -> bool:
+        """Whether all weights are still moved as one."""
+        return self._whole is not None
+
+    def set_rate(self) -> None:
+        """Tells the kernel of a GPU the learning rate of the next step, which a schedule has changed."""
+        if self._whole is not None and isinstance(rate := self._whole.param_groups[0]["lr"], Tensor):
+            rate.fill_(self.param_groups[0]["lr"])
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes a step; see :class:`torch.optim.AdamW`."""
@@ -57,8 +68,9 @@ class FlatAdamW(AdamW):
             self._move_one_by_one()
             return super().step()
         torch._foreach_copy_(self._gradients, gradients)
-        group = self.param_groups[0]
-        self._whole.param_groups[0].update({name: group[name] for name in group if name != "params"})
+        group, whole = self.param_groups[0], self._whole.param_groups[0]
+        own = ("params", "lr", "foreach", "fused", "capturable") if isinstance(whole["lr"], Tensor) else ("params",)
+        whole.update({name: group[name] for name in group if name not in own})
         return self._whole.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -84,6 +96,14 @@ class FlatAdamW(AdamW):
         moments = (_views(state[name], self.weights) for name in ("exp_avg", "exp_avg_sq"))
         for one, average, squares in zip(self.weights, *moments, strict=True):
             self.state[one] = {"step": state["step"].clone(), "exp_avg": average, "exp_avg_sq": squares}
+
+
+def _adamw(flat: Parameter, lr: float, weight_decay: float) -> AdamW:
+    """The optimiser of all weights as one."""
+    if not flat.is_cuda:
+        return AdamW([flat], lr, weight_decay=weight_decay, foreach=True)
+    rate: Any = torch.tensor(lr, device=flat.device)
+    return AdamW([flat], rate, weight_decay=weight_decay, fused=True, capturable=True)
 
 
 def _fit_together(weights: list[Parameter]) -> bool:

@@ -26,6 +26,7 @@ from lgrin.training.flat import FlatAdamW
 from lgrin.training.hardware import find_device
 from lgrin.training.memory import kept_memory
 from lgrin.training.reading import Reading, read_data
+from lgrin.training.recorded import Recorder
 from lgrin.training.threads import count_weights, threads_for
 
 
@@ -135,6 +136,9 @@ class Sequences:
         sequences: With ``x``, ``y [1]``, and perhaps ``frame``, ``mask`` and ``weight [1]``.
         device: Where they are kept.
 
+    Attributes:
+        are_alike: Whether all have one length.
+
     Example:
         >>> data = [Data(x=torch.full((2, 1), float(i)), y=torch.tensor([i])) for i in range(3)]
         >>> target, inputs = Sequences(data, torch.device("cpu")).batch([2, 0])
@@ -147,33 +151,43 @@ class Sequences:
         self.device = device
         self.target = torch.cat([data.y for data in self.data]).to(device)
         self.lengths = torch.tensor([data.num_nodes for data in self.data], device=device)
-        self._are_alike = bool((self.lengths == self.lengths[0]).all())
+        self.are_alike = bool((self.lengths == self.lengths[0]).all())
         self._batches: dict[int, Tensor] = {}
         names = [name for name in ("x", "frame", "mask") if self.data[0].get(name) is not None]
-        self.parts = {name: [data[name].to(device) for data in self.data] for name in names}
+        self.parts: dict[str, Any] = {name: [data[name].to(device) for data in self.data] for name in names}
+        if self.are_alike:
+            self.parts = {name: torch.stack(part) for name, part in self.parts.items()}
         weights = [data.get("weight") for data in self.data]
         self.weight = None if weights[0] is None else torch.cat(weights).to(device)
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def weights(self, index: list[int]) -> Tensor | None:
-        """What the sequences of a batch count, ``[B]``; ``None`` where all count alike."""
-        return None if self.weight is None else self.weight[torch.tensor(index, device=self.device)]
+    def place(self, index: list[int]) -> Tensor:
+        """Takes the numbers of a batch's sequences to the device, int64 ``[B]``, without waiting for it."""
+        which = torch.tensor(index)
+        return which.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else which
 
-    def batch(self, index: list[int]) -> tuple[Tensor, dict[str, Any]]:
+    def weights(self, which: Tensor) -> Tensor | None:
+        """What the sequences of a batch count, ``[B]``; ``None`` where all count alike."""
+        return None if self.weight is None else self.weight[which]
+
+    def batch(self, index: list[int], which: Tensor | None = None) -> tuple[Tensor, dict[str, Any]]:
         """Takes a batch.
 
         Args:
             index: Which sequences.
+            which: The same on the device, from :meth:`place`, if it is there already; sequences of one length are taken
+                by it alone.
 
         Returns:
             Their classes ``[B]``, and the arguments of a model by name, the nodes one sequence after the other.
         """
-        which = torch.tensor(index, device=self.device)
-        inputs: dict[str, Any] = {"x": None, "frame": None, "batch": None, "mask": None, "batch_size": len(index)}
+        which = self.place(index) if which is None else which
+        inputs: dict[str, Any] = {"x": None, "frame": None, "batch": None, "mask": None, "batch_size": len(which)}
         for name, part in self.parts.items():
-            inputs[name] = torch.cat([part[one] for one in index])
+            one_length = isinstance(part, Tensor)
+            inputs[name] = part[which].flatten(0, 1) if one_length else torch.cat([part[one] for one in index])
         inputs["batch"] = self._sequence_of_nodes(which, len(inputs["x"]))
         return self.target[which], inputs
 
@@ -183,7 +197,7 @@ class Sequences:
         if known is None:
             order = torch.arange(len(which), device=self.device)
             known = order.repeat_interleave(self.lengths[which], output_size=num_nodes)
-            if self._are_alike:
+            if self.are_alike:
                 self._batches[len(which)] = known
         return known
 
@@ -233,6 +247,7 @@ class Loop:
         self.after_epoch: Any = None if by_step else scheduler
         self.average = AveragedTensors(chain(classifier.parameters(), classifier.buffers()), averaging)
         self.divergence = Divergence(classifier)
+        self.recorder = Recorder(self._compute, lambda: sequences.are_alike and self.optimizer.moves_together)
         self.step = 0
         self.losses: list[Tensor] = []
 
@@ -260,16 +275,23 @@ class Loop:
         seed_step(self.seed, self.step, self.sequences.device)
         if len(index) == 1:
             self.classifier.check_lone(Batch.from_data_list([self.sequences.data[index[0]]]))
-        loss = self.classifier.loss_of(*self.sequences.batch(index), self.sequences.weights(index))
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        self.optimizer.set_rate()
+        self.average.set_decay()
+        loss, *both = self.recorder(self.sequences.place(index), index)
         if self.after_step is not None:
             self.after_step.step()
         self.step += 1
-        self.divergence.note(self.classifier, loss, self.step, len(self.losses))
-        self.average.update()
-        return loss.detach()
+        self.divergence.note(self.classifier, (both[0], both[1]), self.step, len(self.losses))
+        return loss
+
+    def _compute(self, which: Tensor, index: list[int]) -> tuple[Tensor, ...]:
+        """What the device computes in a step: the loss, and what tells whether all is finite."""
+        loss = self.classifier.loss_of(*self.sequences.batch(index, which), self.sequences.weights(which))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.average.move()
+        return loss.detach(), *self.divergence.measure(loss)
 
     @torch.no_grad()
     def validate(self, sequences: Sequences) -> float:

@@ -263,19 +263,23 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from lgrin.ops import triton_kernels as kernels
 
-blocks = {"ROWS": kernels.ROWS, "CHANNELS": kernels.CHANNELS}
+blocks = {
+    name: {"ROWS": block.rows, "CHANNELS": block.channels}
+    for name, block in (("maximum", kernels.MAXIMUM), ("gradient", kernels.GRADIENT))
+}
 sizes = ("num_nodes", "channels", "sequence_stride", "stride", "offset", "reach")
 for ones in ((), ("num_nodes", "channels", "reach")):
     for number, index in (("fp32", "u8"), ("fp64", "i32"), ("bf16", "i16"), ("fp16", "u8")):
         for masked in (True, False):
             kinds = {"x": "*" + number, "neighbors": "*u8", "mask": "*u8", "values": "*" + number}
             kinds |= {"sources": "*" + index} | {size: "i32" for size in sizes}
-            fixed = {**blocks, "MASKED": masked, **{one: 1 for one in ones}}
+            fixed = {**blocks["maximum"], "NODES": kernels.NODES, "UNROLL": kernels.UNROLL, "MASKED": masked}
+            fixed |= {one: 1 for one in ones}
             source = ASTSource(kernels._window_max, kinds | {name: "constexpr" for name in fixed}, fixed)
             assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
         kinds = {"grad": "*" + number, "sources": "*" + index, "total": "*" + number}
         kinds |= {size: "i32" for size in ("num_nodes", "channels", "reach")}
-        fixed = {**blocks, **{one: 1 for one in ones}}
+        fixed = {**blocks["gradient"], **{one: 1 for one in ones}}
         source = ASTSource(kernels._gather_back, kinds | {name: "constexpr" for name in fixed}, fixed)
         assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
 """
