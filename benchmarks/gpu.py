@@ -26,6 +26,7 @@ from lgrin.training.loop import Loop, Sequences
 
 FRAMES, CHANNELS = 120, 224
 OPERATIONS = 3  # of a comparison: which is larger, the larger one, and where it comes from
+OPERATIONS_BACK = 1.5  # which is its source, and half of one for a sum, of which twice as many are done in a cycle
 STEPS = 50
 LAZY = {"init": "lazy", "normalize": "present"}
 GRAPHS = {
@@ -91,7 +92,11 @@ def ceilings() -> dict[str, tuple[float, str]]:
 
 
 def neighbor_maxima(card: dict[str, tuple[float, str]]) -> list[dict]:
-    """The neighbour maximum and its gradient, by density, beside A @ x and the bytes and comparisons that it needs."""
+    """The neighbour maximum and its gradient, by density, beside A @ x, the bytes to move and the comparisons to make.
+
+    A multiprocessor compares and selects half as many numbers in a cycle as it multiplies and adds, which are two
+    operations of a product ("Arithmetic Instructions" of the CUDA C++ Programming Guide).
+    """
     rows = []
     for batch_size in (32, 128):
         x, adj = (torch.randn(batch_size, FRAMES, width, device="cuda") for width in (CHANNELS, FRAMES))
@@ -110,14 +115,15 @@ def _maximum(x: Tensor, window: Window, what: str, reached: int, product: float 
     grad = torch.randn_like(x)
     title = f"maximum, B={x.size(0)}, {what}"
     bytes_moved = x.numel() * (4 + 4 + source.element_size())
-    compared = OPERATIONS * x.numel() * reached
-    floor = 1e3 * max(bytes_moved / card["copy"][0], compared / (card["float32"][0] / 2))
+    compared = x.numel() * reached
+    of_bytes, of_operation = 1e3 * bytes_moved / card["copy"][0], 1e3 * compared / (card["float32"][0] / 4)
+    floor = max(of_bytes, OPERATIONS * of_operation)
     ms = milliseconds(lambda: fastest.window_max(x, window, None))
     also = {} if product is None else {"A_x": product}
     rows = [row(f"{title}: its floor", ms / floor, "times as long", ms=ms, floor=floor, **also)]
     back = milliseconds(lambda: gather_back(grad, source, window.reach))
-    floor = 1e3 * bytes_moved / card["copy"][0]
-    rows.append(row(f"{title}, gradient: its bytes", back / floor, "times as long", ms=back, floor=floor))
+    floor = max(of_bytes, OPERATIONS_BACK * of_operation)
+    rows.append(row(f"{title}, gradient: its floor", back / floor, "times as long", ms=back, floor=floor))
     return rows
 
 
@@ -161,14 +167,17 @@ def wide_steps() -> list[dict]:
     size, rows = SIZES["RML"], []
     for batch_size in (32, 128, 512):
         taken = time_steps(size, batch_size, branch_channels=(128, 64))
-        plain = by_the_clock(step(wide(*size), batch_size, size, "cuda"))
-        others = {"broadcast": ComposedLGrIN(*size)} if batch_size < 512 else {}
-        if batch_size == 32:
-            others["loop"] = ComposedLGrIN(*size, loop_max)
         title = f"step of the wide network, RML, B={batch_size}"
-        for name, other in others.items():
-            theirs = by_the_clock(step(other, batch_size, size, "cuda"))
-            rows.append(row(f"{title}: PyG parts, {name}", theirs / plain, "times faster", ms=plain, theirs=theirs))
+        if batch_size < 512:  # where [B, M, M, P] fits
+            ways = {"launched": lambda one: one, "recorded": recorded}
+            for way, run in ways.items():
+                ours = by_the_clock(run(step(wide(*size), batch_size, size, "cuda")))
+                theirs = by_the_clock(run(step(ComposedLGrIN(*size), batch_size, size, "cuda")))
+                what = f"{title}, {way}: PyG parts, masked broadcast, {way}"
+                rows.append(row(what, theirs / ours, "times faster", ms=ours, theirs=theirs))
+            looped = by_the_clock(step(ComposedLGrIN(*size, loop_max), batch_size, size, "cuda"))
+            what = f"{title}, recorded: PyG parts, loop, which cannot be recorded"
+            rows.append(row(what, looped / ours, "times faster", ms=ours, theirs=looped))
         with torch.device("cuda"):
             alone = by_the_clock(recorded(products(batch_size, size, fewest=True)))
         what = f"{title}, recorded, with changes and average: its products, recorded"

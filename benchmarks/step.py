@@ -41,7 +41,7 @@ def step(
     """A whole training step on a dense batch."""
     features, frames, classes = size
     model = model.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), 0.003)
+    optimizer = torch.optim.Adam(model.parameters(), 0.003, capturable=device != "cpu")
     loss = LGrINLoss(720)
     x = torch.randn(batch_size, frames, features, device=device)
     target = torch.randint(classes, (batch_size,), device=device)

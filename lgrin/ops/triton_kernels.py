@@ -21,14 +21,14 @@ class Block(NamedTuple):
 
     rows: int
     channels: int
-    num_warps: int = 4
+    num_warps: int
 
     def grid(self, x: Tensor) -> tuple[int, int, int]:
         """The programs for ``[B, M, F]``."""
         return x.size(0), triton.cdiv(x.size(1), self.rows), triton.cdiv(x.size(2), self.channels)
 
 
-MAXIMUM, GRADIENT = Block(32, 32), Block(16, 64)
+MAXIMUM, MAXIMUM_OF_BAND, GRADIENT = Block(16, 32, 2), Block(16, 32, 1), Block(16, 64, 4)
 NODES, UNROLL = 32, 4  # whose bits are read together, and whose steps are written out
 
 edge_max = torch_kernels.edge_max
@@ -111,16 +111,17 @@ def _gather_back(
 
 def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Takes the maximum over a window of nodes; see :func:`lgrin.ops.neighbor_max`."""
+    block = MAXIMUM if window.reach > 2 * NODES else MAXIMUM_OF_BAND
     values, source = torch.empty_like(x), torch.empty(x.shape, dtype=window.dtype, device=x.device)
     if x.numel():
         many = window.neighbors.size(0) > 1
         present = x if mask is None else mask.contiguous().view(torch.uint8)  # x stands for a pointer never read
-        _window_max[MAXIMUM.grid(x)](
+        _window_max[block.grid(x)](
             x, window.neighbors.view(torch.uint8), present, values, source,
             x.size(1), x.size(2), window.neighbors[0].numel() if many else 0,
             window.stride, window.offset, min(window.reach, x.size(1)),
-            MASKED=mask is not None, ROWS=MAXIMUM.rows, CHANNELS=MAXIMUM.channels, NODES=NODES, UNROLL=UNROLL,
-            num_warps=MAXIMUM.num_warps,
+            MASKED=mask is not None, ROWS=block.rows, CHANNELS=block.channels, NODES=NODES, UNROLL=UNROLL,
+            num_warps=block.num_warps,
         )  # fmt: skip
     return values, source
 

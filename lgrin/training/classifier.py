@@ -222,16 +222,21 @@ class SequenceClassifier(LightningModule):
     def logits_of(self, inputs: dict[str, Any], **options: Any) -> Any:
         """Computes logits from the arguments of the model by name, the features not standardised yet."""
         if not isinstance(self.normalize, ModuleDict):
-            return self.model(**self._prepared(self.normalize, self.model.num_nodes, inputs), **options)
+            return self.model(**self._side_by_side(self.normalize, self.model.num_nodes, inputs), **options)
         prepared = {
-            name: self._prepared(self.normalize[name], self.model.num_nodes[name], one) for name, one in inputs.items()
+            name: self._side_by_side(self.normalize[name], self.model.num_nodes[name], one)
+            for name, one in inputs.items()
         }
         return self.model(prepared, **options)
+
+    def _side_by_side(self, scaling: Module, num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Prepares the arguments of the model; on an accelerator, whole sequences get an axis of their own."""
+        return _side_by_side(num_nodes, self._prepared(scaling, num_nodes, inputs))
 
     def _prepared(self, scaling: Module, num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
         """Scales the features and, in training, changes the sequences."""
         x, mask = self.augment(scaling(inputs["x"]), inputs["batch"], inputs["mask"], inputs["batch_size"])
-        return _told_longest(num_nodes, _side_by_side(num_nodes, {**inputs, "x": x, "mask": mask}))
+        return _told_longest(num_nodes, {**inputs, "x": x, "mask": mask})
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
         """Measures cross-entropy, accuracy and unweighted average recall of one batch."""
@@ -293,7 +298,7 @@ def _reads_features(model: Module) -> bool:
 
 
 def _side_by_side(num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Gives whole sequences an axis of their own on an accelerator, where laying out flat nodes takes longer."""
+    """Gives whole flat sequences an axis of their own on an accelerator, where to lay nodes out takes longer."""
     x, mask, batch, size = (inputs[name] for name in ("x", "mask", "batch", "batch_size"))
     is_whole = num_nodes is not None and inputs["frame"] is None and len(x) == size * num_nodes
     if x.device.type == "cpu" or not is_whole or not len(x):

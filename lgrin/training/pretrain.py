@@ -9,7 +9,7 @@ from torch.nn import Linear
 from torch_geometric.data import Data
 
 from lgrin.models import LGrIN
-from lgrin.nodes import frames_from_start
+from lgrin.nodes import frames_from_start, is_readable, present_indices, zero_absent
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.loop import Run, fit_in_memory
 
@@ -51,9 +51,16 @@ class MaskedFrames(SequenceClassifier):
         hidden = hide(prepared["batch"], prepared["batch_size"])
         hidden = hidden if mask is None else hidden & mask
         nodes = self.model.embed_nodes(**{**prepared, "x": x.masked_fill(hidden.unsqueeze(-1), 0.0)})
-        index = hidden.nonzero().squeeze(1)
-        error = self.decoder(nodes[index]) - x[index]
-        return error.square().sum() / max(1, error.numel()) + self.loss.penalty(self.model)
+        return self._error(nodes, x, hidden) + self.loss.penalty(self.model)
+
+    def _error(self, nodes: Tensor, x: Tensor, hidden: Tensor) -> Tensor:
+        """The mean squared error at the hidden frames, which are picked where that costs nothing."""
+        if is_readable(hidden):
+            index = present_indices(hidden)
+            error = self.decoder(nodes[index]) - x[index]
+            return error.square().sum() / max(1, error.numel())
+        error = zero_absent(self.decoder(nodes) - x, hidden)
+        return error.square().sum() / (hidden.sum() * x.size(-1)).clamp(min=1)
 
 
 def hide(batch: Tensor, batch_size: int) -> Tensor:

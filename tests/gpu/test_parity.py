@@ -7,14 +7,15 @@ import torch
 from torch_geometric.data import Data
 
 from lgrin import LGrIN
-from lgrin.models import FilterBank
+from lgrin.models import FilterBank, MultimodalLGrIN
 from lgrin.ops import neighbor_max, neighbor_max_banded, neighbor_max_edges, torch_kernels
 from lgrin.ops.neighbor_max import gather_back
 from lgrin.ops.window import Window
-from lgrin.sklearn import LGrINClassifier
+from lgrin.sklearn import LGrINClassifier, LGrINPretrainer
 from lgrin.training import SequenceClassifier, fit
 from lgrin.training.experiment import RECIPE
 from lgrin.training.loop import fit_in_memory
+from lgrin.training.pretrain import pretrain
 from lgrin.training.recorded import Recorder
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")
@@ -96,8 +97,11 @@ def test_edge_lists():
 
 
 def laid_out(layout, dtype):
-    """The same sequences dense or flat, whole or with frames that are missing, and the keywords of a model."""
-    x, missing = numbers(B, M, P, dtype=dtype), torch.zeros(B, M, dtype=torch.bool)
+    """The same sequences dense or flat, whole or with frames that are missing, and the keywords of a model.
+
+    Of these numbers float32 puts none before another one that is larger in float64.
+    """
+    x, missing = numbers(B, M, P, dtype=dtype, seed=1), torch.zeros(B, M, dtype=torch.bool)
     missing[:, 1::5] = "missing" in layout
     missing[1, 20:] = "missing" in layout
     if layout == "dense":
@@ -294,6 +298,36 @@ def test_the_estimator_trains_here_and_predicts_on_a_cpu():
     X = [torch.randn(30, P, generator=random).numpy() + float(label) for label in y]
     found = LGrINClassifier(device=GPU, random_state=0, epochs=40).fit(X[:40], y[:40].numpy())
     assert found.score(X[40:], y[40:].numpy()) > 0.9
+
+
+def test_pretraining_goes_the_way_that_it_goes_on_a_cpu(monkeypatch):
+    found, made, record = {}, [], Recorder._record
+    monkeypatch.setattr(Recorder, "_record", lambda self, *batch: made.append(record(self, *batch)) or made[-1])
+    train = [Data(x=one.x.cumsum(0)) for one in toy(32)]
+    for device in (GPU, "cpu"):
+        torch.manual_seed(0)
+        options = {name: value for name, value in RECIPE.items() if name != "augment"}
+        how = {"epochs": 40, "batch_size": 16, "device": device}
+        _, found[device] = pretrain(LGrIN(P, 24, 3, branch_channels=(8, 4)), train, options, **how)
+    assert made[0] is not None
+    assert found[GPU].losses[-1] == pytest.approx(found["cpu"].losses[-1], rel=0.2)  # other frames are hidden
+    assert found[GPU].losses[-1] < 0.8 * found[GPU].losses[0]
+
+
+def test_the_pretrainer_trains_here():
+    X = [one.x.numpy().T for one in toy(30)]
+    pretrainer = LGrINPretrainer(device=GPU, epochs=4, random_state=0)
+    classifier = LGrINClassifier(pretrained=pretrainer, device=GPU, epochs=8, random_state=0)
+    assert len(classifier.fit(X, [index % 3 for index in range(30)]).predict(X)) == 30
+
+
+def test_modalities():
+    torch.manual_seed(0)
+    parts = {"voice": {"in_channels": P, "num_nodes": M}, "face": {"in_channels": 3, "num_nodes": None}}
+    model = MultimodalLGrIN(parts, num_classes=3).double().eval()
+    inputs = {"voice": numbers(B, M, P, dtype=torch.float64), "face": numbers(B, 20, 3, dtype=torch.float64)}
+    found = copy.deepcopy(model).to(GPU)({name: one.to(GPU) for name, one in inputs.items()})
+    close(found, model(inputs), 1e-9)
 
 
 def test_lightning_trains_here(tmp_path):
