@@ -18,7 +18,9 @@ from lgrin.training.loop import fit_in_memory
 from lgrin.training.pretrain import pretrain
 from lgrin.training.recorded import Recorder
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")
+if not torch.cuda.is_available():
+    pytest.skip("there is no NVIDIA GPU", allow_module_level=True)
+
 GPU = "cuda"
 B, M, P = 5, 37, 6
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-4}
