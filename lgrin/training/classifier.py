@@ -300,8 +300,7 @@ def _reads_features(model: Module) -> bool:
 def _side_by_side(num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
     """Gives whole flat sequences an axis of their own on an accelerator, where to lay nodes out takes longer."""
     x, mask, batch, size = (inputs[name] for name in ("x", "mask", "batch", "batch_size"))
-    is_whole = num_nodes is not None and inputs["frame"] is None and len(x) == size * num_nodes
-    if x.device.type == "cpu" or not is_whole or not len(x):
+    if x.device.type == "cpu" or num_nodes is None or inputs["frame"] is not None or len(x) != size * num_nodes:
         return inputs
     frames_in_order(batch, num_nodes, size)  # asserts that the nodes of each sequence stand in a row
     mask = None if mask is None else mask.view(size, num_nodes)

@@ -26,7 +26,7 @@ from lgrin.training.flat import FlatAdamW
 from lgrin.training.hardware import find_device
 from lgrin.training.memory import kept_memory
 from lgrin.training.reading import Reading, read_data
-from lgrin.training.recorded import Recorder
+from lgrin.training.recorded import Recorder, repeats
 from lgrin.training.threads import count_weights, threads_for
 
 
@@ -247,7 +247,7 @@ class Loop:
         self.after_epoch: Any = None if by_step else scheduler
         self.average = AveragedTensors(chain(classifier.parameters(), classifier.buffers()), averaging)
         self.divergence = Divergence(classifier)
-        self.recorder = Recorder(self._compute, lambda: sequences.are_alike and self.optimizer.moves_together)
+        self.recorder = Recorder(self._compute, self._may_record)
         self.step = 0
         self.losses: list[Tensor] = []
 
@@ -283,6 +283,10 @@ class Loop:
         self.step += 1
         self.divergence.note(self.classifier, (both[0], both[1]), self.step, len(self.losses))
         return loss
+
+    def _may_record(self) -> bool:
+        """Whether steps of one size differ by the sequences alone, and by numbers that lie on the device."""
+        return self.sequences.are_alike and self.optimizer.moves_together and repeats(self.classifier.model)
 
     def _compute(self, which: Tensor, index: list[int]) -> tuple[Tensor, ...]:
         """What the device computes in a step: the loss, and what tells whether all is finite."""

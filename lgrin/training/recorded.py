@@ -11,10 +11,29 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
+from lgrin.nn.fused import needs_call
 from lgrin.warn import warn_user
 
+KNOWN = ("lgrin", "torch", "torch_geometric")
 UNRECORDED = 3  # steps of each size before the recording: kernels are compiled, and the last one is watched
+
+
+def repeats(model: Module) -> bool:
+    """Says whether each call of a model launches the same kernels, whatever happened between two calls.
+
+    Modules of lgrin, PyTorch and PyTorch Geometric do, unless somebody watches or patches them. Those of others may count calls, say, or
+    hold a number that somebody changes, which a recording would not see.
+
+    Args:
+        model: The model.
+
+    Example:
+        >>> repeats(torch.nn.Linear(2, 1)), repeats(type("Own", (Module,), {"__module__": "own"})())
+        (True, False)
+    """
+    return all(type(one).__module__.partition(".")[0] in KNOWN and not needs_call(one) for one in model.modules())
 
 
 class Recording(NamedTuple):
