@@ -23,8 +23,8 @@ UNRECORDED = 3  # steps of each size before the recording: kernels are compiled,
 def repeats(model: Module) -> bool:
     """Says whether each call of a model launches the same kernels, whatever happened between two calls.
 
-    Modules of lgrin, PyTorch and PyTorch Geometric do, unless somebody watches or patches them. Those of others may count calls, say, or
-    hold a number that somebody changes, which a recording would not see.
+    Modules of lgrin, PyTorch and PyTorch Geometric do, unless somebody watches or patches them. Those of others may
+    count calls, say, or hold a number that somebody changes, which a recording would not see.
 
     Args:
         model: The model.
