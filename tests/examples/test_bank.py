@@ -112,6 +112,8 @@ def test_seeds_that_are_missing_are_run_and_no_others(tmp_path, monkeypatch):
     first = run(tmp_path, "--rows", "bank", "--seeds", "2")
     more = run(tmp_path, "--rows", "bank", "--seeds", "3", "--resume")
     assert ran == [0, 1, 2]
+    (other,) = run(tmp_path, "--rows", "MiniRocket", "--their-seeds", "2")
+    assert other["lowest to highest"] != "one seed"
     assert [row["lowest to highest"] for row in (*first, *more)] == ["1.000 to 1.000"] * 2
     kept = json.loads((tmp_path / "bank/Toy/bank.json").read_text())
     assert (kept["seeds"], len(kept["runs"]), len(kept["accuracy"])) == (3, 3, 3)
