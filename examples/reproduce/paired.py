@@ -91,8 +91,8 @@ def outcomes(scored, reference, methods):
         for method in methods:
             if method in found:
                 letter = outcome(found[reference], found[method])[0].upper()
-                difference = found[reference].of_units.mean() - found[method].of_units.mean()
-                cells[method] = f"{letter} {difference:+.3f}"
+                difference = round(found[reference].of_units.mean() - found[method].of_units.mean(), 3)
+                cells[method] = f"{letter} {difference + 0.0:+.3f}"  # without a sign of minus before zero
         rows.append({f"{reference} on": name} | {method: cells.get(method, "-") for method in methods})
     return rows
 
