@@ -350,17 +350,16 @@ class GraphReadout(Module):
         """Summarizes nodes of which none is missing by one look at each; ``None`` where that cannot be done."""
         learned: Any = self.learned if "learned" in parts else None
         x, in_order = nodes.x, [one for one in AT_ONCE if one in parts]
+        learns = self.training and torch.is_grad_enabled() and x.requires_grad
+        if nodes.batch is None and not (learns and nodes.frame is None):  # three looks are as fast
+            return None
         if nodes.mask is not None or not x.numel() or list(parts) != in_order:
             return None
         if not is_ordinary(x, x if learned is None else learned.weight):
             return None
         nodes = nodes.framed(None if learned is None else learned.num_nodes, "pool")
         frame: Any = nodes.frame
-        if nodes.batch is not None:
-            bounds = find_bounds(nodes.batch, frame, nodes.batch_size)
-        else:
-            learns = self.training and torch.is_grad_enabled() and x.requires_grad  # else three looks are as fast
-            bounds = bounds_of_dense(x) if frame is None and learns else None
+        bounds = bounds_of_dense(x) if nodes.batch is None else find_bounds(nodes.batch, frame, nodes.batch_size)
         if bounds is None:
             return None
         if learned is not None:

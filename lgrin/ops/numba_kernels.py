@@ -152,16 +152,16 @@ def _edge_max(start, stop, x, pointers, nodes, ordered, values, sources):
 @compiled
 def _gather_back(start, stop, grad, sources, block, total):
     _, num_nodes, channels = grad.shape
-    blocks = (channels + block - 1) // block
+    blocks, nobody = (channels + block - 1) // block, np.uintp(num_nodes)
     for job in range(start, stop):  # each has channels of its own, so nothing races
         b, first = job // blocks, job % blocks * block
-        sums = total[b]
+        sums, end = total[b], min(first + block, channels)
         for i in range(num_nodes):
-            source, row = sources[b, i], grad[b, i]
-            for f in range(first, min(first + block, channels)):
-                node = np.intp(source[f])
-                if node < num_nodes:
-                    sums[node, f] += row[f]
+            source, row = sources[b, i, first:end], grad[b, i, first:end]
+            for f in range(source.size):
+                node = np.uintp(source[f])  # an index that cannot be negative is read twice as fast
+                if node < nobody:
+                    sums[node, np.uintp(first + f)] += row[f]
 
 
 @compiled
@@ -322,12 +322,12 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
 
 def _maximum_of_rows(rows: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     batch_size, num_nodes, _ = rows.shape
-    present = torch.ones(rows.shape[:2], dtype=torch.bool) if mask is None else mask.contiguous()
+    present = np.ones(rows.shape[:2], np.bool_) if mask is None else mask.contiguous().numpy()
     values, source = torch.empty_like(rows), torch.empty(rows.shape, dtype=window.dtype)
     _share(
         _window_max, batch_size * -(-num_nodes // GROUP), rows.numel(),
         rows.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset, min(window.reach, num_nodes),
-        present.numpy(), _is_ordered(rows), values.numpy(), source.numpy(),
+        present, _is_ordered(rows), values.numpy(), source.numpy(),
     )  # fmt: skip
     return values, source
 
@@ -463,7 +463,10 @@ def _share(kernel: Callable[..., object], jobs: int, size: int, *arguments: obje
     Each thread takes the next part when it is done with one, so that nobody waits for a thread that started late.
     """
     threads = min(torch.get_num_threads(), jobs, 1 + size // SIZE_OF_A_THREAD)
-    count = threads * PARTS if threads > 1 else 1
+    if threads <= 1:
+        kernel(0, jobs, *arguments)
+        return
+    count = threads * PARTS
     parts = deque(pairwise(jobs * part // count for part in range(count + 1)))
 
     def work() -> None:
