@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.table import print_table
-from examples.reproduce.suite import tasks
+from examples.reproduce.suite import add_options, tasks
 from lgrin.sklearn import FilterBankClassifier
 from lgrin.training import bank, write_results
 
@@ -92,11 +92,7 @@ def _of_part(rows, part, name):
 def main(study, arguments=None):
     parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
     parser.add_argument("--tasks", default="*", metavar="PATTERN", help="only tasks with such names (default: all)")
-    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every fit (default: 0)")
-    parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
-    parser.add_argument("--cache", default="data/processed", metavar="DIR", help="folder of features")
-    parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder of results")
+    add_options(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     found = [task for task in tasks(options) if fnmatch.fnmatch(task.name, options.tasks)]

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from benchmarks.table import print_table
 from examples.reproduce.bank import network_alone
-from examples.reproduce.suite import tasks
+from examples.reproduce.suite import add_options, tasks
 from lgrin.sklearn import LGrINClassifier, LGrINPretrainer
 from lgrin.training import write_results
 
@@ -103,11 +103,7 @@ def main(study, arguments=None):
     parser.add_argument(
         "--tasks", nargs="+", default=FEW, metavar="PATTERN", help="tasks by name (default: %(default)s)"
     )
-    parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every fit (default: 0)")
-    parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
-    parser.add_argument("--cache", default="data/processed", metavar="DIR", help="folder of features")
-    parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder of results")
+    add_options(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     rows = []

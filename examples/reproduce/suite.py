@@ -206,14 +206,19 @@ def finished(path, seed):
     return kept["rows"] if kept and kept["options"]["seed"] == seed else []
 
 
-def main(study, arguments=None):
-    parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--tasks", default="*", metavar="PATTERN", help="only tasks with such names (default: all)")
+def add_options(parser):
+    """Adds the options of a study on tasks: where they come from, and the seed."""
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every fit (default: 0)")
     parser.add_argument("--root", default="data", metavar="DIR", help="folder of the archive (default: %(default)s)")
     parser.add_argument("--cache", default="data/processed", metavar="DIR", help="folder of features")
     parser.add_argument("--out", default="runs/reproduce", metavar="DIR", help="folder of results")
+
+
+def main(study, arguments=None):
+    parser = argparse.ArgumentParser(prog=f"python -m examples.reproduce {study}", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--tasks", default="*", metavar="PATTERN", help="only tasks with such names (default: all)")
+    add_options(parser)
     parser.add_argument("--resume", action="store_true", help="leave out tasks that --out holds with this seed")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
