@@ -25,19 +25,16 @@ from lgrin.training import bank, write_results
 WHOLE = "the bank"
 
 
-def rest(shares, kind):
-    """What the other kinds of summaries have together."""
-    return sum(shares.values()) - shares[kind]
+def left(shares, kind):
+    """The variances without those of a kind of summaries, which the other kinds get."""
+    total = sum(shares.values())
+    return {name: 0.0 if name == kind else share * total / (total - shares[kind]) for name, share in shares.items()}
 
 
 def without(kind):
     """The ways to share the variance without a kind of summaries; one that puts this kind in front is left out."""
-    ways = [
-        ({name: 0.0 if name == kind else share / rest(shares, kind) for name, share in shares.items()}, errors)
-        for shares, errors in bank.READINGS
-        if max(shares, key=shares.get) != kind
-    ]
-    return {"READINGS": tuple(ways)}
+    kept = [(shares, errors) for shares, errors in bank.READINGS if max(shares, key=shares.get) != kind]
+    return {"READINGS": tuple((left(shares, kind), errors) for shares, errors in kept)}
 
 
 PARTS = {

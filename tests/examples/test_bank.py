@@ -310,10 +310,12 @@ def test_parts_of_the_bank_are_taken_out_one_at_a_time(tmp_path, monkeypatch, ca
 
 
 def test_the_other_kinds_get_the_variance_of_the_one_that_is_left_out():
-    for kind in ("rank", "functional", "level"):
+    total = sum(bank_parts.bank.READINGS[0][0].values())
+    for kind in ("rank", "functional", "level", "correlation"):
         for shares, _ in bank_parts.without(kind)["READINGS"]:
             assert shares[kind] == 0
-            assert sum(shares.values()) == pytest.approx(1)
+            assert sum(shares.values()) == pytest.approx(total)
+    assert bank_parts.without("functional")["READINGS"][0][0] == pytest.approx(bank_parts.bank.READINGS[0][0])
     assert len(bank_parts.without("rank")["READINGS"]) == len(bank_parts.bank.READINGS) - 1
 
 
