@@ -116,13 +116,14 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
     if x.numel():
         many = window.neighbors.size(0) > 1
         present = x if mask is None else mask.contiguous().view(torch.uint8)  # x stands for a pointer never read
-        _window_max[block.grid(x)](
-            x, window.neighbors.view(torch.uint8), present, values, source,
-            x.size(1), x.size(2), window.neighbors[0].numel() if many else 0,
-            window.stride, window.offset, min(window.reach, x.size(1)),
-            MASKED=mask is not None, ROWS=block.rows, CHANNELS=block.channels, NODES=NODES, UNROLL=UNROLL,
-            num_warps=block.num_warps,
-        )  # fmt: skip
+        with torch.cuda.device_of(x):  # Triton launches where PyTorch is, not where the tensors are
+            _window_max[block.grid(x)](
+                x, window.neighbors.view(torch.uint8), present, values, source,
+                x.size(1), x.size(2), window.neighbors[0].numel() if many else 0,
+                window.stride, window.offset, min(window.reach, x.size(1)),
+                MASKED=mask is not None, ROWS=block.rows, CHANNELS=block.channels, NODES=NODES, UNROLL=UNROLL,
+                num_warps=block.num_warps,
+            )  # fmt: skip
     return values, source
 
 
@@ -133,8 +134,9 @@ def gather_back(grad: Tensor, source: Tensor, reach: int) -> Tensor:
     grad = grad.contiguous()
     total = torch.empty_like(grad)
     if grad.numel():
-        _gather_back[GRADIENT.grid(grad)](
-            grad, source.contiguous(), total, grad.size(1), grad.size(2), reach,
-            ROWS=GRADIENT.rows, CHANNELS=GRADIENT.channels, num_warps=GRADIENT.num_warps,
-        )  # fmt: skip
+        with torch.cuda.device_of(grad):
+            _gather_back[GRADIENT.grid(grad)](
+                grad, source.contiguous(), total, grad.size(1), grad.size(2), reach,
+                ROWS=GRADIENT.rows, CHANNELS=GRADIENT.channels, num_warps=GRADIENT.num_warps,
+            )  # fmt: skip
     return total

@@ -100,6 +100,7 @@ class Recorder:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
+            del caught[:]  # PyTorch says that the mode is a prototype
             try:
                 results = self.step(which, index)
             finally:
@@ -115,7 +116,7 @@ class Recorder:
         """Records a step without taking it; ``None`` if it cannot be recorded."""
         graph, place = torch.cuda.CUDAGraph(), which.clone()
         try:
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.device(which.device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 results = self.step(place, index)
         except RuntimeError as error:
             self._can_be_recorded = False
