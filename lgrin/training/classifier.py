@@ -222,16 +222,13 @@ class SequenceClassifier(LightningModule):
     def logits_of(self, inputs: dict[str, Any], **options: Any) -> Any:
         """Computes logits from the arguments of the model by name, the features not standardised yet."""
         if not isinstance(self.normalize, ModuleDict):
-            return self.model(**self._side_by_side(self.normalize, self.model.num_nodes, inputs), **options)
-        prepared = {
-            name: self._side_by_side(self.normalize[name], self.model.num_nodes[name], one)
-            for name, one in inputs.items()
-        }
+            num_nodes = self.model.num_nodes
+            return self.model(**_stacked(num_nodes, self._prepared(self.normalize, num_nodes, inputs)), **options)
+        prepared = {}
+        for name, one in inputs.items():
+            num_nodes = self.model.num_nodes[name]
+            prepared[name] = _stacked(num_nodes, self._prepared(self.normalize[name], num_nodes, one))
         return self.model(prepared, **options)
-
-    def _side_by_side(self, scaling: Module, num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Prepares the arguments of the model; on an accelerator, whole sequences get an axis of their own."""
-        return _side_by_side(num_nodes, self._prepared(scaling, num_nodes, inputs))
 
     def _prepared(self, scaling: Module, num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
         """Scales the features and, in training, changes the sequences."""
@@ -297,8 +294,8 @@ def _reads_features(model: Module) -> bool:
     return any(isinstance(one, Adjacency) and one.reads_features for one in adjacencies)
 
 
-def _side_by_side(num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Gives whole flat sequences an axis of their own on an accelerator, where to lay nodes out takes longer."""
+def _stacked(num_nodes: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Makes whole flat sequences dense, ``[B, M, P]``, on an accelerator, where laying out nodes takes longer."""
     x, mask, batch, size = (inputs[name] for name in ("x", "mask", "batch", "batch_size"))
     if x.device.type == "cpu" or num_nodes is None or inputs["frame"] is not None or len(x) != size * num_nodes:
         return inputs
