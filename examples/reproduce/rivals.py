@@ -46,6 +46,11 @@ def run_functionals(feature_set, make, corpus, fold, seed):
     return fit_theirs(make(), functionals(corpus, feature_set), corpus, fold)
 
 
+def is_transductive(corpus):
+    """Whether the features of a corpus are scaled by speaker, test speakers too."""
+    return TRANSDUCTIVE in corpus.name
+
+
 @functools.cache
 def functionals_of(files, feature_set):
     """One of openSMILE's sets of functionals of files, ``[n, F]``."""
@@ -58,7 +63,7 @@ def functionals_of(files, feature_set):
 def functionals(corpus, feature_set):
     """The same of a corpus, scaled by speaker where its frames are."""
     found = functionals_of(corpus.files, feature_set)
-    if not corpus.name.endswith(TRANSDUCTIVE):
+    if not is_transductive(corpus):
         return found
     pairs = zip(found, corpus.sequences, strict=True)
     whole = [Data(x=torch.from_numpy(x[None]), y=one.y, group=one.group) for x, one in pairs]

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch_geometric.data import Data
 
 from lgrin.arrays import as_floats, narrow
 from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.models.bank import FilterBank
 from lgrin.sklearn.base import SequenceEstimator
+from lgrin.sklearn.grouped import TRAIN, adapted_bank, scale_groups
 from lgrin.sklearn.inference import double_of
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.layouts import extractor_of_dataset
@@ -45,6 +47,7 @@ class FilterBankClassifier(SequenceEstimator):
             name.
         random_state: Draws filters and thresholds, as for :class:`LGrINClassifier`.
         layout, id, time: How X is read, as for :class:`LGrINClassifier`.
+        normalize: ``"train"``, or ``"group"`` to scale by person, as for :class:`LGrINClassifier`.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -55,6 +58,7 @@ class FilterBankClassifier(SequenceEstimator):
         features_: The settings of the extractor of the data set that it was fitted to; ``None`` without one.
         left_out_proba_: The probabilities of each training sequence by the ridge of the others, or of the other
             groups, ``[n, C]``, with NaN for sequences of weight 0. Penalty and temperature were chosen by them.
+        center_: With ``normalize="group"``, the logits ``[C]`` of the mean summaries that predictions are centred on.
         fit_time_: Seconds that :meth:`fit` took.
 
     Shapes:
@@ -82,6 +86,7 @@ class FilterBankClassifier(SequenceEstimator):
         layout: str = "auto",
         id: str | None = None,
         time: str | None = None,
+        normalize: str = TRAIN,
     ) -> None:
         self.n_channels = n_channels
         self.class_weight = class_weight
@@ -89,6 +94,7 @@ class FilterBankClassifier(SequenceEstimator):
         self.layout = layout
         self.id = id
         self.time = time
+        self.normalize = normalize
 
     def fit(
         self,
@@ -102,7 +108,8 @@ class FilterBankClassifier(SequenceEstimator):
         Args:
             X: Training sequences; see the class.
             y: Their classes ``[n]``; ``None`` takes those of a data set.
-            groups: ``[n]``, the speaker, subject or recording of each; whole groups are left out in turn.
+            groups: ``[n]``, the speaker, subject or recording of each; whole groups are left out in turn, and
+                sequences are scaled by group with ``normalize="group"``.
             sample_weight: ``[n]``, 0 or more. A sequence of weight 0 is as good as removed, and classes are counted
                 without it.
 
@@ -120,10 +127,14 @@ class FilterBankClassifier(SequenceEstimator):
         chosen = choose(self.class_weight, sample_weight, *encode_labels(y, "y", len(sequences)))
         self.classes_, kept, labels = chosen.classes, chosen.kept, chosen.labels
         members = None if groups is None else encode_labels(groups, "groups", len(sequences))[1][kept]
-        nodes = to_nodes([sequences[index] for index in kept], labels)
+        nodes = to_nodes([sequences[index] for index in kept], labels, members)
         weight, together = torch.from_numpy(chosen.weight), left_out_together(members, labels)
-        self.model_, ridge = fit_bank(nodes, len(self.classes_), weight, together, seed)
-        warn_of_better(ridge.left_out, nodes, weight, together)
+        scaled, centered = scale_groups(self, nodes)
+        self.model_, ridge = fit_bank(scaled, len(self.classes_), weight, together, seed, centered=centered)
+        warn_of_better(ridge.left_out, scaled, weight, together)
+        if centered is not None:
+            self.center_ = np.zeros(len(self.classes_))
+            self._adapt(nodes, weight)
         self.left_out_proba_ = np.full((len(sequences), len(self.classes_)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
         self.features_ = extractor_of_dataset(X)
@@ -164,7 +175,7 @@ class FilterBankClassifier(SequenceEstimator):
         """
         validation.check_is_fitted(self)
         network = {"model": {"name": "FilterBank", **self.model_.config}, "weights": self.model_.state_dict()}
-        fitted = "n_features_in_", "feature_names_in_", "penalty_", "features_"
+        fitted = "n_features_in_", "feature_names_in_", "penalty_", "features_", "center_"
         write_saved(path, content_of(self, FORMAT, fitted, network))
 
     @classmethod
@@ -196,11 +207,18 @@ class FilterBankClassifier(SequenceEstimator):
         estimator: FilterBankClassifier = read_saved(path, FORMAT, make)
         return estimator
 
+    @property
+    def _in_channels(self) -> int:
+        return self.model_.in_channels
+
+    def _adapt(self, nodes: list[Data], weight: Tensor | None = None) -> None:
+        self.model_, self.center_ = adapted_bank(self.model_, nodes, np.asarray(self.center_, float), weight)
+
     def _summarize(self, X: Input) -> tuple[FilterBank, Tensor]:
         """The network in float64, in which a result depends on no other sequence, and what it reads out."""
         validation.check_is_fitted(self)
         wide = self.model_.scale.mean.dtype == torch.float64
-        nodes = to_nodes(as_floats(read_sequences(self, X, self.model_.in_channels), wide))
+        nodes = to_nodes(as_floats(read_sequences(self, X, self._in_channels), wide))
         model = double_of(self.model_)
         with torch.inference_mode(), threads_for(count_weights(model) * sum(len(one.x) for one in nodes)):
             return model, summaries(model, nodes)

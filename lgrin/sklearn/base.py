@@ -1,16 +1,26 @@
 """What the estimators have in common."""
 
 from abc import ABC, abstractmethod
+from copy import copy
+from typing import Self
 
 import numpy as np
+from torch import Tensor
+from torch_geometric.data import Data
 
+from lgrin.arrays import narrow
 from lgrin.extras import optional
-from lgrin.sklearn.inputs import Input
+from lgrin.sklearn.grouped import check_adaptable
+from lgrin.sklearn.inputs import Input, read_sequences, to_nodes
 from lgrin.sklearn.stream import ProbabilityStream, open_stream
+from lgrin.warn import warn_user
 
 with optional("train"):
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import Tags, validation
+
+
+FEW = 5  # sequences of a group: fewer do more harm than good
 
 
 class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
@@ -45,6 +55,50 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(1)]
+
+    def adapt(self, X: Input) -> Self:
+        r"""Adapts a classifier that scales by group to a new group: a person, or a device.
+
+        .. math:: z = \frac{x - \mu_g}{\sigma_g}, \qquad g(z) = b + W (h(z) - \bar h_g)
+
+        The group's own mean and deviation scale its frames, and the bank sees by how much the summaries h of a sequence
+        differ from their mean over the group. No labels are needed. Sequences should show the group as it will be:
+        where all of them are of one class, the difference between classes is subtracted, too.
+
+        Args:
+            X: Sequences of one group, as for ``fit``; ten are few, and the more, the better.
+
+        Returns:
+            The classifier of this group, fitted, and otherwise the same; this one stays as it is.
+
+        Raises:
+            NotFittedError: Before ``fit``.
+            ValueError: If it was not fitted with ``normalize="group"``, or X does not fit the training sequences.
+
+        Source:
+            Normalisation by speaker is common for speech, e.g. Busso, Metallinou and Narayanan, "Iterative feature
+            normalization for emotional speech detection", ICASSP 2011.
+        """
+        validation.check_is_fitted(self)
+        check_adaptable(self)
+        adapted, nodes = copy(self), to_nodes(narrow(read_sequences(self, X, self._in_channels), axis=1))
+        if len(nodes) < FEW:
+            warn_user(
+                f"X holds {len(nodes)} sequences; means over so few may make a classifier worse than one that is not "
+                f"adapted: give ten or more",
+                about="sequences to adapt to",
+            )
+        adapted._adapt(nodes)
+        return adapted
+
+    @abstractmethod
+    def _adapt(self, nodes: list[Data], weight: Tensor | None = None) -> None:
+        """Adapts to training sequences, or sequences of one group, which may have weights."""
+
+    @property
+    @abstractmethod
+    def _in_channels(self) -> int:
+        """Channels of the training sequences."""
 
     def stream(self, window: float | None = None, frame_rate: float | None = None) -> ProbabilityStream:
         """Begins to classify a sequence that arrives block by block; see :func:`lgrin.sklearn.stream.open_stream`.

@@ -20,6 +20,7 @@ from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_whole
 from lgrin.sklearn.base import SequenceEstimator
+from lgrin.sklearn.grouped import TRAIN, adapted_classifier, scale_groups
 from lgrin.sklearn.inference import network_of
 from lgrin.sklearn.inputs import (
     Input,
@@ -120,6 +121,11 @@ class LGrINClassifier(SequenceEstimator):
         pretrained: A :class:`LGrINPretrainer`, whose weights, graph, normalisation and frames the network starts from;
             a classifier has the channels, recipe and network that it has. One that is not fitted learns from the
             training sequences.
+        normalize: ``"train"`` scales all sequences by the training sequences. ``"group"`` scales every training
+            sequence by its group, such as its speaker (:func:`lgrin.training.normalize_groups`), and the bank sees by
+            how much its summaries differ from their mean over the group. :meth:`adapt` then makes the classifier of
+            a new group from sequences without labels; before it, predictions take all training sequences for one
+            group.
 
     Attributes:
         classes_: The classes, ``[C]``, in order.
@@ -129,6 +135,7 @@ class LGrINClassifier(SequenceEstimator):
         classifier_: The trained :class:`lgrin.training.SequenceClassifier` of a :class:`lgrin.models.Blend`, or of an
             :class:`lgrin.LGrIN` where there is no bank.
         network_: The trained :class:`lgrin.LGrIN` alone.
+        center_: With ``normalize="group"``, the logits ``[C]`` of the mean summaries that the bank is centred on.
         loss_curve_: The mean training loss of every epoch.
         fit_time_: Seconds that :meth:`fit` took.
 
@@ -183,6 +190,7 @@ class LGrINClassifier(SequenceEstimator):
         class_weight: str | Mapping[Any, float] | None = None,
         sampling: str = SHUFFLED,
         pretrained: LGrINPretrainer | None = None,
+        normalize: str = TRAIN,
     ) -> None:
         self.n_channels = n_channels
         self.num_nodes = num_nodes
@@ -209,6 +217,7 @@ class LGrINClassifier(SequenceEstimator):
         self.class_weight = class_weight
         self.sampling = sampling
         self.pretrained = pretrained
+        self.normalize = normalize
 
     def fit(
         self,
@@ -223,7 +232,7 @@ class LGrINClassifier(SequenceEstimator):
             X: Training sequences; see the class.
             y: Their classes ``[n]``; ``None`` takes those of a data set.
             groups: ``[n]``, the speaker, subject or recording of each; with ``patience``, whole groups are held
-                out, and the bank leaves out whole groups in turn.
+                out, and the bank leaves out whole groups in turn. ``normalize="group"`` needs them.
             sample_weight: ``[n]``, 0 or more. A sequence of weight 0 is as good as removed, and classes are counted
                 without it.
 
@@ -252,8 +261,12 @@ class LGrINClassifier(SequenceEstimator):
             check_pretrained(self, groups)
         nodes = to_nodes([sequences[index] for index in chosen.kept], chosen.labels, members)
         together, features = left_out_together(members, chosen.labels), extractor_of_dataset(X)
-        classifier, losses = self._train(nodes, chosen, together, before, features)
+        scaled, centered = self._scale_groups(nodes)
+        classifier, losses = self._train(scaled, chosen, together, centered, before, features)
         self.classes_, self.classifier_ = chosen.classes, classifier
+        if centered is not None:
+            self.center_ = np.zeros(len(chosen.classes))
+            self._adapt(nodes, torch.from_numpy(chosen.weight))
         self.loss_curve_, self.fit_time_ = losses, perf_counter() - start
         return self
 
@@ -325,7 +338,7 @@ class LGrINClassifier(SequenceEstimator):
         if self.pretrained is not None:
             network["pretrained"] = content_of_pretrainer(self.pretrained)
         alone = copy(self).set_params(pretrained=None)
-        write_saved(path, content_of(alone, FORMAT, ("n_features_in_", "feature_names_in_"), network))
+        write_saved(path, content_of(alone, FORMAT, ("n_features_in_", "feature_names_in_", "center_"), network))
 
     @classmethod
     def load(cls, path: str | Path) -> "LGrINClassifier":
@@ -362,6 +375,7 @@ class LGrINClassifier(SequenceEstimator):
         nodes: list[Data],
         chosen: Chosen,
         groups: Tensor | None,
+        centered: Tensor | None,
         before: SequenceClassifier | None,
         features: Mapping[str, Any] | None,
     ) -> tuple[SequenceClassifier, list[float]]:
@@ -386,7 +400,7 @@ class LGrINClassifier(SequenceEstimator):
             if before is None:
                 sizes = nodes[0].num_features, plan.num_nodes, len(chosen.classes)
                 model = draw(LGrIN, *sizes, seed=seed, **plan.network)
-                kind = SequenceClassifier if start is None else _Continued
+                kind = SequenceClassifier if start is None and centered is None else _Continued
                 classifier = kind(model, num_sequences=len(learn), **options)
                 if start is not None:
                     start_from(classifier, start)
@@ -395,13 +409,33 @@ class LGrINClassifier(SequenceEstimator):
                 classifier.load_state_dict(before.state_dict())
             read = read_data(classifier, learn, held_out)
             if plan.network_weight is not None:  # first, so that a warning comes before the network takes its time
-                bank = fit_bank_beside(classifier, whole, weight, groups, seed)
+                bank = fit_bank_beside(classifier, whole, weight, groups, seed, centered)
             how |= {"seed": seed, "progress": bool(self.verbose), "read": read}
             run = fit_in_memory(classifier, learn, held_out, **how)
             classifier = _plain_classifier(classifier)
             if plan.network_weight is not None:
                 classifier = join(classifier, bank, plan.network_weight)
         return classifier, run.losses
+
+    def _scale_groups(self, nodes: list[Data]) -> tuple[list[Data], Tensor | None]:
+        """Scales training sequences by group, if they are to be; also the groups then."""
+        scaled, centered = scale_groups(self, nodes)
+        for name in ("warm_start", "pretrained") if centered is not None else ():
+            if getattr(self, name):
+                raise ValueError(
+                    f"normalize is 'group', and {name} is given; the weights that it goes on from expect "
+                    f"sequences scaled otherwise: leave out one of the two"
+                )
+        return scaled, centered
+
+    @property
+    def _in_channels(self) -> int:
+        channels: int = self.classifier_.model.in_channels
+        return channels
+
+    def _adapt(self, nodes: list[Data], weight: Tensor | None = None) -> None:
+        center = np.asarray(self.center_, float)
+        self.classifier_, self.center_ = adapted_classifier(self.classifier_, nodes, center, weight)
 
     def _parts(self, data: list[Data], seed: int) -> tuple[list[Data], list[Data]]:
         """What to train on, and what to stop by."""
@@ -444,7 +478,7 @@ class LGrINClassifier(SequenceEstimator):
         """Calls a method of the network."""
         validation.check_is_fitted(self)
         wide = self.classifier_.normalize.mean.dtype == torch.float64
-        sequences = as_floats(read_sequences(self, X, self.classifier_.model.in_channels), wide)
+        sequences = as_floats(read_sequences(self, X, self._in_channels), wide)
         nodes = to_nodes(sequences)
         return network_of(self.classifier_).run(method, nodes)
 

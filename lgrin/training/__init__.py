@@ -3,9 +3,10 @@
 from lgrin.training.augment import Augment
 from lgrin.training.bank import fit_bank
 from lgrin.training.classifier import SequenceClassifier
-from lgrin.training.crossval import Candidate, Training, cross_validate, normalize_groups
+from lgrin.training.crossval import Candidate, Training, cross_validate
 from lgrin.training.experiment import affordable_nodes, enough_epochs, recommended, train_and_test
 from lgrin.training.fit import fit
+from lgrin.training.groups import normalize_groups
 from lgrin.training.history import AdjacencyHistory
 from lgrin.training.predict import Prediction, predict
 from lgrin.training.protocols import PROTOCOLS, Fold, folds, outer_folds

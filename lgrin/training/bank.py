@@ -43,14 +43,17 @@ def fit_bank(
     groups: Tensor | None = None,
     seed: int = 0,
     budget: int = BUDGET,
+    centered: Tensor | None = None,
 ) -> tuple[FilterBank, Ridge]:
     """Fits a :class:`lgrin.models.FilterBank`: scale, thresholds, and a ridge as its head.
 
     The ridge sees summaries of one kind with more variance than others: shares of frames above thresholds, unless
     left-out sequences are classified better with levels or ranks in front, by 1.5 standard errors of the cross-entropy,
-    or with functionals in front, by 2.5. A bank that does not need functionals has none. Where each of more than two
-    classes has 15 sequences on average, and there are 2,000 at the most, the logits are the mean of this ridge, of each
-    class against all others, and of ridges of each pair of classes.
+    or with functionals in front, by 2.5. Where channels outnumber the mixes of channels that the filters see, it is
+    enough that functionals are better at all, since they read each channel by itself. A bank that does not need
+    functionals has none. Where each of more than two classes has 15 sequences on average, and there are 2,000 at the
+    most, the logits are the mean of this ridge, of each class against all others, and of ridges of each pair of
+    classes.
 
     The bank has as many summaries as its budget allows for C classes, 10,000 at most, or 3,000 for more than 4,000
     sequences. Its dilations are powers of 2 up to where a filter spans two sequences of median length.
@@ -62,6 +65,9 @@ def fit_bank(
         groups: Int64 ``[n]``, what is left out together when the penalty is chosen.
         seed: Draws the filters.
         budget: Numbers that may be fitted: scale, thresholds, and the weights of the ridge.
+        centered: Int64 ``[n]``, groups of sequences that were scaled by group
+            (:func:`lgrin.training.normalize_groups`): the ridge sees by how much summaries differ from the mean of
+            their group, and the bank takes frames as they are. :func:`lgrin.training.groups.adapt_bank` centres it.
 
     Returns:
         The bank, and the ridge that is its head.
@@ -81,13 +87,16 @@ def fit_bank(
     bank.scale.to(sequences[0].x.dtype)
     few, many = sorted((len(sequences), bank.embed_channels))
     with torch.no_grad(), threads_for(float(few * few * many)):
-        _fit_scale(bank, sequences, weight)
+        if centered is None:
+            _fit_scale(bank, sequences, weight)
         _fit_thresholds(bank, sequences, weight)
         features = summaries(bank, sequences)
+        if centered is not None:
+            features = _without_mean(features, centered, weight)
         labels = torch.cat([one.y for one in sequences])
         scales = [_scale_of(bank, shares) for shares, _ in READINGS]
         ridges = fit_ridges(features, labels, num_classes, weight, scales, groups)
-        best = _best(ridges, weight)
+        best = _best(ridges, weight, few_mixes=bank.mix[..., 0].numel() < bank.in_channels)
         ridge = ridges[best]
         if num_classes > 2 and ENOUGH_FOR_PAIRS * num_classes <= len(sequences) <= MOST_FOR_PAIRS:
             pairs = fit_pairs(features, labels, num_classes, weight, scales[best], groups)
@@ -145,16 +154,28 @@ def _scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:
     return torch.cat([torch.full((n,), math.sqrt(shares[name] / max(n, 1))) for name, n in bank.blocks.items()])
 
 
-def _best(ridges: Sequence[Ridge], weight: Tensor) -> int:
-    """The first, or the one that is best by more than chance on left-out sequences; its index."""
+def _best(ridges: Sequence[Ridge], weight: Tensor, few_mixes: bool) -> int:
+    """The first, or the one that is best by more than chance on left-out sequences; its index.
+
+    Functionals need not be better by more than chance where there are fewer mixes than channels.
+    """
     share, best, gain = weight / weight.sum(), 0, 0.0
-    for index, (other, (_, errors)) in enumerate(zip(ridges, READINGS, strict=True)):
+    for index, (other, (shares, errors)) in enumerate(zip(ridges, READINGS, strict=True)):
         better = ridges[0].losses - other.losses
         mean = float(better @ share)
         error = math.sqrt(float(share.square() @ (better - mean).square()))
-        if mean > max(gain, errors * error):
+        enough = 0.0 if few_mixes and shares["functional"] else errors * error
+        if mean > max(gain, enough):
             best, gain = index, mean
     return best
+
+
+def _without_mean(features: Tensor, groups: Tensor, weight: Tensor) -> Tensor:
+    """Subtracts from each row the mean of its group, ``[n, F]``."""
+    names, place = groups.unique(return_inverse=True)
+    member = (place == torch.arange(len(names)).unsqueeze(1)) * weight  # [G, n]
+    mean = member / member.sum(1, keepdim=True) @ features.double()
+    return features - mean[place]
 
 
 def summaries(bank: FilterBank, sequences: Sequence[Data]) -> Tensor:

@@ -23,6 +23,7 @@ def fit_bank_beside(
     weight: Tensor | None = None,
     groups: Tensor | None = None,
     seed: int = 0,
+    centered: Tensor | None = None,
 ) -> FilterBank:
     """Fits a bank of filters to the sequences of a network, which need not be trained yet.
 
@@ -35,6 +36,7 @@ def fit_bank_beside(
         weight: Positive ``[n]``, of each sequence; ``None`` means 1.
         groups: Int64 ``[n]``, what is left out together when the bank's penalty is chosen.
         seed: Draws the filters.
+        centered: Groups whose summaries are centred, as for :func:`lgrin.training.fit_bank`.
 
     Returns:
         The bank, which takes normalised frames.
@@ -50,7 +52,7 @@ def fit_bank_beside(
         scaled = [Data(x=scale(one.x), y=one.y, mask=present_frames(one)) for one in sequences]
     spent = sum(one.numel() for one in classifier.model.parameters())
     num_classes = classifier.model.num_classes
-    bank, ridge = fit_bank(scaled, num_classes, weight, groups, seed, budget=BUDGET - spent)
+    bank, ridge = fit_bank(scaled, num_classes, weight, groups, seed, budget=BUDGET - spent, centered=centered)
     warn_of_better(ridge.left_out, scaled, weight, groups)
     return bank
 

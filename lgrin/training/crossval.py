@@ -29,7 +29,6 @@ from lgrin.training.reading import bytes_of, digest
 from lgrin.training.recipe import Plan, Recipe
 from lgrin.training.recipes import find_recipe
 from lgrin.training.results import evaluate, read_checked_results, write_checked_results
-from lgrin.training.splits import groups_share_classes
 from lgrin.training.structure import plain, structure
 from lgrin.transforms import Resample
 
@@ -185,42 +184,6 @@ def cross_validate(
             results[index] = result
             bar.update()
     return [results[index] for index in range(len(jobs))]
-
-
-def normalize_groups(sequences: Sequence[Data]) -> list[Data]:
-    r"""Scales the features of every group by the mean and deviation of all its frames: transductive normalisation.
-
-    .. math:: x' = (x - \mu_g) / \sigma_g
-
-    It reads the features of test sequences, though not their labels, so a result that used it says so.
-
-    Args:
-        sequences: Sequences with ``x``, ``y``, ``group`` and perhaps ``mask``.
-
-    Returns:
-        Scaled copies.
-
-    Raises:
-        ValueError: If a sequence has no group, or every group has a single class, so that scaling would tell it.
-
-    Example:
-        >>> data = [Data(x=torch.tensor([[float(i)]]), y=torch.tensor([i]), group=torch.tensor([0])) for i in (0, 1)]
-        >>> [float(scaled.x) for scaled in normalize_groups(data)]
-        [-1.0, 1.0]
-    """
-    if any(data.get("group") is None for data in sequences):
-        raise ValueError("normalize is 'group', but sequences have no group; take normalize='train'")
-    groups = torch.cat([data.group for data in sequences])
-    if not groups_share_classes(sequences):
-        raise ValueError("normalize is 'group', but each group has a single class, which scaling by group would tell")
-    scaled = [data.clone() for data in sequences]
-    for group in groups.unique():
-        members = [data for data in scaled if int(data.group) == int(group)]
-        present = torch.cat([data.x if data.get("mask") is None else data.x[data.mask] for data in members]).double()
-        mean, deviation = present.mean(0), present.std(0, correction=0)
-        for data in members:
-            data.x = ((data.x - mean) / deviation.masked_fill(deviation == 0, 1)).float()
-    return scaled
 
 
 class _Job(NamedTuple):

@@ -1,6 +1,5 @@
 """Plain methods that may classify left-out training sequences better than a bank of filters does."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from torch_geometric.data import Data
 
 from lgrin.training.ridge import fit_ridge
 from lgrin.transforms.resample import evenly_spread
+from lgrin.warn import warn_user
 
 MOST = 1_000  # sequences that are looked at
 LONGEST = 200  # frames of a sequence that the nearest neighbour looks at
@@ -223,12 +223,11 @@ def warn_of_better(
         return
     part = better.num_sequences
     of = "" if part == len(sequences) else f", {part:,} of {len(sequences):,},"
-    warnings.warn(
+    warn_user(
         f"this may be the wrong tool for these data: of training sequences that are left out{of} {better.plain.name} "
         f"classifies {better.accuracy:.3f} correctly and the bank of filters {better.of_bank:.3f}, a difference of "
         f"more than {ERRORS} standard errors. Compare the classifier, on sequences that it was not trained on, with "
-        f"{better.plain.advice}, and take what is better",
-        stacklevel=3,
+        f"{better.plain.advice}, and take what is better"
     )
 
 

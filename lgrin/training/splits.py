@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 
 from lgrin.extras import optional
 from lgrin.options import check_between, check_seed
+from lgrin.warn import warn_user
 
 
 def stratified_split(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) -> tuple[list[Data], list[Data]]:
@@ -155,6 +156,6 @@ def hold_out(sequences: Sequence[Data], fraction: float = 0.2, seed: int = 0) ->
     if grouped not in (0, len(sequences)):
         raise ValueError(f"{grouped} of {len(sequences)} sequences have a group; give one to all or to none")
     if grouped and len({int(data.group) for data in sequences}) == 1:
-        warnings.warn("all sequences are of one group, so the split is by sequence, within the group", stacklevel=2)
+        warn_user("all sequences are of one group, so the split is by sequence, within the group")
         grouped = 0
     return (group_split if grouped else stratified_split)(sequences, fraction, seed)

@@ -45,6 +45,7 @@ def test_fit_warns_where_a_neighbour_is_better_and_names_both_accuracies(classif
         classifier.fit(X, y)
     neighbour = (cross_val_predict(KNeighborsClassifier(1), X[:, 0], y, cv=LeaveOneOut()) == y).mean()
     said = str(caught[0].message)
+    assert caught[0].filename == __file__, "the line of the user"
     assert f"the nearest neighbour of stretched sequences classifies {neighbour:.3f} correctly" in said
     assert "sklearn.neighbors.KNeighborsClassifier(1)" in said
 
