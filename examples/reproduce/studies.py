@@ -36,6 +36,7 @@ STUDIES = {
     "bank": Study("bank", "the default, its parts, and other libraries' methods on the same splits"),
     "suite": Study("suite", "tasks from training data alone, on which settings are chosen"),
     "bank-parts": Study("bank_parts", "what each part of the bank is worth, on the same tasks"),
+    "adaptation": Study("adaptation", "how many clips of a new speaker a classifier needs to be adapted"),
     "pretraining": Study("pretraining", "few labels with and without pretraining on sequences without labels"),
     "encoder": Study("encoder", "an encoder trained on series made by code, beside the bank"),
     "ablation": Study("ablation", "parts of the recommended recipe, compared inside the training data"),

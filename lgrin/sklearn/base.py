@@ -20,7 +20,7 @@ with optional("train"):
     from sklearn.utils import Tags, validation
 
 
-FEW = 5  # sequences of a group: fewer do more harm than good
+FEW = 10  # sequences of a group: fewer do more harm than good
 
 
 class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
@@ -66,7 +66,7 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
         where all of them are of one class, the difference between classes is subtracted, too.
 
         Args:
-            X: Sequences of one group, as for ``fit``; ten are few, and the more, the better.
+            X: Sequences of one group, as for ``fit``. A warning says where they are fewer than ten.
 
         Returns:
             The classifier of this group, fitted, and otherwise the same; this one stays as it is.
@@ -84,8 +84,8 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
         adapted, nodes = copy(self), to_nodes(narrow(read_sequences(self, X, self._in_channels), axis=1))
         if len(nodes) < FEW:
             warn_user(
-                f"X holds {len(nodes)} sequences; means over so few may make a classifier worse than one that is not "
-                f"adapted: give ten or more",
+                f"X holds {len(nodes)} sequences; means over so few may make a classifier worse than one that scales "
+                f"all people alike: give {FEW} or more",
                 about="sequences to adapt to",
             )
         adapted._adapt(nodes)

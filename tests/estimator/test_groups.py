@@ -160,5 +160,5 @@ def test_weights_that_expect_other_scales_are_refused(given):
 def test_a_handful_of_sequences_is_called_few(make):
     X, y, group = people(count=3)
     classifier = make().fit(X, y, groups=group)
-    with pytest.warns(UserWarning, match="X holds 3 sequences; .* ten or more"):
+    with pytest.warns(UserWarning, match="X holds 3 sequences; .* give 10 or more"):
         classifier.adapt(X[:3])

@@ -5,7 +5,7 @@ import json
 import pytest
 from corpora import write
 
-from examples.reproduce import accuracy, corpora
+from examples.reproduce import accuracy, adaptation, corpora
 from examples.reproduce.__main__ import main
 from examples.reproduce.ablation import PAIRS
 from examples.reproduce.studies import STUDIES
@@ -54,6 +54,7 @@ def test_every_study_is_run_here_or_with_the_papers():
         "lengths",
         "refine",
         "sensors",
+        "adaptation",
         "pretraining",
         "encoder",
     }
@@ -83,6 +84,25 @@ def test_the_bank_is_compared_with_functionals_of_clips(emodb, tmp_path):
         by_speaker = dict(zip(SPEAKERS, kept["accuracy"][0], strict=True))
         others = [by_speaker[name] for name in SPEAKERS if name not in corpora.CHOSEN_ON]
         assert row["people not chosen on"] == pytest.approx(sum(others) / len(others))
+
+
+def test_a_bank_is_adapted_to_each_speaker_that_choices_are_made_on(emodb, tmp_path, monkeypatch):
+    monkeypatch.setattr(adaptation, "CLIPS", (2,))
+    words = ["--emodb", str(emodb), "--layout", "paper", "--cache", str(emodb / "cache"), "--out", str(tmp_path)]
+    with pytest.warns(UserWarning, match="X holds 2 sequences"):
+        main(["adaptation", *words])
+    rows = json.loads((tmp_path / "adaptation/rows.json").read_text())["rows"]
+    titles = ["scaled by training speakers", "not adapted", *(f"adapted to {of}" for of in ("2 clips", "all clips"))]
+    assert [row["speakers"] for row in rows] == [*titles, "adapted to one emotion"]
+    assert all(0 <= row["accuracy"] <= 1 for row in rows)
+
+
+def test_by_speaker_the_bank_is_adapted_and_functionals_are_scaled(emodb, tmp_path):
+    titles = ["bank", "IS09 functionals, SVM"]
+    words = ["--emodb", str(emodb), "--cache", str(emodb / "cache"), "--seeds", "1", "--out", str(tmp_path)]
+    main(["bank", "--datasets", *words, "--transductive", "--rows", *titles])
+    rows = json.loads((tmp_path / "bank/rows.json").read_text())["rows"]
+    assert [(row["set"], row["method"]) for row in rows] == [("EmoDB, scaled by speaker", one) for one in titles]
 
 
 def test_clips_of_the_tested_speaker_scale_a_clip(run, tmp_path, monkeypatch):
