@@ -12,7 +12,7 @@ from lgrin.models.correlations import EACH, correlations, pairs_of
 from lgrin.models.functionals import NUMBER, functionals
 from lgrin.nn.adjacency import StationaryAdjacency
 from lgrin.nodes import Nodes, is_full, zero_absent
-from lgrin.ops.filters import filter_frames, has_filters, rank_filters, summarize_parts
+from lgrin.ops.filters import filter_frames, rank_filters, summarize_parts
 from lgrin.options import check_seed, check_whole
 from lgrin.transforms import Standardize
 
@@ -217,28 +217,13 @@ class FilterBank(Module):
 
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out the whole sequences and their parts, ``[B, F]``."""
-        kinds = [self._summarize_parts(z, responses, present), rank_filters(responses, present, self.heads, APART)]
+        parts = summarize_parts(responses, z @ self.level.mT, present, self.threshold, self.segments)
+        kinds = [parts, rank_filters(responses, present, self.heads, APART)]
         if len(self.pair):
             kinds.append(correlations(z, present, self.pair).flatten(1))
         if len(self.contour):
             kinds.append(functionals(z @ self.contour.mT, present).flatten(1))
         return torch.cat(kinds, dim=-1)
-
-    def _summarize_parts(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
-        """Reads out responses and levels of the whole sequences and their parts."""
-        level = z @ self.level.mT
-        if has_filters(responses, self.threshold):
-            return summarize_parts(responses, level, present, self.threshold, self.segments)
-        nodes = Nodes(z, None, None, present, z.size(0))
-        places = [(count, nodes.segment(count)) for count in self.segments]
-        parts = [(place == index) & present for count, place in places for index in range(count)]
-        inside = torch.stack(parts, dim=1).to(z.dtype)
-        average = inside / inside.sum(-1, keepdim=True).clamp(min=1)  # [B, S, M]
-        shares = [average @ (responses > threshold).to(z.dtype) for threshold in self.threshold]
-        magnitude = average @ responses.abs()
-        largest = torch.stack([_largest(responses, part) for part in parts], dim=1)
-        levels = [average @ level, (average @ level.square()).sqrt()]
-        return torch.cat([one.flatten(1) for one in (*shares, magnitude, largest, *levels)], dim=-1)
 
     def drop_functionals(self) -> None:
         """Takes away the functionals, which a head with no weight on them does not need.
@@ -256,12 +241,6 @@ class FilterBank(Module):
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.num_classes}, dilations={self.dilations}, heads={self.heads}"
         return f"{type(self).__name__}({sizes}, mixes={self.mixes}, seed={self.seed})"
-
-
-def _largest(x: Tensor, inside: Tensor) -> Tensor:
-    """The largest value inside a part of each sequence, ``[B, F]``; 0 where the part is empty."""
-    largest = x.masked_fill(~inside.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
-    return largest.masked_fill(~inside.any(1, keepdim=True), 0)
 
 
 def _each(count: int, channels: int) -> Tensor:

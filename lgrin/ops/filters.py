@@ -63,12 +63,13 @@ def filter_frames(x: Tensor, taps: Tensor, dilations: Sequence[int]) -> Tensor:
 
 
 def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tensor, segments: Sequence[int]) -> Tensor:
-    """Summarises equal parts of sequences, where :func:`has_filters` says so.
+    """Summarises equal parts of sequences.
 
     Args:
         x: ``[B, M, R]``.
         levels: ``[B, M, L]``.
-        present: Bool ``[B, M]``, the frames that count; a sequence ends with the last of them.
+        present: Bool ``[B, M]``, the frames that count. A sequence ends with the last of them: of n frames, frame f
+            lies in part f s // n of s.
         thresholds: ``[T, R]``.
         segments: Into how many parts a sequence is split, S in all.
 
@@ -78,15 +79,29 @@ def summarize_parts(x: Tensor, levels: Tensor, present: Tensor, thresholds: Tens
 
     Example:
         >>> x, levels, present = torch.tensor([[[-3.0], [1.0]]]), torch.full((1, 2, 1), 2.0), torch.ones(1, 2).bool()
-        >>> with torch.no_grad():
-        ...     found = summarize_parts(x, levels, present, torch.zeros(1, 1), [1]) if has_filters(x) else None
-        >>> found is None or found.tolist() == [[0.5, 2.0, 1.0, 2.0, 2.0]]
-        True
+        >>> summarize_parts(x, levels, present, torch.zeros(1, 1), [1]).tolist()
+        [[0.5, 2.0, 1.0, 2.0, 2.0]]
     """
-    kernels: Any = kernels_for(x.device.type)
-    dense = (one.contiguous() for one in (x, levels, present, thresholds))
-    found: Tensor = kernels.summarize_parts(*dense, np.array(segments))
-    return found
+    if has_filters(x, thresholds):
+        kernels: Any = kernels_for(x.device.type)
+        dense = (one.contiguous() for one in (x, levels, present, thresholds))
+        found: Tensor = kernels.summarize_parts(*dense, np.array(segments))
+        return found
+    frame = torch.arange(x.size(1), device=x.device).expand_as(present)
+    length = (frame + 1).masked_fill(~present, 0).amax(1, keepdim=True).clamp(min=1)
+    places = [(count, frame * count // length) for count in segments]
+    inside = torch.stack([(place == part) & present for count, place in places for part in range(count)], dim=1)
+    average = inside.to(x.dtype) / inside.sum(-1, keepdim=True).clamp(min=1)  # [B, S, M]
+    shares = [average @ (x > threshold).to(x.dtype) for threshold in thresholds]
+    largest = torch.stack([_largest(x, part) for part in inside.unbind(1)], dim=1)
+    means = [average @ levels, (average @ levels.square()).sqrt()]
+    return torch.cat([one.flatten(1) for one in (*shares, average @ x.abs(), largest, *means)], dim=-1)
+
+
+def _largest(x: Tensor, inside: Tensor) -> Tensor:
+    """The largest value inside a part of each sequence, ``[B, R]``; 0 where the part is empty."""
+    largest = x.masked_fill(~inside.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
+    return largest.masked_fill(~inside.any(1, keepdim=True), 0)
 
 
 def rank_filters(x: Tensor, present: Tensor, heads: int, apart: float) -> Tensor:

@@ -32,7 +32,7 @@ from lgrin.sklearn.inputs import (
     to_one_length,
     warn_of_thinning,
 )
-from lgrin.sklearn.layouts import extractor_of_dataset
+from lgrin.sklearn.layouts import AUTO, extractor_of_dataset
 from lgrin.sklearn.pretrained import check_pretrained, network_of_start, start_of
 from lgrin.sklearn.pretrainer import LGrINPretrainer, content_of_pretrainer, pretrainer_of
 from lgrin.sklearn.saved import build_saved, content_of, plain, read_saved, write_saved
@@ -57,7 +57,6 @@ with optional("train"):
 FORMAT = "lgrin.sklearn.LGrINClassifier, version 2"
 VALIDATION = 0.2
 WARM = 0.1  # of the learning rate, where training goes on
-AUTO = "auto"  # the recipe decides
 
 
 class LGrINClassifier(SequenceEstimator):

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch_geometric.data import Data
 
-from lgrin.sklearn.pretrainer import AUTO, LGrINPretrainer, is_fitted
+from lgrin.sklearn.layouts import AUTO
+from lgrin.sklearn.pretrainer import LGrINPretrainer, is_fitted
 from lgrin.sklearn.saved import plain
 from lgrin.training.blend import thin_of
 from lgrin.training.classifier import SequenceClassifier

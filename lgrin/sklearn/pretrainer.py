@@ -18,6 +18,7 @@ from lgrin.extras import optional
 from lgrin.models import LGrIN
 from lgrin.options import check_option
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes, to_one_length
+from lgrin.sklearn.layouts import AUTO
 from lgrin.sklearn.saved import build_saved, content_of, plain, read_saved, write_saved
 from lgrin.training.classifier import SequenceClassifier
 from lgrin.training.experiment import draw
@@ -32,7 +33,6 @@ with optional("train"):
 
 FORMAT = "lgrin.sklearn.LGrINPretrainer, version 1"
 FITTED = "n_features_in_", "feature_names_in_", "groups_"
-AUTO = "auto"
 CLASSES = 20  # for which the frames of the graph leave room among the parameters
 WAYS_OUT = (
     "pass a pretrainer that is not fitted, which learns from the training sequences alone, give groups to both fits, "

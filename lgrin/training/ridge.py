@@ -88,14 +88,10 @@ def fit_ridges(
         >>> len(fit_ridges(x, y, 2, torch.ones(2), [torch.ones(2), torch.tensor([1.0, 0.0])]))
         2
     """
-    share = weight.double() / weight.double().sum()
+    share, center, z, unit = _centered(features, weight)
     target = torch.full((len(labels), num_classes), -1.0, dtype=torch.double)
     target[torch.arange(len(labels)), labels] = 1
-    z = features.double()
-    center, mean, root = share @ z, share @ target, share.sqrt().unsqueeze(1)
-    z = z - center
-    deviation = _deviation(z, share)
-    unit = torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0)
+    mean, root = share @ target, share.sqrt().unsqueeze(1)
     rows, sought, ridges = z.mul_(unit).mul_(root), (target - mean) * root, []
     factors = torch.stack([one.double() for one in scales])
     for factor, (values, vectors) in zip(factors, _spectra(rows, factors), strict=True):
@@ -126,13 +122,9 @@ def fit_pairs(
         >>> (x @ ridge.weight.T.float() + ridge.bias.float()).argmax(1).tolist()
         [0, 0, 1, 1]
     """
-    share = weight.double() / weight.double().sum()
-    z = features.double()
-    center = share @ z
-    z = z - center
-    deviation = _deviation(z, share)
-    factor = torch.where(deviation > 1e-6, scale.double() / deviation.clamp(min=1e-6), 0)
-    rows = z * factor
+    share, center, z, unit = _centered(features, weight)
+    factor = scale.double() * unit
+    rows = z.mul_(factor)
     products, count = rows @ rows.mT, len(PENALTIES)
     left_out = rows.new_zeros(count, len(rows), num_classes)
     duals, biases = rows.new_zeros(count, len(rows), num_classes), rows.new_zeros(count, num_classes)
@@ -206,11 +198,18 @@ def _of_pair(
     return scores, dual, mean - dual @ (share @ products[here])
 
 
-def _deviation(z: Tensor, share: Tensor) -> Tensor:
-    """The deviation of each centred feature, at the least a part of the one without weights."""
-    even = torch.full_like(share, 1 / len(share))
+def _centered(features: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The share of each sequence, the mean features, the centred ones, and what gives these a deviation of 1.
+
+    A feature counts as one with at least a part of the deviation that it has without weights; a constant one gets 0.
+    """
+    share = weight.double() / weight.double().sum()
+    center = share @ features.double()
+    z, even = features.double() - center, torch.full_like(share, 1 / len(share))
     weighted, unweighted = torch.stack([share, even]) @ z.square()
-    return weighted.sqrt().maximum(LEAST * (unweighted - (even @ z).square()).clamp(min=0).sqrt())
+    least = LEAST * (unweighted - (even @ z).square()).clamp(min=0).sqrt()
+    deviation = weighted.sqrt().maximum(least)
+    return share, center, z, torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0)
 
 
 def _spectra(rows: Tensor, factors: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
