@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch_geometric.data import Data
 
-from lgrin.arrays import as_floats, narrow
+from lgrin.arrays import as_floats
 from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.models.bank import FilterBank
 from lgrin.sklearn.base import SequenceEstimator
-from lgrin.sklearn.grouped import TRAIN, adapted_bank, scale_groups
+from lgrin.sklearn.grouped import TRAIN, adapted_bank, floats_of, scale_groups
 from lgrin.sklearn.inference import double_of
 from lgrin.sklearn.inputs import Input, draw_seed, encode_labels, read_labels, read_sequences, to_nodes
 from lgrin.sklearn.layouts import extractor_of_dataset
@@ -122,7 +122,7 @@ class FilterBankClassifier(SequenceEstimator):
                 of range.
         """
         start = perf_counter()
-        sequences, seed = narrow(read_sequences(self, X), axis=1), draw_seed(self.random_state)
+        sequences, seed = floats_of(self, read_sequences(self, X)), draw_seed(self.random_state)
         y, groups = read_labels(self, X, y, groups)
         chosen = choose(self.class_weight, sample_weight, *encode_labels(y, "y", len(sequences)))
         self.classes_, kept, labels = chosen.classes, chosen.kept, chosen.labels

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch_geometric.data import Data
 
-from lgrin.arrays import as_floats, narrow
+from lgrin.arrays import as_floats
 from lgrin.bounds import check_build
 from lgrin.extras import optional
 from lgrin.loader import SHUFFLED
@@ -20,7 +20,7 @@ from lgrin.models import LGrIN
 from lgrin.models.lgrin import INPUT_NORMS
 from lgrin.options import check_option, check_whole
 from lgrin.sklearn.base import SequenceEstimator
-from lgrin.sklearn.grouped import TRAIN, adapted_classifier, scale_groups
+from lgrin.sklearn.grouped import TRAIN, adapted_classifier, floats_of, scale_groups
 from lgrin.sklearn.inference import network_of
 from lgrin.sklearn.inputs import (
     Input,
@@ -247,7 +247,8 @@ class LGrINClassifier(SequenceEstimator):
         start = perf_counter()
         before = getattr(self, "classifier_", None) if self.warm_start else None
         before = None if before is None else without_bank(before)
-        sequences = narrow(read_sequences(self, X, None if before is None else before.model.in_channels), axis=1)
+        channels = None if before is None else before.model.in_channels
+        sequences = floats_of(self, read_sequences(self, X, channels))
         y, groups = read_labels(self, X, y, groups)
         chosen = choose(self.class_weight, sample_weight, *encode_labels(y, "y", len(sequences)))
         if before is not None and chosen.classes.tolist() != (known := vars(self)["classes_"].tolist()):

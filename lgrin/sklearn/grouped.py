@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from lgrin.arrays import as_floats, narrow
 from lgrin.models import Blend, FilterBank
 from lgrin.options import check_option
 from lgrin.training.bank import present_frames
@@ -17,6 +18,29 @@ from lgrin.training.groups import adapt_bank, normalize_groups, scale_of
 
 TRAIN, GROUP = "train", "group"
 NORMALIZATIONS = TRAIN, GROUP
+
+
+def floats_of(estimator: Any, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Converts training sequences to float32, if that holds their signal.
+
+    With ``normalize="group"`` sequences in float64 stay as they are, since a group may differ from others by more than
+    float32 resolves within it.
+
+    Args:
+        estimator: The estimator.
+        sequences: Arrays ``[channels, time]``.
+
+    Returns:
+        The arrays, all of one dtype.
+
+    Example:
+        >>> from lgrin.sklearn import FilterBankClassifier
+        >>> floats_of(FilterBankClassifier(normalize="group"), [np.zeros((2, 3))])[0].dtype
+        dtype('float64')
+    """
+    if estimator.normalize == TRAIN:
+        return narrow(sequences, axis=1)
+    return as_floats(sequences, wide=any(one.dtype.itemsize > 4 for one in sequences))
 
 
 def scale_groups(estimator: Any, nodes: list[Data]) -> tuple[list[Data], Tensor | None]:

@@ -132,6 +132,16 @@ def test_channels_that_a_person_lacks_are_the_mean_of_everybody_else():
     assert all((one.x[:, 1] == 0).all() for one in scaled if int(one.group) == 2)
 
 
+def test_people_may_differ_by_more_than_float32_resolves():
+    X, y, group = people()
+    classifier = FilterBankClassifier(random_state=0, normalize="group").fit(X, y, groups=group)
+    far = X + 1e8 + 1e6 * group[:, None, None]
+    there = FilterBankClassifier(random_state=0, normalize="group").fit(far, y, groups=group)
+    mine = group == 2
+    same = classifier.adapt(X[mine]).predict_proba(X[mine])
+    assert np.allclose(there.adapt(far[mine]).predict_proba(far[mine]), same, atol=1e-4)
+
+
 def test_what_cannot_be_scaled_by_group_is_refused_with_the_way_out(make):
     X, y, group = people(count=3)
     with pytest.raises(NotFittedError):
