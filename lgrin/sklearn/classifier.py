@@ -76,10 +76,11 @@ class LGrINClassifier(SequenceEstimator):
         n_channels: Channels of a matrix X ``[n, channels * time]``, one after the other in each row; other kinds of X
             say it themselves.
         num_nodes: Frames of the graph, M. ``None`` takes the length of the longest training sequence, 200 at the most,
-            or fewer where the network would have more than 108,000 parameters, though not below 32: with the default
-            widths and ``input_norm=True`` that is 133 frames for 300 channels and 8 classes, 101 for 350 and 6. The
+            or fewer where the network would have more than 108,000 parameters, though not below 32: with
+            ``input_norm=True`` that is 165 frames for 450 channels and 8 classes, 127 for 550 and 6. The
             bank has the rest of 120,000 fitted numbers.
-        branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`; (64, 32) are recommended.
+        branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`; (64, 32) are recommended, and (32, 32)
+            for more than 32 channels beside a bank.
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
             itself, too, unless the levels of the training sequences tell their classes
             (:func:`lgrin.training.recommended`).

@@ -119,6 +119,7 @@ class Recipe:
         thin: How sequences that are longer than M get to M frames, ``how`` of :class:`lgrin.transforms.Resample`.
         network_weight: From a :class:`Survey` and C to the weight of the network beside a bank of filters.
         part_beside_bank: The part of ``epochs`` that is enough where a bank stands beside the network.
+        beside_bank: From a :class:`Survey` to arguments of :class:`lgrin.LGrIN` that are others there.
 
     Example:
         >>> from lgrin.training.recipes import RECIPES
@@ -137,6 +138,7 @@ class Recipe:
     thin: str = NEAREST
     network_weight: Callable[[Survey, int], float] | None = None
     part_beside_bank: float = 1.0
+    beside_bank: Callable[[Survey], dict[str, Any]] | None = None
 
     def choose(self, train: Iterable[Data]) -> dict[str, Any]:
         """Chooses arguments of :class:`lgrin.LGrIN` by training sequences."""
@@ -196,7 +198,8 @@ class Recipe:
         """
         num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
         survey = Survey.of(train)
-        chosen = {**self.network(survey), **(network or {})}
+        beside = {} if self.beside_bank is None or not bank else self.beside_bank(survey)
+        chosen = {**self.network(survey), **beside, **(network or {})}
         if num_nodes is None:
             most = survey.longest if longest is None else longest
             num_nodes = self.frames(most, survey.in_channels, num_classes, **chosen)

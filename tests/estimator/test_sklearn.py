@@ -79,13 +79,15 @@ def test_sequences_of_any_length_are_taken():
     assert classifier.adjacency_.shape == (200, 200)
 
 
-@pytest.mark.parametrize(("channels", "classes", "frames"), [(1, 2, 200), (300, 8, 133), (350, 6, 101)])
+@pytest.mark.parametrize(("channels", "classes", "frames"), [(1, 2, 200), (350, 6, 200), (450, 8, 165), (550, 6, 127)])
 def test_the_graph_grows_to_200_frames_or_until_the_network_has_120_000_parameters(channels, classes, frames):
     X = np.random.default_rng(0).normal(size=(classes, channels, 500))
     classifier = LGrINClassifier(epochs=1, random_state=0).fit(X, np.arange(classes))
     assert classifier.adjacency_.shape == (frames, frames)
     assert sum(weight.numel() for weight in classifier.classifier_.parameters()) <= 120_000
-    with_one_more = LGrIN(channels, frames + 1, classes)
+    widths = classifier.network_.config["branch_channels"]
+    assert tuple(widths) == ((64, 32) if channels == 1 else (32, 32))
+    with_one_more = LGrIN(channels, frames + 1, classes, branch_channels=widths)
     assert frames == 200 or sum(weight.numel() for weight in with_one_more.parameters()) > 108_000  # without the bank
 
 
