@@ -79,8 +79,8 @@ class LGrINClassifier(SequenceEstimator):
             or fewer where the network would have more than 108,000 parameters, though not below 32: with
             ``input_norm=True`` that is 165 frames for 450 channels and 8 classes, 127 for 550 and 6. The
             bank has the rest of 120,000 fitted numbers.
-        branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`; (64, 32) are recommended, and (32, 32)
-            for more than 32 channels beside a bank.
+        branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`; (64, 32) are recommended, or beside a
+            bank (32, 32) for more than 32 channels.
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by
             itself, too, unless the levels of the training sequences tell their classes
             (:func:`lgrin.training.recommended`).
