@@ -132,9 +132,7 @@ class FilterBankClassifier(SequenceEstimator):
         scaled, centered = scale_groups(self, nodes)
         self.model_, ridge = fit_bank(scaled, len(self.classes_), weight, together, seed, centered=centered)
         warn_of_better(ridge.left_out, scaled, weight, together)
-        if centered is not None:
-            self.center_ = np.zeros(len(self.classes_))
-            self._adapt(nodes, weight)
+        self._adapt_to_all(nodes, centered, weight)
         self.left_out_proba_ = np.full((len(sequences), len(self.classes_)), np.nan)
         self.left_out_proba_[kept] = ridge.left_out.softmax(-1).numpy()
         self.features_ = extractor_of_dataset(X)

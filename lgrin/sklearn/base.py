@@ -78,6 +78,14 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
         Source:
             Normalisation by speaker is common for speech, e.g. Busso, Metallinou and Narayanan, "Iterative feature
             normalization for emotional speech detection", ICASSP 2011.
+
+        Example:
+            >>> from lgrin.sklearn import FilterBankClassifier
+            >>> y, people = np.arange(60) % 2, np.arange(60) // 20
+            >>> X = np.random.default_rng(0).normal(size=(60, 2, 30)) + (y + 10 * people)[:, None, None]
+            >>> classifier = FilterBankClassifier(normalize="group").fit(X[:40], y[:40], groups=people[:40])
+            >>> classifier.adapt(X[40:]).score(X[40:], y[40:])
+            1.0
         """
         validation.check_is_fitted(self)
         check_adaptable(self)
@@ -90,6 +98,13 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
             )
         adapted._adapt(nodes)
         return adapted
+
+    def _adapt_to_all(self, nodes: list[Data], groups: Tensor | None, weight: Tensor) -> None:
+        """Takes all training sequences for one group, if they were scaled by group."""
+        vars(self).pop("center_", None)
+        if groups is not None:
+            self.center_ = np.zeros(len(self.classes_))
+            self._adapt(nodes, weight)
 
     @abstractmethod
     def _adapt(self, nodes: list[Data], weight: Tensor | None = None) -> None:

@@ -265,9 +265,7 @@ class LGrINClassifier(SequenceEstimator):
         scaled, centered = self._scale_groups(nodes)
         classifier, losses = self._train(scaled, chosen, together, centered, before, features)
         self.classes_, self.classifier_ = chosen.classes, classifier
-        if centered is not None:
-            self.center_ = np.zeros(len(chosen.classes))
-            self._adapt(nodes, torch.from_numpy(chosen.weight))
+        self._adapt_to_all(nodes, centered, torch.from_numpy(chosen.weight))
         self.loss_curve_, self.fit_time_ = losses, perf_counter() - start
         return self
 

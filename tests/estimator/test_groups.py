@@ -152,7 +152,7 @@ def test_what_cannot_be_scaled_by_group_is_refused_with_the_way_out(make):
         make().fit(X, y, groups=y)
     with pytest.raises(ValueError, match="normalize is 'people'"):
         make().set_params(normalize="people").fit(X, y, groups=group)
-    plain = make().set_params(normalize="train").fit(X, y, groups=group)
+    plain = make().fit(X, y, groups=group).set_params(normalize="train").fit(X, y, groups=group)
     assert not hasattr(plain, "center_")
     with pytest.raises(ValueError, match=r"normalize is 'train'; only a classifier .* with normalize='group'"):
         plain.adapt(X)
