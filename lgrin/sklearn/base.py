@@ -101,7 +101,7 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator, ABC):
 
     def _adapt_to_all(self, nodes: list[Data], groups: Tensor | None, weight: Tensor) -> None:
         """Takes all training sequences for one group, if they were scaled by group."""
-        vars(self).pop("center_", None)
+        self.__dict__.pop("center_", None)
         if groups is not None:
             self.center_ = np.zeros(len(self.classes_))
             self._adapt(nodes, weight)
