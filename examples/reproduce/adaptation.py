@@ -4,7 +4,7 @@
 
 Each speaker is classified by a bank of filters fitted to the other four (``--both`` adds the network): scaled by the
 training speakers, or adapted to 2, 5, 10 or 20 clips, drawn five times, which are not tested then, to all clips that
-are tested, or to the clips of the most frequent emotion alone. No speaker is looked at that a test is left for.
+are tested, or to the clips of the most frequent emotion alone. The other five speakers are for tests, and not used.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.table import print_table
+from examples.reproduce.bank import score
 from examples.reproduce.corpora import emodb
 from examples.reproduce.suite import of_speakers
 from lgrin.sklearn import FilterBankClassifier, LGrINClassifier
@@ -46,12 +47,6 @@ def run(kind, task, seed):
     for title, chosen, tested in picks(labels):
         adapted = classifier.adapt([tests[i] for i in chosen])
         yield title, *score(adapted, [tests[i] for i in tested], labels[tested])
-
-
-def score(classifier, X, y):
-    """What is right, and the cross-entropies."""
-    probabilities, places = classifier.predict_proba(X), np.searchsorted(classifier.classes_, y)
-    return probabilities.argmax(1) == places, -np.log(probabilities[np.arange(len(y)), places].clip(1e-9))
 
 
 def main(study, arguments=None):

@@ -4,13 +4,13 @@
     python -m examples.reproduce bank --datasets ERing RacketSports --labels 2 5 --seeds 1
 
 Sets of the archive have their own split; ``DIR/NAME.npz`` with ``X_train``, ``y_train``, ``X_test`` and ``y_test`` is
-read where it is there. Watches, EmoDB and the periodic worlds are split by person. With ``--transductive``, EmoDB's
-features are scaled by speaker: those of others are frames or functionals, and ours are adapted to the test speaker
-(``LGrINClassifier.adapt``). Ours get sequences at their own
-lengths, methods of other libraries, which need one length, at the longest, 200 frames at most; these run
-``--their-seeds`` times. Seconds are those of one thread of a processor, without waiting. ``--labels`` trains on so many
-sequences of each class, drawn ``--draws`` times from the training split. ``--resume`` reads rows that an earlier run
-has left in ``--out``; of a row with fewer seeds, it runs those that are missing.
+read where it is there. Watches, EmoDB and the periodic worlds are split by person. With ``--transductive``, EmoDB is
+scaled by speaker: other methods get scaled frames or functionals, and ours are adapted to the test speaker
+(``LGrINClassifier.adapt``). Ours get sequences at their own lengths, methods of other libraries, which need one length,
+at the longest, 200 frames at most; these run ``--their-seeds`` times. Seconds are those of one thread of a processor,
+without waiting. ``--labels`` trains on so many sequences of each class, drawn ``--draws`` times from the training
+split. ``--resume`` reads rows that an earlier run has left in ``--out``; of a row with fewer seeds, it runs those that
+are missing.
 
 Every method is compared with the default on the same test sequences, and the network with networks on fixed graphs.
 Differences are means over people, over draws, or over sequences, with t intervals and p-values of sign-flip tests, not
@@ -131,16 +131,21 @@ def run_ours(make, look, corpus, fold, seed):
         FITTED[key] = classifier, time.process_time() - began
     classifier, seconds = FITTED[key]
     classifier = look(classifier.adapt(tests) if by_group else classifier)
-    probabilities = classifier.predict_proba(tests)
-    places = np.searchsorted(classifier.classes_, y[fold.test])
+    correct, losses = score(classifier, tests, y[fold.test])
     model = classifier.classifier_.model if hasattr(classifier, "classifier_") else classifier.model_
     return {
-        "correct": (probabilities.argmax(1) == places).tolist(),
-        "loss": (-np.log(probabilities[np.arange(len(places)), places].clip(1e-9))).tolist(),
+        "correct": correct.tolist(),
+        "loss": losses.tolist(),
         "seconds": seconds,
         "fitted": fitted_numbers(model),
         "kB": round(sum(one.numel() * one.element_size() for one in model.state_dict().values()) / 1000),
     }
+
+
+def score(classifier, X, y):
+    """Which sequences a classifier gets right, and their cross-entropies."""
+    probabilities, places = classifier.predict_proba(X), np.searchsorted(classifier.classes_, y)
+    return probabilities.argmax(1) == places, -np.log(probabilities[np.arange(len(y)), places].clip(1e-9))
 
 
 FITTED = {}  # network and bank are fitted together, and looked at together and apart

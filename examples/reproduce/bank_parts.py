@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.table import print_table
+from examples.reproduce.bank import score
 from examples.reproduce.suite import add_options, tasks
 from lgrin.sklearn import FilterBankClassifier
 from lgrin.training import bank, write_results
@@ -56,10 +57,8 @@ def run(task, changes, seed):
             stack.enter_context(mock.patch.object(bank, name, value))
         classifier = FilterBankClassifier(random_state=seed)
         classifier.fit([task.X[index] for index in task.train], task.y[task.train], groups=groups)
-    probabilities = classifier.predict_proba([task.X[index] for index in task.test])
-    right = np.searchsorted(classifier.classes_, task.y[task.test])
-    loss = -np.log(probabilities[np.arange(len(right)), right].clip(1e-9)).mean()
-    return {"accuracy": float((probabilities.argmax(1) == right).mean()), "log loss": float(loss)}
+    correct, losses = score(classifier, [task.X[index] for index in task.test], task.y[task.test])
+    return {"accuracy": float(correct.mean()), "log loss": float(losses.mean())}
 
 
 def summary(rows):

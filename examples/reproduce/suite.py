@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.table import print_table
-from examples.reproduce.bank import PARTS, network_alone
+from examples.reproduce.bank import PARTS, network_alone, score
 from examples.reproduce.corpora import CHOSEN_ON, emodb, speakers, watch
 from examples.reproduce.sets import as_channels, periodic, stored
 from lgrin.checksum import read_kept
@@ -175,11 +175,9 @@ def run(task, seed):
     both, bank = (kind(random_state=seed).fit(X, y, groups=groups) for kind in (LGrINClassifier, FilterBankClassifier))
     rows = []
     for title, classifier in zip(PARTS, (both, network_alone(both), bank), strict=True):
-        probabilities = classifier.predict_proba([task.X[index] for index in task.test])
-        right = probabilities[np.arange(len(task.test)), np.searchsorted(classifier.classes_, task.y[task.test])]
-        correct = classifier.classes_[probabilities.argmax(1)] == task.y[task.test]
-        accuracy, loss = float(correct.mean()), float(-np.log(right.clip(1e-9)).mean())
-        rows.append({"task": task.name, "method": title, "accuracy": accuracy, "log loss": loss})
+        correct, losses = score(classifier, [task.X[index] for index in task.test], task.y[task.test])
+        found = {"accuracy": float(correct.mean()), "log loss": float(losses.mean())}
+        rows.append({"task": task.name, "method": title, **found})
     return rows
 
 

@@ -96,7 +96,7 @@ def fit_bank(
         labels = torch.cat([one.y for one in sequences])
         scales = [_scale_of(bank, shares) for shares, _ in READINGS]
         ridges = fit_ridges(features, labels, num_classes, weight, scales, groups)
-        best = _best(ridges, weight, few_mixes=bank.mix[..., 0].numel() < bank.in_channels)
+        best = _best(ridges, weight, few_mixes=len(bank.mix.flatten(0, 1)) < bank.in_channels)
         ridge = ridges[best]
         if num_classes > 2 and ENOUGH_FOR_PAIRS * num_classes <= len(sequences) <= MOST_FOR_PAIRS:
             pairs = fit_pairs(features, labels, num_classes, weight, scales[best], groups)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from lgrin.models.bank import FilterBank
-from lgrin.training.bank import summaries
+from lgrin.training.bank import present_frames, summaries
 from lgrin.training.splits import groups_share_classes
 from lgrin.transforms import Standardize
 
@@ -48,7 +48,7 @@ def normalize_groups(sequences: Sequence[Data]) -> list[Data]:
 
 
 def scale_of(sequences: Sequence[Data]) -> Standardize:
-    """Measures the sequences of one group; a channel that none of them has is left as it is.
+    """Measures the sequences of one group; a channel that none of them has gets mean 0 and deviation 1.
 
     Args:
         sequences: Sequences with ``x [L, P]`` and perhaps ``mask [L]``.
@@ -63,7 +63,7 @@ def scale_of(sequences: Sequence[Data]) -> Standardize:
         >>> scale_of([Data(x=torch.tensor([[1.0, torch.nan], [3.0, torch.nan]]))]).mean.tolist()
         [2.0, 0.0]
     """
-    frames = [one.x if one.get("mask") is None else one.x[one.mask] for one in sequences]
+    frames = [one.x[present_frames(one)] for one in sequences]
     unknown = torch.stack([x.isnan().all(0) for x in frames]).all(0)
     known = [Data(x=x.masked_fill(unknown, 0)) for x in frames]
     return Standardize(sequences[0].x.size(-1)).fit(known)

@@ -137,7 +137,7 @@ def narrower(survey: Survey) -> dict[str, Any]:
         Arguments of :class:`lgrin.LGrIN`.
 
     Source:
-        ``docs/results.md``, "How the bank and its weight were chosen".
+        ``docs/decisions.md``, "A network for many channels is narrower beside a bank".
 
     Example:
         >>> wide = Survey.of([Data(x=torch.ones(5, 65), y=torch.tensor([0]))])
