@@ -11,13 +11,15 @@ from lgrin.arguments import one_place
 from lgrin.models.correlations import EACH, correlations, pairs_of
 from lgrin.models.functionals import NUMBER, functionals
 from lgrin.nn.adjacency import StationaryAdjacency
+from lgrin.nn.instance_norm import MaskedInstanceNorm
 from lgrin.nodes import Nodes, is_full, zero_absent
 from lgrin.ops.filters import filter_frames, rank_filters, summarize_parts
-from lgrin.options import check_seed, check_whole
+from lgrin.options import check_option, check_seed, check_whole
 from lgrin.transforms import Standardize
 
 REACH = 4  # filters have 9 taps
 READ = 128  # channels up to which each is read by itself; of more, so many random mixes
+LEAST_VARIANCE = 1e-10  # of a channel in a sequence, beside that of the channel: less is flat but for rounding
 APART = 1e-4  # responses that differ by less are equal but for rounding, as on flat stretches
 
 
@@ -37,6 +39,8 @@ class FilterBank(Module):
     (:func:`lgrin.models.correlations.correlations`) are those of two channels, at once and up to 16 frames apart.
     Functionals (:func:`lgrin.models.functionals.functionals`) are quantiles, moments and autocorrelations of the
     channels.
+    With ``own_scale=True``, all this is read of two copies of each channel: the second one has mean 0 and variance 1 within
+    each sequence.
     Everything but thresholds, scale and head is drawn from a seed; :func:`lgrin.training.fit_bank` computes these from
     training sequences.
 
@@ -51,6 +55,7 @@ class FilterBank(Module):
         levels: Channels whose levels are read; of more channels, those of so many random mixes.
         functionals: Channels and, beyond their number, random mixes of them whose functionals are read; 0 reads none.
         pairs: Pairs of channels whose correlations are read, as many as there are at the most; 0 reads none.
+        own_scale: Whether each channel is also read standardised by itself in each sequence, beside the channel as it is.
         seed: Draws filters and mixes.
 
     Attributes:
@@ -97,6 +102,7 @@ class FilterBank(Module):
         levels: int = READ,
         functionals: int = 8,
         pairs: int = 0,
+        own_scale: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -111,19 +117,22 @@ class FilterBank(Module):
             raise ValueError(f"dilations is {dilations!r} and segments {segments!r}; each holds a whole number or more")
         self.seed = check_seed("seed", seed)
         self.scale = Standardize(in_channels)
+        check_option("own_scale", own_scale, (False, True))
+        self.instance_norm = MaskedInstanceNorm(in_channels, eps=LEAST_VARIANCE) if own_scale else None
+        read = in_channels * (1 + own_scale)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
             options: dict[str, Any] = {"heads": heads, "start": "random", "normalize": None}
             kinds = [StationaryAdjacency(REACH, dilation=one, **options) for one in self.dilations]
             self.filters = ModuleList(kinds).requires_grad_(False)
             self.mix: Tensor
-            self.register_buffer("mix", torch.stack([_mixes(mixes, in_channels) for _ in self.dilations]))
+            self.register_buffer("mix", torch.stack([_mixes(mixes, read) for _ in self.dilations]))
             self.level: Tensor
-            self.register_buffer("level", _each(min(check_whole("levels", levels), in_channels), in_channels))
+            self.register_buffer("level", _each(min(check_whole("levels", levels), read), read))
             self.contour: Tensor
-            self.register_buffer("contour", _each(check_whole("functionals", functionals, 0), in_channels))
+            self.register_buffer("contour", _each(check_whole("functionals", functionals, 0), read))
         self.pair: Tensor
-        self.register_buffer("pair", pairs_of(in_channels, check_whole("pairs", pairs, 0)), persistent=False)
+        self.register_buffer("pair", pairs_of(read, check_whole("pairs", pairs, 0)), persistent=False)
         responses = len(self.dilations) * self.heads * self.mixes
         self.threshold: Tensor
         self.register_buffer("threshold", torch.zeros(check_whole("thresholds", thresholds), responses))
@@ -135,7 +144,8 @@ class FilterBank(Module):
         sizes = {"in_channels": self.in_channels, "num_classes": self.num_classes, "dilations": self.dilations}
         sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
         read = {"levels": self.level.size(0), "functionals": self.contour.size(0), "pairs": self.pair.size(0)}
-        return {**sizes, "segments": self.segments, **read, "seed": self.seed}
+        own_scale = self.instance_norm is not None
+        return {**sizes, "segments": self.segments, **read, "own_scale": own_scale, "seed": self.seed}
 
     @property
     def blocks(self) -> dict[str, int]:
@@ -187,17 +197,20 @@ class FilterBank(Module):
     def standardized(self, x: Tensor, present: Tensor | None) -> Tensor:
         """Scales ``[B, M, P]``, 0 at absent frames; a scale in float64 keeps small signals on large offsets.
 
+        With ``own_scale=True``, ``[B, M, 2 P]``: each channel of each sequence follows in its own scale.
+
         Example:
             >>> FilterBank(2, 2).standardized(torch.ones(1, 1, 2), torch.tensor([[False]])).tolist()
             [[[0.0, 0.0]]]
         """
-        return zero_absent(self.scale(x).to(self.mix.dtype), present)
+        z = zero_absent(self.scale(x).to(self.mix.dtype), present)
+        return z if self.instance_norm is None else torch.cat([z, self.instance_norm(z, mask=present)], dim=-1)
 
     def responses(self, z: Tensor, present: Tensor | None) -> Tensor:
         """Computes what the filters respond at each frame.
 
         Args:
-            z: Standardised features ``[B, M, P]``, 0 at absent frames.
+            z: Standardised features as from :meth:`standardized`, 0 at absent frames.
             present: Bool ``[B, M]``; ``None`` means all.
 
         Returns:

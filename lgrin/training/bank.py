@@ -33,6 +33,7 @@ PART_OF_PAIRS = 0.125  # of what levels and functionals leave
 FEWEST_MIXES = 4  # beside several channels; half as many as channels if that is more
 ROOM = 2**22  # numbers of responses that are computed at a time
 SAMPLES = 20_000  # frames from which thresholds are taken, 8 of a sequence at least
+SCALES_APART = 7.0  # upper over lower quartile of deviations, above which sequences are read in their own scale, too
 MARGIN = 1e-4  # a response that equals a threshold but for rounding, as on flat stretches, does not count
 
 
@@ -57,6 +58,7 @@ def fit_bank(
 
     The bank has as many summaries as its budget allows for C classes, 10,000 at most, or 3,000 for more than 4,000
     sequences. Its dilations are powers of 2 up to where a filter spans two sequences of median length.
+    Where sequences differ in scale (:func:`differ_in_scale`), it reads each of them in its own scale, too.
 
     Args:
         sequences: Training sequences with ``x [L, P]``, ``y [1]`` and perhaps ``mask [L]``.
@@ -81,9 +83,10 @@ def fit_bank(
     weight = torch.ones(len(sequences), dtype=torch.double) if weight is None else weight.double()
     lengths = torch.tensor([[len(one.x)] for one in sequences], dtype=torch.double)
     median = float(_quantiles(lengths, weight, torch.tensor([[0.5]]))[0, 0])
-    sizes = bank_sizes(median, sequences[0].num_features, num_classes, len(sequences), budget)
+    channels, own_scale = sequences[0].num_features, differ_in_scale(sequences, weight)
+    sizes = bank_sizes(median, channels * (1 + own_scale), num_classes, len(sequences), budget)
     with own_random_numbers():
-        bank = FilterBank(sequences[0].num_features, num_classes, seed=seed, **sizes)
+        bank = FilterBank(channels, num_classes, own_scale=own_scale, seed=seed, **sizes)
     bank.scale.to(sequences[0].x.dtype)
     few, many = sorted((len(sequences), bank.embed_channels))
     with torch.no_grad(), threads_for(float(few * few * many)):
@@ -96,7 +99,7 @@ def fit_bank(
         labels = torch.cat([one.y for one in sequences])
         scales = [_scale_of(bank, shares) for shares, _ in READINGS]
         ridges = fit_ridges(features, labels, num_classes, weight, scales, groups)
-        best = _best(ridges, weight, few_mixes=len(bank.mix.flatten(0, 1)) < bank.in_channels)
+        best = _best(ridges, weight, few_mixes=len(bank.mix.flatten(0, 1)) < channels)
         ridge = ridges[best]
         if num_classes > 2 and ENOUGH_FOR_PAIRS * num_classes <= len(sequences) <= MOST_FOR_PAIRS:
             pairs = fit_pairs(features, labels, num_classes, weight, scales[best], groups)
@@ -147,6 +150,32 @@ def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, bu
         dilations, mixes = dilations * (mixes // 2), 2
     read = {"levels": levels, "functionals": max(0, contours), "pairs": pairs}
     return {"dilations": dilations, "heads": heads, "mixes": mixes, **read}
+
+
+def differ_in_scale(sequences: Sequence[Data], weight: Tensor) -> bool:
+    """Says whether the upper quartile of the sequences' deviations is more than 7 times the lower one.
+
+    Where a quarter of the sequences is flat, it is not, since these have no scale. The deviation of a sequence is the root mean square over channels, each beside its deviation over all sequences.
+
+    Args:
+        sequences: Training sequences with ``x [L, P]`` and perhaps ``mask [L]``; a channel may be NaN in a whole one.
+        weight: Positive ``[n]``, of each sequence.
+
+    Source:
+        ``docs/decisions.md``, "A bank reads sequences in their own scale where scales differ".
+
+    Example:
+        >>> waves = [Data(x=0.1 ** (i % 4) * torch.randn(50, 1)) for i in range(20)]
+        >>> differ_in_scale(waves, torch.ones(20)), differ_in_scale(waves[::4], torch.ones(5))
+        (True, False)
+    """
+    frames = [one.x[present_frames(one)].double() for one in sequences]
+    variance = torch.stack([x.var(0, correction=0) for x in frames])  # [n, P]
+    known = weight.unsqueeze(1) * ~variance.isnan()
+    total = (known * variance.nan_to_num()).sum(0) / known.sum(0)
+    deviation = (variance / total.masked_fill(total == 0, 1)).nanmean(1, keepdim=True).sqrt()
+    low, high = _quantiles(deviation, weight, torch.tensor([[0.25], [0.75]])).flatten().tolist()
+    return bool(0 < SCALES_APART * low < high)
 
 
 def _scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:

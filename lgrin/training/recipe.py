@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -101,6 +102,25 @@ class Plan(NamedTuple):
         return {"epochs": self.epochs, "batch_size": self.batch_size, "averaging": self.averaging}
 
 
+class BesideBank(NamedTuple):
+    """What is different about a network that a bank of filters stands beside.
+
+    Attributes:
+        part: The part of the epochs that is enough.
+        most_nodes: Frames that the graph may have at most; ``None`` leaves them to the recipe.
+        network: Arguments of :class:`lgrin.LGrIN`.
+    """
+
+    part: float = 1.0
+    most_nodes: int | None = None
+    network: Mapping[str, Any] = MappingProxyType({})
+
+
+def no_different(survey: Survey) -> BesideBank:
+    """Leaves the network as it is without a bank."""
+    return BesideBank()
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is built and trained, decided by the training data alone.
@@ -118,8 +138,7 @@ class Recipe:
         batch_size: Sequences per step.
         thin: How sequences that are longer than M get to M frames, ``how`` of :class:`lgrin.transforms.Resample`.
         network_weight: From a :class:`Survey` and C to the weight of the network beside a bank of filters.
-        part_beside_bank: The part of ``epochs`` that is enough where a bank stands beside the network.
-        beside_bank: From a :class:`Survey` to arguments of :class:`lgrin.LGrIN` that are others there.
+        beside_bank: From a :class:`Survey` to what is different about a network that a bank stands beside.
 
     Example:
         >>> from lgrin.training.recipes import RECIPES
@@ -137,8 +156,7 @@ class Recipe:
     batch_size: int
     thin: str = NEAREST
     network_weight: Callable[[Survey, int], float] | None = None
-    part_beside_bank: float = 1.0
-    beside_bank: Callable[[Survey], dict[str, Any]] | None = None
+    beside_bank: Callable[[Survey], BesideBank] = no_different
 
     def choose(self, train: Iterable[Data]) -> dict[str, Any]:
         """Chooses arguments of :class:`lgrin.LGrIN` by training sequences."""
@@ -198,13 +216,14 @@ class Recipe:
         """
         num_nodes = None if num_nodes is None else check_whole("num_nodes", num_nodes)
         survey = Survey.of(train)
-        beside = {} if self.beside_bank is None or not bank else self.beside_bank(survey)
-        chosen = {**self.network(survey), **beside, **(network or {})}
+        beside = self.beside_bank(survey) if bank else BesideBank()
+        chosen = {**self.network(survey), **beside.network, **(network or {})}
         if num_nodes is None:
             most = survey.longest if longest is None else longest
+            most = most if beside.most_nodes is None else min(most, beside.most_nodes)
             num_nodes = self.frames(most, survey.in_channels, num_classes, **chosen)
         decided = self.lengths(survey.num_sequences, **lengths)
         weight = self.network_weight(survey, num_classes) if bank and self.network_weight is not None else None
-        if weight is not None and lengths.get("epochs") is None:
-            decided["epochs"] = ceil(self.part_beside_bank * decided["epochs"])
+        if lengths.get("epochs") is None:
+            decided["epochs"] = ceil(beside.part * decided["epochs"])
         return Plan(num_nodes, chosen, dict(self.options), **decided, thin=self.thin, network_weight=weight)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from lgrin.training.levels import class_explains_level
-from lgrin.training.recipe import Recipe, Survey
-from lgrin.training.recipes.recommended import RECOMMENDED, enough_epochs
+from lgrin.training.recipe import BesideBank, Recipe, Survey
+from lgrin.training.recipes.recommended import HALF, RECOMMENDED, enough_epochs
 
 KERNELS: dict[str, Any] = {"name": "StationaryAdjacency", "reach": 12, "heads": 8, "start": "random"}
 
@@ -34,6 +34,11 @@ def no_length(longest: int, in_channels: int, num_classes: int, **options: Any) 
     """Leaves sequences at their own lengths."""
 
 
+def half_as_long(survey: Survey) -> BesideBank:
+    """Trains a network for half as long where a bank of filters stands beside it."""
+    return BesideBank(HALF)
+
+
 ANY_LENGTH = Recipe(
     network=network_for,
     frames=no_length,
@@ -42,5 +47,5 @@ ANY_LENGTH = Recipe(
     averaging=RECOMMENDED.averaging,
     batch_size=RECOMMENDED.batch_size,
     network_weight=RECOMMENDED.network_weight,
-    part_beside_bank=RECOMMENDED.part_beside_bank,
+    beside_bank=half_as_long,
 )

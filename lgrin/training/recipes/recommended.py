@@ -12,13 +12,15 @@ from lgrin.models import LGrIN
 from lgrin.models.lgrin import RECOMMENDED_ADJACENCY
 from lgrin.options import check_whole
 from lgrin.training.levels import class_explains_level
-from lgrin.training.recipe import Recipe, Survey
+from lgrin.training.recipe import BesideBank, Recipe, Survey
 
 MOST_PARAMETERS, MOST_NODES = 108_000, 200  # a bank of filters may have 12,000 numbers beside
 ENOUGH_NODES = 32  # frames that the graph may have whatever the parameters
 FEWEST_NODES = 2  # a batch norm cannot learn from one frame
 ENOUGH_STEPS, FEWEST_EPOCHS = 600, 60
-MANY_CHANNELS, NARROWER = 32, (32, 32)  # widths of a network for more channels that has a bank beside it
+HALF, EIGHTH = 0.5, 0.125  # of the epochs, for a network that has a bank beside it
+MANY_CHANNELS, NARROWER = 32, (32, 32)  # widths of such a network for more channels
+NODES_OF_ONE, WIDTHS_OF_ONE = 64, (16, 16)  # frames and widths of such a network for one channel
 MOST_WEIGHT, WEIGHT_OF_CHANNEL, WEIGHT_OF_ONE, ENOUGH_LABELS = 0.3, 0.05, 0.01, 8
 
 
@@ -124,27 +126,31 @@ def network_weight(survey: Survey, num_classes: int) -> float:
     return most * min(1.0, labels / ENOUGH_LABELS)
 
 
-def narrower(survey: Survey) -> dict[str, Any]:
-    """Makes a network for more than 32 channels narrower where a bank of filters stands beside it.
+def beside_bank(survey: Survey) -> BesideBank:
+    """Makes a network smaller where a bank of filters stands beside it, and trains it for a shorter time.
 
-    Its first layer has 32 channels in place of 64, since most weights of a network for many channels lie there: it is
-    trained in three quarters of the time, and leaves more of the 120,000 fitted numbers to the bank.
+    Half the steps are enough. For more than 32 channels, the first layer has 32 channels in place of 64, since most
+    weights of such a network lie there. For one channel the logits of the network hardly count (see
+    :func:`network_weight`): it has 16 channels and at most 64 frames, an eighth of the steps is enough, and the bank
+    has the numbers that are left.
 
     Args:
         survey: The training sequences.
 
     Returns:
-        Arguments of :class:`lgrin.LGrIN`.
+        What is different about the network.
 
     Source:
-        ``docs/decisions.md``, "A network for many channels is narrower beside a bank".
+        ``docs/decisions.md``, "The network is smaller beside a bank".
 
     Example:
         >>> wide = Survey.of([Data(x=torch.ones(5, 65), y=torch.tensor([0]))])
-        >>> narrower(wide), narrower(wide._replace(in_channels=6))
-        ({'branch_channels': (32, 32)}, {})
+        >>> dict(beside_bank(wide).network), beside_bank(wide._replace(in_channels=1)).most_nodes
+        ({'branch_channels': (32, 32)}, 64)
     """
-    return {"branch_channels": NARROWER} if survey.in_channels > MANY_CHANNELS else {}
+    if survey.in_channels == 1:
+        return BesideBank(EIGHTH, NODES_OF_ONE, {"branch_channels": WIDTHS_OF_ONE})
+    return BesideBank(HALF, None, {"branch_channels": NARROWER} if survey.in_channels > MANY_CHANNELS else {})
 
 
 RECOMMENDED = Recipe(
@@ -160,8 +166,7 @@ RECOMMENDED = Recipe(
     averaging=0.98,
     batch_size=32,
     network_weight=network_weight,
-    part_beside_bank=0.5,
-    beside_bank=narrower,
+    beside_bank=beside_bank,
 )
 
 
