@@ -14,7 +14,7 @@ from lgrin.nn.adjacency import StationaryAdjacency
 from lgrin.nn.instance_norm import MaskedInstanceNorm
 from lgrin.nodes import Nodes, is_full, zero_absent
 from lgrin.ops.filters import filter_frames, rank_filters, summarize_parts
-from lgrin.options import check_option, check_seed, check_whole
+from lgrin.options import check_number, check_option, check_seed, check_whole
 from lgrin.transforms import Standardize
 
 REACH = 4  # filters have 9 taps
@@ -55,6 +55,7 @@ class FilterBank(Module):
         levels: Channels whose levels are read; of more channels, those of so many random mixes.
         functionals: Channels and, beyond their number, random mixes of them whose functionals are read; 0 reads none.
         pairs: Pairs of channels whose correlations are read, as many as there are at the most; 0 reads none.
+        limit: The largest magnitude of a standardised value; a larger one counts as this. ``None`` is no limit.
         own_scale: Whether each channel is also read standardised by itself in each sequence, beside the channel as it is.
         seed: Draws filters and mixes.
 
@@ -102,6 +103,7 @@ class FilterBank(Module):
         levels: int = READ,
         functionals: int = 8,
         pairs: int = 0,
+        limit: float | None = None,
         own_scale: bool = False,
         seed: int = 0,
     ) -> None:
@@ -117,6 +119,7 @@ class FilterBank(Module):
             raise ValueError(f"dilations is {dilations!r} and segments {segments!r}; each holds a whole number or more")
         self.seed = check_seed("seed", seed)
         self.scale = Standardize(in_channels)
+        self.limit = None if limit is None else check_number("limit", limit)
         check_option("own_scale", own_scale, (False, True))
         self.instance_norm = MaskedInstanceNorm(in_channels, eps=LEAST_VARIANCE) if own_scale else None
         read = in_channels * (1 + own_scale)
@@ -144,8 +147,8 @@ class FilterBank(Module):
         sizes = {"in_channels": self.in_channels, "num_classes": self.num_classes, "dilations": self.dilations}
         sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
         read = {"levels": self.level.size(0), "functionals": self.contour.size(0), "pairs": self.pair.size(0)}
-        own_scale = self.instance_norm is not None
-        return {**sizes, "segments": self.segments, **read, "own_scale": own_scale, "seed": self.seed}
+        how = {"limit": self.limit, "own_scale": self.instance_norm is not None, "seed": self.seed}
+        return {**sizes, "segments": self.segments, **read, **how}
 
     @property
     def blocks(self) -> dict[str, int]:
@@ -204,6 +207,7 @@ class FilterBank(Module):
             [[[0.0, 0.0]]]
         """
         z = zero_absent(self.scale(x).to(self.mix.dtype), present)
+        z = z if self.limit is None else z.clamp(-self.limit, self.limit)
         return z if self.instance_norm is None else torch.cat([z, self.instance_norm(z, mask=present)], dim=-1)
 
     def responses(self, z: Tensor, present: Tensor | None) -> Tensor:

@@ -33,6 +33,8 @@ PART_OF_PAIRS = 0.125  # of what levels and functionals leave
 FEWEST_MIXES = 4  # beside several channels; half as many as channels if that is more
 ROOM = 2**22  # numbers of responses that are computed at a time
 SAMPLES = 20_000  # frames from which thresholds are taken, 8 of a sequence at least
+LIMIT = 4.0  # deviations; a value that is further off the mean counts as so far off
+LEAST = 0.1  # of the deviation over all frames, which that of half the sequences may be
 SCALES_APART = 7.0  # upper over lower quartile of deviations, above which sequences are read in their own scale, too
 MARGIN = 1e-4  # a response that equals a threshold but for rounding, as on flat stretches, does not count
 
@@ -86,7 +88,7 @@ def fit_bank(
     channels, own_scale = sequences[0].num_features, differ_in_scale(sequences, weight)
     sizes = bank_sizes(median, channels * (1 + own_scale), num_classes, len(sequences), budget)
     with own_random_numbers():
-        bank = FilterBank(channels, num_classes, own_scale=own_scale, seed=seed, **sizes)
+        bank = FilterBank(channels, num_classes, limit=LIMIT, own_scale=own_scale, seed=seed, **sizes)
     bank.scale.to(sequences[0].x.dtype)
     few, many = sorted((len(sequences), bank.embed_channels))
     with torch.no_grad(), threads_for(float(few * few * many)):
@@ -266,7 +268,12 @@ def left_out_together(groups: np.ndarray | None, labels: np.ndarray) -> Tensor |
 
 
 def _fit_scale(bank: FilterBank, sequences: Sequence[Data], weight: Tensor) -> None:
-    """Measures the mean and deviation of each channel over all present frames."""
+    """Measures the mean of each channel over all present frames, and by how much half of the sequences deviate.
+
+    A few sequences or frames with extreme values raise the deviation over all frames by any factor, and hardly move the
+    weighted median of the deviations of the sequences from the common mean. It is taken if it is smaller, down to a
+    tenth: a channel that moves in less than half of the sequences has a median of 0.
+    """
     frames = [one.x[present_frames(one)].double() for one in sequences]
     each = torch.cat([w.expand(len(x)) for w, x in zip(weight, frames, strict=True)])
     x, each = torch.cat(frames), each / each.sum()
@@ -277,6 +284,9 @@ def _fit_scale(bank: FilterBank, sequences: Sequence[Data], weight: Tensor) -> N
         raise ValueError(f"channel {channel} is missing in every sequence that has a weight; leave it out")
     mean = each @ x.nan_to_num(nan=0.0) / share
     deviation = (each @ (x - mean).nan_to_num(nan=0.0).square() / share).sqrt()
+    of_each = torch.stack([(x - mean).square().mean(0).sqrt() for x in frames])
+    median = _quantiles(of_each.where(~of_each.isnan(), deviation), weight, torch.full((1, len(mean)), 0.5))[0]
+    deviation = deviation.minimum(median.maximum(LEAST * deviation))
     bank.scale.mean.copy_(mean)
     bank.scale.std.copy_(deviation.masked_fill(deviation <= 1e-6 * mean.abs(), 1).masked_fill(deviation == 0, 1))
 
