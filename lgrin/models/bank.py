@@ -16,6 +16,7 @@ from lgrin.nodes import Nodes, is_full, zero_absent
 from lgrin.ops.filters import filter_frames, rank_filters, summarize_parts
 from lgrin.options import check_number, check_option, check_seed, check_whole
 from lgrin.transforms import Standardize
+from lgrin.transforms.resample import evenly_spread_each
 
 REACH = 4  # filters have 9 taps
 READ = 128  # channels up to which each is read by itself; of more, so many random mixes
@@ -38,9 +39,9 @@ class FilterBank(Module):
     filter responds the most, and the least, of the K filters of its group to the same mix. Correlations
     (:func:`lgrin.models.correlations.correlations`) are those of two channels, at once and up to 16 frames apart.
     Functionals (:func:`lgrin.models.functionals.functionals`) are quantiles, moments and autocorrelations of the
-    channels.
-    With ``own_scale=True``, all this is read of two copies of each channel: the second one has mean 0 and variance 1 within
-    each sequence.
+    channels. With ``own_scale=True``, all this is read of two copies of each channel, the second one with mean 0 and
+    variance 1 within each sequence.
+
     Everything but thresholds, scale and head is drawn from a seed; :func:`lgrin.training.fit_bank` computes these from
     training sequences.
 
@@ -55,8 +56,10 @@ class FilterBank(Module):
         levels: Channels whose levels are read; of more channels, those of so many random mixes.
         functionals: Channels and, beyond their number, random mixes of them whose functionals are read; 0 reads none.
         pairs: Pairs of channels whose correlations are read, as many as there are at the most; 0 reads none.
+        num_frames: Frames to which every sequence is stretched or thinned, nearest ones; ``None`` reads sequences at
+            their own lengths, in their own time. Missing frames at the end do not belong to a sequence.
         limit: The largest magnitude of a standardised value; a larger one counts as this. ``None`` is no limit.
-        own_scale: Whether each channel is also read standardised by itself in each sequence, beside the channel as it is.
+        own_scale: Whether each channel is also read standardised within each sequence, beside the channel as it is.
         seed: Draws filters and mixes.
 
     Attributes:
@@ -103,6 +106,7 @@ class FilterBank(Module):
         levels: int = READ,
         functionals: int = 8,
         pairs: int = 0,
+        num_frames: int | None = None,
         limit: float | None = None,
         own_scale: bool = False,
         seed: int = 0,
@@ -119,6 +123,7 @@ class FilterBank(Module):
             raise ValueError(f"dilations is {dilations!r} and segments {segments!r}; each holds a whole number or more")
         self.seed = check_seed("seed", seed)
         self.scale = Standardize(in_channels)
+        self.num_frames = None if num_frames is None else check_whole("num_frames", num_frames)
         self.limit = None if limit is None else check_number("limit", limit)
         check_option("own_scale", own_scale, (False, True))
         self.instance_norm = MaskedInstanceNorm(in_channels, eps=LEAST_VARIANCE) if own_scale else None
@@ -147,7 +152,8 @@ class FilterBank(Module):
         sizes = {"in_channels": self.in_channels, "num_classes": self.num_classes, "dilations": self.dilations}
         sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
         read = {"levels": self.level.size(0), "functionals": self.contour.size(0), "pairs": self.pair.size(0)}
-        how = {"limit": self.limit, "own_scale": self.instance_norm is not None, "seed": self.seed}
+        own_scale = self.instance_norm is not None
+        how = {"num_frames": self.num_frames, "limit": self.limit, "own_scale": own_scale, "seed": self.seed}
         return {**sizes, "segments": self.segments, **read, **how}
 
     @property
@@ -192,10 +198,31 @@ class FilterBank(Module):
         """Computes the summaries of each sequence, ``[B, F]``; arguments as for the class."""
         frame = frame if node is None else one_place(frame, node)
         nodes = Nodes.read_whole(x, frame, batch, mask, batch_size, None, max_num_nodes)
-        padded, present = nodes.lay_out(nodes.length())
+        padded, present = self.in_time(*nodes.lay_out(nodes.length()))
         absent = None if is_full(present) else present
         z = self.standardized(padded, absent)
         return self._summarize(z, self.responses(z, absent), present)
+
+    def in_time(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Stretches or thins sequences to ``num_frames``, if it has any.
+
+        Args:
+            x: Features ``[B, L, P]``.
+            present: Bool ``[B, L]``.
+
+        Returns:
+            ``[B, M, P]`` and ``[B, M]``.
+
+        Example:
+            >>> x, present = torch.tensor([[[1.0], [2.0], [0.0]]]), torch.tensor([[True, True, False]])
+            >>> FilterBank(1, 2, num_frames=4).in_time(x, present)[0].flatten().tolist()
+            [1.0, 1.0, 2.0, 2.0]
+        """
+        if self.num_frames is None:
+            return x, present
+        place = torch.arange(1, x.size(1) + 1, device=x.device)
+        take = evenly_spread_each((present * place).amax(1), self.num_frames)
+        return x.gather(1, take.unsqueeze(-1).expand(-1, -1, x.size(-1))), present.gather(1, take)
 
     def standardized(self, x: Tensor, present: Tensor | None) -> Tensor:
         """Scales ``[B, M, P]``, 0 at absent frames; a scale in float64 keeps small signals on large offsets.
