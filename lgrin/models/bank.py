@@ -11,7 +11,6 @@ from lgrin.arguments import one_place
 from lgrin.models.correlations import EACH, correlations, pairs_of
 from lgrin.models.functionals import NUMBER, functionals
 from lgrin.nn.adjacency import StationaryAdjacency
-from lgrin.nn.instance_norm import MaskedInstanceNorm
 from lgrin.nodes import Nodes, is_full, zero_absent
 from lgrin.ops.filters import filter_frames, rank_filters, summarize_parts
 from lgrin.options import check_number, check_option, check_seed, check_whole
@@ -20,7 +19,7 @@ from lgrin.transforms.resample import evenly_spread_each
 
 REACH = 4  # filters have 9 taps
 READ = 128  # channels up to which each is read by itself; of more, so many random mixes
-LEAST_VARIANCE = 1e-10  # of a channel in a sequence, beside that of the channel: less is flat but for rounding
+LEAST_VARIANCE = 1e-10  # of a channel within a sequence, beside that over all: less is flat but for rounding
 APART = 1e-4  # responses that differ by less are equal but for rounding, as on flat stretches
 
 
@@ -126,7 +125,7 @@ class FilterBank(Module):
         self.num_frames = None if num_frames is None else check_whole("num_frames", num_frames)
         self.limit = None if limit is None else check_number("limit", limit)
         check_option("own_scale", own_scale, (False, True))
-        self.instance_norm = MaskedInstanceNorm(in_channels, eps=LEAST_VARIANCE) if own_scale else None
+        self.own_scale = bool(own_scale)
         read = in_channels * (1 + own_scale)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
@@ -152,8 +151,7 @@ class FilterBank(Module):
         sizes = {"in_channels": self.in_channels, "num_classes": self.num_classes, "dilations": self.dilations}
         sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
         read = {"levels": self.level.size(0), "functionals": self.contour.size(0), "pairs": self.pair.size(0)}
-        own_scale = self.instance_norm is not None
-        how = {"num_frames": self.num_frames, "limit": self.limit, "own_scale": own_scale, "seed": self.seed}
+        how = {"num_frames": self.num_frames, "limit": self.limit, "own_scale": self.own_scale, "seed": self.seed}
         return {**sizes, "segments": self.segments, **read, **how}
 
     @property
@@ -235,7 +233,7 @@ class FilterBank(Module):
         """
         z = zero_absent(self.scale(x).to(self.mix.dtype), present)
         z = z if self.limit is None else z.clamp(-self.limit, self.limit)
-        return z if self.instance_norm is None else torch.cat([z, self.instance_norm(z, mask=present)], dim=-1)
+        return torch.cat([z, _in_own_scale(z, present)], dim=-1) if self.own_scale else z
 
     def responses(self, z: Tensor, present: Tensor | None) -> Tensor:
         """Computes what the filters respond at each frame.
@@ -285,6 +283,14 @@ class FilterBank(Module):
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.num_classes}, dilations={self.dilations}, heads={self.heads}"
         return f"{type(self).__name__}({sizes}, mixes={self.mixes}, seed={self.seed})"
+
+
+def _in_own_scale(z: Tensor, present: Tensor | None) -> Tensor:
+    """Scales each channel of each sequence to mean 0 and variance 1 over its present frames; ``z`` is 0 at others."""
+    count = z.size(1) if present is None else present.sum(1).clamp(min=1).view(-1, 1, 1)
+    centered = zero_absent(z - z.sum(1, keepdim=True) / count, present)
+    variance = centered.square().sum(1, keepdim=True) / count
+    return centered * variance.clamp(min=LEAST_VARIANCE).rsqrt()
 
 
 def _each(count: int, channels: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from lgrin.models import FilterBank
 from lgrin.sklearn import FilterBankClassifier, inference
 from lgrin.training import fit_bank
-from lgrin.training.bank import BUDGET, bank_sizes
+from lgrin.training.bank import BUDGET, bank_sizes, differ_in_scale
 from lgrin.training.ridge import PENALTIES, fit_ridge
 
 WEIGHTS = {
@@ -242,3 +242,59 @@ def test_a_bank_is_copied_once_for_all_predictions_and_again_when_it_has_changed
     assert made == [fitted.model_]
     assert np.abs(after - before).max() > 0.1
     assert len(pickle.dumps(fitted)) < 2 * sum(4 * one.numel() for one in fitted.model_.state_dict().values())
+
+
+def test_sequences_whose_scales_differ_are_read_in_their_own_scale_too():
+    X, y = waves(60)
+    random = np.random.default_rng(3)
+    loud = [one * 10 ** random.uniform(-3, 3) for one in X]
+    assert FilterBankClassifier(random_state=0).fit(X, y).model_.config["own_scale"] is False
+    classifier = FilterBankClassifier(random_state=0).fit(loud, y)
+    assert classifier.model_.config["own_scale"] is True
+    other, labels = waves(60, seed=1)
+    assert classifier.score([one * 10 ** random.uniform(-3, 3) for one in other], labels) > 0.95
+
+
+def test_a_channel_that_is_missing_or_flat_says_nothing_of_scales():
+    quiet, loud = torch.randn(6, 40, 2), 1000 * torch.randn(2, 40, 2)
+    quiet[:2, :, 1], quiet[2:4, :, 0] = torch.nan, 5.0
+    data = [Data(x=one) for one in (*quiet, *loud)]
+    assert not differ_in_scale(data, torch.tensor([1.0] * 6 + [0.5] * 2))
+    assert differ_in_scale(data, torch.tensor([1.0] * 6 + [9.0] * 2)), "weights count as often"
+    assert not differ_in_scale([Data(x=torch.ones(9, 2))] * 4, torch.ones(4))
+
+
+def test_one_glitch_leaves_the_scale_as_it_was():
+    X, y = waves(40)
+    scale = FilterBankClassifier(random_state=0).fit(X, y).model_.scale.std
+    glitch = [one.copy() for one in X]
+    glitch[5][0, 7] = 300.0
+    classifier = FilterBankClassifier(random_state=0).fit(glitch, y)
+    assert torch.allclose(classifier.model_.scale.std, scale, rtol=0.1)
+    other, labels = waves(60, seed=1)
+    other[3][1, 4] = -300.0
+    assert classifier.score(other, labels) > 0.95
+
+
+def shapes(count, seed):
+    """Two classes of one shape each, at any pace, in sequences of 60 to 160 frames."""
+    random, y = np.random.default_rng(seed), np.arange(count) % 2
+    X = []
+    for label in y:
+        place = np.linspace(0, 1, random.integers(60, 160)) ** random.uniform(0.8, 1.25)
+        wave = np.sin(4 * np.pi * place) + 0.7 * np.sin((12, 15)[label] * np.pi * place)
+        X.append((wave + 0.3 * random.standard_normal(len(place)))[None])
+    return X, y
+
+
+def test_sequences_are_stretched_where_left_out_ones_gain_by_it(tmp_path):
+    classifier = FilterBankClassifier(random_state=0).fit(*shapes(50, seed=0))
+    lengths = sorted(one.shape[1] for one in shapes(50, seed=0)[0])
+    assert lengths[24] <= classifier.model_.config["num_frames"] <= lengths[25]
+    X, y = shapes(80, seed=1)
+    assert classifier.score(X, y) > 0.9
+    classifier.save(tmp_path / "stretched.pt")
+    loaded = FilterBankClassifier.load(tmp_path / "stretched.pt")
+    assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    in_time = FilterBankClassifier(random_state=0).fit(*waves(50))  # the pace is what tells these classes
+    assert in_time.model_.config["num_frames"] is None

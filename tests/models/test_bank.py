@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from torch_geometric.data import Data
 
 from lgrin.export import load, to_onnx
 from lgrin.models import FilterBank, from_config
 from lgrin.models.functionals import functionals
+from lgrin.transforms import Resample
 
 LENGTHS = (9, 1, 30, 5)
+WAYS = {"as they are": {}, "own scale": {"own_scale": True}, "stretched": {"num_frames": 12}, "limited": {"limit": 1.0}}
+in_every_way = pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
 
 
 def bank(**options):
@@ -78,8 +82,9 @@ def test_without_functionals_the_logits_of_a_head_that_has_no_weight_on_them_sta
     assert model.config["functionals"] == 0
 
 
-def test_padded_flat_and_single_sequences_agree():
-    model, data = bank(), sequences()
+@in_every_way
+def test_padded_flat_and_single_sequences_agree(options):
+    model, data = bank(**options), sequences()
     batch = torch.arange(len(data)).repeat_interleave(torch.tensor(LENGTHS))
     flat = model(torch.cat(data), batch=batch)
     mask = pad_sequence([torch.ones(length, dtype=torch.bool) for length in LENGTHS], batch_first=True)
@@ -102,6 +107,44 @@ def test_masked_frames_are_unseen_and_give_no_gradient():
     assert torch.allclose(model(x, mask=mask), model(x[left], frame=left))
 
 
+def test_in_its_own_scale_a_sequence_is_the_same_however_loud_it_is():
+    model, x = bank(own_scale=True), torch.randn(2, 30, 3, dtype=torch.double)
+    present = torch.arange(30) < torch.tensor([[30], [21]])
+    torch.nn.init.zeros_(model.scale.mean)
+    found = model.standardized(x, present)
+    loud = model.standardized(1000 * x, present)
+    assert torch.equal(loud[..., :3], 1000 * found[..., :3])
+    assert torch.allclose(loud[..., 3:], found[..., 3:])
+    short = found[1, :21, 3:]
+    assert torch.allclose(short, (x[1, :21] - x[1, :21].mean(0)) / x[1, :21].std(0, correction=0))
+    assert not found[1, 21:].any()
+    flat = model.standardized(torch.full((1, 5, 3), 3.3, dtype=torch.double), None)
+    assert not flat[..., 3:].any(), "a flat sequence has no scale"
+
+
+def test_a_stretched_sequence_is_read_as_the_frames_that_it_is_stretched_to():
+    model, x = bank(num_frames=12), sequences()[2]
+    as_it_is = FilterBank(**{**model.config, "num_frames": None}).double().eval()
+    as_it_is.load_state_dict(model.state_dict())
+    for length in (30, 12, 5):
+        stretched = Resample(12)(Data(x=x[:length].clone())).x
+        assert torch.equal(model.embed(x[:length]), as_it_is.embed(stretched))
+    mask = torch.arange(30) < 17
+    assert torch.allclose(model.embed(x, mask=mask), model.embed(x[:17])), "absent frames at the end are not part of it"
+    half = torch.arange(30) % 2 == 0
+    assert torch.equal(model.embed(x.masked_fill(~half[:, None], torch.nan), mask=half), model.embed(x, mask=half))
+
+
+def test_no_value_counts_as_more_than_the_limit():
+    model, x = bank(limit=4.0), sequences()[2]
+    torch.nn.init.zeros_(model.scale.mean)
+    glitch = x.clone()
+    glitch[7, 1] = 1e30
+    limited = x.clamp(-4, 4)
+    limited[7, 1] = 4.0
+    assert torch.equal(model.embed(glitch), model.embed(limited))
+
+
 def test_a_level_stretch_is_above_no_threshold_of_its_own():
     model = bank()
     model.threshold.fill_(1e-4)
@@ -116,6 +159,8 @@ def test_a_seed_draws_it_and_a_configuration_builds_it_again():
         FilterBank(70, 2, levels=64, seed=3),
         from_config({"name": "FilterBank", **FilterBank(70, 2, levels=64, seed=3).config}),
     )
+    config = FilterBank(3, 2, num_frames=9, limit=4.0, own_scale=True).config
+    assert FilterBank(**config).config == config
     drawn = [name for name in one.state_dict() if not name.startswith("head")]
     assert all(torch.equal(one.state_dict()[name], other.state_dict()[name]) for name in drawn)
     assert not torch.equal(one.mix, FilterBank(70, 2, levels=64, seed=4).mix)
@@ -127,8 +172,9 @@ def test_a_seed_draws_it_and_a_configuration_builds_it_again():
     assert not torch.equal(state, torch.get_rng_state()), "the head alone is drawn from PyTorch's generator"
 
 
-def test_file_and_module_agree(tmp_path):
-    model = bank().float()
+@in_every_way
+def test_file_and_module_agree(options, tmp_path):
+    model = bank(**options).float()
     torch.nn.init.normal_(model.head.weight, std=0.1)
     description = to_onnx(model, tmp_path / "bank.onnx", classes=["a", "b", "c", "d"])
     assert (description.network, description.num_nodes) == ("FilterBank", None)
@@ -147,6 +193,9 @@ def test_file_and_module_agree(tmp_path):
         ({"seed": -1}, "seed"),
         ({"segments": (0,)}, "segments"),
         ({"functionals": -1}, "functionals"),
+        ({"num_frames": 0}, "num_frames"),
+        ({"limit": -1.0}, "limit"),
+        ({"own_scale": "yes"}, "own_scale"),
     ],
 )
 def test_errors_name_the_argument(options, message):

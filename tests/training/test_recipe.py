@@ -56,6 +56,7 @@ DATA = {
     "many channels": arrays([150] * 32, 300, 8),
     "grouped": arrays([20 + i % 7 for i in range(40)], 5, 2, groups=8),
     "frames missing": arrays([30 + i % 3 for i in range(24)], 4, 3, missing=0.2),
+    "one channel": arrays([70 + i for i in range(24)], 1, 2, level=1.0),
     "many classes": arrays([40 + i for i in range(72)], 2, 12, level=1.0),
 }
 
@@ -134,7 +135,7 @@ def test_the_sizes_of_these_data_differ_in_all_that_the_recipe_decides():
     for given in DATA.values():
         dataset = from_arrays(**given)
         plans.append(RECIPES["recommended"].plan(dataset, dataset.num_classes))
-    assert len({plan.num_nodes for plan in plans}) == 5  # two have 32
+    assert len({plan.num_nodes for plan in plans}) == 6  # two have 32
     assert {str(plan.network["input_norm"]) for plan in plans} == {"True", "both"}
     assert {"adjacency" in plan.network for plan in plans} == {True, False}
     assert len({plan.epochs for plan in plans}) > 2
