@@ -17,12 +17,15 @@ from lgrin.training import normalize_groups
 from lgrin.transforms import Resample
 
 TRANSDUCTIVE = ", scaled by speaker"
-LONGEST = 200  # frames that methods for one length get
+SHORTEST, LONGEST = 12, 1_500  # frames that methods for one length get
+LONGEST_OF_SEVERAL = 200  # of several channels
 
 
 def run_arrays(make, corpus, fold, seed):
     """Fits an estimator of arrays to a fold, on frames of one length."""
-    longest = min(LONGEST, max(len(data.x) for data in corpus.sequences))
+    several = corpus.sequences[0].num_features > 1
+    longest = min(LONGEST_OF_SEVERAL if several else LONGEST, max(len(data.x) for data in corpus.sequences))
+    longest = max(SHORTEST, longest)  # the filters of the rockets need so many
     X = torch.stack([Resample(longest)(data.clone()).x.T for data in corpus.sequences]).numpy()
     return fit_theirs(make(seed), X, corpus, fold)
 

