@@ -1,6 +1,7 @@
 """The study of network and bank, and the tasks that settings are chosen on, on data made by code."""
 
 import functools
+import importlib.util
 import json
 
 import numpy as np
@@ -352,7 +353,8 @@ def test_digits_are_sequences_of_rows_of_pixels():
     ],
 )
 def test_sets_of_other_libraries_have_the_sizes_of_the_archive(name, package, sizes):
-    pytest.importorskip(package)
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
     corpus = shipped.SHIPPED[name]()
     fold, lengths = corpus.folds[0], [len(one.x) for one in corpus.sequences]
     assert (len(fold.train), len(fold.test), len(corpus.classes), max(lengths)) == sizes
