@@ -91,8 +91,15 @@ def of_set(name, X, y):
         yield drawn(f"{name}/three classes", [X[index] for index in three], classes, labels, random)
 
 
+PLANTED = ("place", "order", "pulse", "lag", "level", "bursts", "scales", "pace")
+
+
 def planted(kind, random, count=160):
-    """Two classes of noise with something planted: its place, the order of two, a rare pulse, a lag, or a level."""
+    """Two classes of noise with something planted.
+
+    It is a place, the order of two, a rare pulse, a lag, a level, a lag in noise with extreme values, a frequency in
+    sequences whose scales differ by orders of magnitude, or a shape at any pace.
+    """
     X, y = [], np.arange(count) % 2
     for label in y:
         length = random.integers(60, 140)
@@ -113,6 +120,15 @@ def planted(kind, random, count=160):
             x[1] += np.roll(wave, 0 if label else 5)
         elif kind == "level":
             x[2] += 0.35 * label
+        elif kind == "bursts":
+            x = random.standard_t(1.5, (3, length))
+            x[1] = np.roll(x[0], 2 if label else 5) + 0.3 * x[1]
+        elif kind == "scales":
+            x = np.sin((0.8 if label else 0.5) * np.arange(length) + random.uniform(0, 2 * np.pi)) + 0.5 * x
+            x *= 10 ** random.uniform(-3, 3)
+        elif kind == "pace":
+            place = np.linspace(0, 1, length) ** random.uniform(0.6, 1.6)
+            x = np.sin(4 * np.pi * place) + 0.7 * np.sin((15 if label else 12) * np.pi * place) + 0.4 * x[:1]
         X.append(x.astype(np.float32))
     return X, y
 
@@ -136,7 +152,7 @@ def tasks(options):
     for name in SHIPPED:
         X, y = load_classification(name, split="train")
         yield from of_set(name, [np.asarray(one, np.float32) for one in X], np.unique(y, return_inverse=True)[1])
-    for kind in ("place", "order", "pulse", "lag", "level"):
+    for kind in PLANTED:
         random = np.random.default_rng(1)
         yield drawn(f"planted/{kind}", *planted(kind, random), 20, random)
     data = periodic(60, seed=77).sequences
