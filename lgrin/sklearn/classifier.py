@@ -78,7 +78,7 @@ class LGrINClassifier(SequenceEstimator):
         num_nodes: Frames of the graph, M. ``None`` takes the length of the longest training sequence, 200 at the most,
             or fewer where the network would have more than 108,000 parameters, though not below 32: with
             ``input_norm=True`` that is 165 frames for 450 channels and 8 classes, 127 for 550 and 6. The
-            bank has the rest of 120,000 fitted numbers.
+            bank has the rest of 120,000 fitted numbers. Beside a bank, one channel has 64 at the most.
         branch_channels: Widths of the inception layers, see :class:`lgrin.LGrIN`; (64, 32) are recommended, or beside a
             bank (32, 32) for more than 32 channels.
         input_norm: What the network sees, see :class:`lgrin.LGrIN`; ``"auto"`` shows it every sequence standardised by

@@ -79,16 +79,25 @@ def test_sequences_of_any_length_are_taken():
     assert classifier.adjacency_.shape == (200, 200)
 
 
-@pytest.mark.parametrize(("channels", "classes", "frames"), [(1, 2, 200), (350, 6, 200), (450, 8, 165), (550, 6, 127)])
+@pytest.mark.parametrize(("channels", "classes", "frames"), [(2, 2, 200), (350, 6, 200), (450, 8, 165), (550, 6, 127)])
 def test_the_graph_grows_to_200_frames_or_until_the_network_has_120_000_parameters(channels, classes, frames):
     X = np.random.default_rng(0).normal(size=(classes, channels, 500))
     classifier = LGrINClassifier(epochs=1, random_state=0).fit(X, np.arange(classes))
     assert classifier.adjacency_.shape == (frames, frames)
     assert sum(weight.numel() for weight in classifier.classifier_.parameters()) <= 120_000
     widths = classifier.network_.config["branch_channels"]
-    assert tuple(widths) == ((64, 32) if channels == 1 else (32, 32))
+    assert tuple(widths) == ((64, 32) if channels == 2 else (32, 32))
     with_one_more = LGrIN(channels, frames + 1, classes, branch_channels=widths)
     assert frames == 200 or sum(weight.numel() for weight in with_one_more.parameters()) > 108_000  # without the bank
+
+
+def test_on_one_channel_a_network_beside_a_bank_is_small():
+    X = np.random.default_rng(0).normal(size=(4, 1, 500))
+    small = LGrINClassifier(random_state=0).fit(X, [0, 1, 0, 1])
+    assert (small.adjacency_.shape, tuple(small.network_.config["branch_channels"])) == ((64, 64), (16, 16))
+    assert len(small.loss_curve_) == 75  # an eighth of 600 epochs
+    alone = LGrINClassifier(epochs=1, bank=False).fit(X, [0, 1, 0, 1])
+    assert (alone.adjacency_.shape, tuple(alone.network_.config["branch_channels"])) == ((200, 200), (64, 32))
 
 
 def test_many_channels_leave_32_frames_or_as_many_as_asked_for():
