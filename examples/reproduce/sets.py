@@ -8,8 +8,8 @@ from torch_geometric.data import Data
 
 from examples.reproduce.corpora import Corpus, archive, emodb, watch, whole_folds
 from examples.reproduce.rivals import TRANSDUCTIVE
-from examples.reproduce.shipped import SHIPPED
-from lgrin.training import Fold, normalize_groups
+from examples.reproduce.shipped import SHIPPED, both_splits
+from lgrin.training import normalize_groups
 
 PERIODIC = {"periodic": 60, "periodic-300": 300}  # recordings
 SETS = ("ERing", "RacketSports", "Epilepsy", "JapaneseVowels", "BasicMotions", "watch", *PERIODIC)
@@ -34,16 +34,7 @@ def periodic(count=60, seed=0):
 def stored(path):
     """A set with its own split from a file of NumPy's."""
     content = np.load(path)
-    names = np.unique(content["y_train"])
-    parts = [(content[f"X_{part}"], content[f"y_{part}"]) for part in ("train", "test")]
-    data = [
-        Data(x=torch.from_numpy(x.T.astype(np.float32)), y=torch.tensor([int(np.searchsorted(names, y))]))
-        for xs, ys in parts
-        for x, y in zip(xs, ys, strict=True)
-    ]
-    train = len(parts[0][0])
-    fold = Fold("test split", list(range(train)), [], list(range(train, len(data))))
-    return Corpus(path.stem, tuple(map(str, names)), data, [fold])
+    return both_splits(path.stem, *((content[f"X_{part}"], content[f"y_{part}"]) for part in ("train", "test")))
 
 
 def opened(options):

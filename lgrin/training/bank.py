@@ -91,10 +91,13 @@ def fit_bank(
     """
     weight = torch.ones(len(sequences), dtype=torch.double) if weight is None else weight.double()
     low, median, high = quartiles(torch.tensor([_length(one) for one in sequences]), weight)
-    fitted = partial(_fit, sequences, num_classes, weight, groups, seed, budget, centered, median)
-    bank, ridge = fitted(None)
+    channels, own_scale = sequences[0].num_features, differ_in_scale(sequences, weight)
+    sizes = bank_sizes(median, channels * (1 + own_scale), num_classes, len(sequences), budget)
+    how = {**sizes, "limit": LIMIT, "own_scale": own_scale, "seed": seed}
+    fitted = partial(_fit, sequences, num_classes, weight, groups, centered)
+    bank, ridge = fitted(how)
     if high > LENGTHS_APART * low:
-        stretched = fitted(round(median))
+        stretched = fitted({**how, "num_frames": round(median)})
         gain, error = _gain(ridge, stretched[1], weight)
         if gain > ERRORS_IN_TIME * error:
             bank, ridge = stretched
@@ -106,18 +109,13 @@ def _fit(
     num_classes: int,
     weight: Tensor,
     groups: Tensor | None,
-    seed: int,
-    budget: int,
     centered: Tensor | None,
-    length: float,
-    num_frames: int | None,
+    how: Mapping[str, Any],
 ) -> tuple[FilterBank, Ridge]:
-    """Fits a bank that reads sequences at their own lengths, or stretched to a number of frames."""
-    channels, own_scale = sequences[0].num_features, differ_in_scale(sequences, weight)
-    sizes = bank_sizes(length, channels * (1 + own_scale), num_classes, len(sequences), budget)
-    how: dict[str, Any] = {"num_frames": num_frames, "limit": LIMIT, "own_scale": own_scale, "seed": seed}
+    """Fits a bank with the given sizes and ways to read sequences."""
+    channels = sequences[0].num_features
     with own_random_numbers():
-        bank = FilterBank(channels, num_classes, **sizes, **how)
+        bank = FilterBank(channels, num_classes, **how)
     bank.scale.to(sequences[0].x.dtype)
     few, many = sorted((len(sequences), bank.embed_channels))
     with torch.no_grad(), threads_for(float(few * few * many)):
@@ -212,7 +210,7 @@ def differ_in_scale(sequences: Sequence[Data], weight: Tensor) -> bool:
         weight: Positive ``[n]``, of each sequence.
 
     Source:
-        ``docs/decisions.md``, "A bank reads sequences in their own scale where scales differ".
+        ``docs/decisions.md``, "The bank reads sequences in their own scale where scales differ".
 
     Example:
         >>> waves = [Data(x=0.1 ** (i % 4) * torch.randn(50, 1)) for i in range(20)]

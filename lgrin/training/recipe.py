@@ -116,7 +116,7 @@ class BesideBank(NamedTuple):
     network: Mapping[str, Any] = MappingProxyType({})
 
 
-def no_different(survey: Survey) -> BesideBank:
+def as_alone(survey: Survey) -> BesideBank:
     """Leaves the network as it is without a bank."""
     return BesideBank()
 
@@ -156,7 +156,7 @@ class Recipe:
     batch_size: int
     thin: str = NEAREST
     network_weight: Callable[[Survey, int], float] | None = None
-    beside_bank: Callable[[Survey], BesideBank] = no_different
+    beside_bank: Callable[[Survey], BesideBank] = as_alone
 
     def choose(self, train: Iterable[Data]) -> dict[str, Any]:
         """Chooses arguments of :class:`lgrin.LGrIN` by training sequences."""
