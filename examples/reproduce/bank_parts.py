@@ -29,7 +29,9 @@ WHOLE = "the bank"
 def left(shares, kind):
     """The variances without those of a kind of summaries, which the other kinds get."""
     total = sum(shares.values())
-    return {name: 0.0 if name == kind else share * total / (total - shares[kind]) for name, share in shares.items()}
+    return {
+        name: 0.0 if name == kind else share * total / (total - shares.get(kind, 0.0)) for name, share in shares.items()
+    }
 
 
 def without(kind):
@@ -41,6 +43,7 @@ def without(kind):
 PARTS = {
     WHOLE: {},
     "ranks": without("rank"),
+    "places": without("place"),
     "functionals": without("functional"),
     "levels": without("level"),
     "correlations": without("correlation"),

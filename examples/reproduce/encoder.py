@@ -105,9 +105,9 @@ def run(task, encoders):
     bank, _ = fit_bank(nodes := to_nodes(X, y.numpy()), classes)
     with torch.no_grad():
         own, of_tested = summaries(bank, nodes), summaries(bank, to_nodes(tested))
-    kinds = torch.cat(
-        [torch.full((size,), math.sqrt(READINGS[0][0][name] / max(size, 1))) for name, size in bank.blocks.items()]
-    )
+    shares = READINGS[0][0]
+    each = {name: math.sqrt(shares.get(name, 0.0) / max(size, 1)) for name, size in bank.blocks.items()}
+    kinds = torch.cat([torch.full((size,), each[name]) for name, size in bank.blocks.items()])
     views = [(encoded(one, X), encoded(one, tested)) for one in encoders]
     mixed = [torch.cat([math.sqrt(1 - share) * kinds, block(learn, share)]) for learn, _ in views]
     both = [

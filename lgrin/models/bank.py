@@ -10,6 +10,7 @@ from torch.nn import Linear, Module, ModuleList, Parameter
 from lgrin.arguments import one_place
 from lgrin.models.correlations import EACH, correlations, pairs_of
 from lgrin.models.functionals import NUMBER, functionals
+from lgrin.models.places import places
 from lgrin.nn.adjacency import StationaryAdjacency
 from lgrin.nodes import Nodes, is_full, zero_absent
 from lgrin.ops.filters import filter_frames, rank_filters, summarize_parts
@@ -29,17 +30,18 @@ class FilterBank(Module):
     .. math:: r_{ik} = \sum_j A_{ij}^{(k)} \langle m_k, z_j \rangle, \qquad
               h_G = \left[ \, \tfrac{1}{|V|} |\{i : r_{ik} > t_{kl}\}| \;\middle|\; \tfrac{1}{|V|} \sum_i |r_{ik}|
               \;\middle|\; \max_i r_{ik} \;\middle|\; \text{levels} \;\middle|\; \text{ranks}
-              \;\middle|\; \text{correlations} \;\middle|\; \text{functionals} \, \right]
+              \;\middle|\; \text{correlations} \;\middle|\; \text{places} \;\middle|\; \text{functionals} \, \right]
 
-    Each filter is a fixed graph: a head of a :class:`lgrin.nn.StationaryAdjacency` with 9 edges a node, the same for
-    all nodes, with random weights that add up to 0. Its input is a random mix of standardised channels, or of their
-    first differences. The summaries go over the whole sequence and over its quarters. Levels are the mean and root mean
-    square of the channels. Three kinds go over the whole sequence alone. Ranks are the shares of frames at which a
-    filter responds the most, and the least, of the K filters of its group to the same mix. Correlations
-    (:func:`lgrin.models.correlations.correlations`) are those of two channels, at once and up to 16 frames apart.
-    Functionals (:func:`lgrin.models.functionals.functionals`) are quantiles, moments and autocorrelations of the
-    channels. With ``own_scale=True``, all this is read of two copies of each channel, the second one with mean 0 and
-    variance 1 within each sequence.
+    Each filter is a fixed graph: a head of a :class:`lgrin.nn.StationaryAdjacency` with 9 edges a node, the same
+    for all nodes, with random weights that add up to 0. Its input is a random mix of standardised channels, or of
+    their first differences. The summaries go over the whole sequence and over its quarters. Levels are the mean and
+    root mean square of the channels. Places (:func:`lgrin.models.places.places`) are the means of the channels over
+    many equal parts, so that a sequence is also seen as a whole, thinned or stretched. Three kinds go over the
+    whole sequence alone. Ranks are the shares of frames at which a filter responds the most, and the least, of the
+    K filters of its group to the same mix. Correlations (:func:`lgrin.models.correlations.correlations`) are those
+    of two channels, at once and up to 16 frames apart. Functionals (:func:`lgrin.models.functionals.functionals`)
+    are quantiles, moments and autocorrelations of the channels. With ``own_scale=True``, all this is read of two
+    copies of each channel, the second one with mean 0 and variance 1 within each sequence.
 
     Everything but thresholds, scale and head is drawn from a seed; :func:`lgrin.training.fit_bank` computes these from
     training sequences.
@@ -52,9 +54,10 @@ class FilterBank(Module):
         mixes: Mixes of channels to which all filters of a group are applied, Q; every second is of first differences.
         thresholds: Thresholds of each response above which frames are counted, T.
         segments: Over how many equal parts of a sequence the summaries go, see :class:`lgrin.nn.GraphReadout`.
-        levels: Channels whose levels are read; of more channels, those of so many random mixes.
+        levels: Channels whose levels and places are read; of more channels, those of so many random mixes.
         functionals: Channels and, beyond their number, random mixes of them whose functionals are read; 0 reads none.
         pairs: Pairs of channels whose correlations are read, as many as there are at the most; 0 reads none.
+        places: Equal parts of a sequence over which the means of channels are read; 0 reads none.
         num_frames: Frames to which every sequence is stretched or thinned, nearest ones; ``None`` reads sequences at
             their own lengths, in their own time. Missing frames at the end do not belong to a sequence.
         limit: The largest magnitude of a standardised value; a larger one counts as this. ``None`` is no limit.
@@ -105,6 +108,7 @@ class FilterBank(Module):
         levels: int = READ,
         functionals: int = 8,
         pairs: int = 0,
+        places: int = 0,
         num_frames: int | None = None,
         limit: float | None = None,
         own_scale: bool = False,
@@ -140,6 +144,7 @@ class FilterBank(Module):
             self.register_buffer("contour", _each(check_whole("functionals", functionals, 0), read))
         self.pair: Tensor
         self.register_buffer("pair", pairs_of(read, check_whole("pairs", pairs, 0)), persistent=False)
+        self.places = check_whole("places", places, 0)
         responses = len(self.dilations) * self.heads * self.mixes
         self.threshold: Tensor
         self.register_buffer("threshold", torch.zeros(check_whole("thresholds", thresholds), responses))
@@ -152,7 +157,7 @@ class FilterBank(Module):
         sizes |= {"heads": self.heads, "mixes": self.mixes, "thresholds": self.threshold.size(0)}
         read = {"levels": self.level.size(0), "functionals": self.contour.size(0), "pairs": self.pair.size(0)}
         how = {"num_frames": self.num_frames, "limit": self.limit, "own_scale": self.own_scale, "seed": self.seed}
-        return {**sizes, "segments": self.segments, **read, **how}
+        return {**sizes, "segments": self.segments, **read, "places": self.places, **how}
 
     @property
     def blocks(self) -> dict[str, int]:
@@ -160,7 +165,8 @@ class FilterBank(Module):
         parts, (thresholds, responses) = sum(self.segments), self.threshold.shape
         counted = {"share": parts * thresholds * responses, "magnitude": parts * responses, "max": parts * responses}
         counted |= {"level": 2 * parts * self.level.size(0), "rank": 2 * responses}
-        return {**counted, "correlation": EACH * self.pair.size(0), "functional": NUMBER * self.contour.size(0)}
+        counted |= {"correlation": EACH * self.pair.size(0), "place": self.places * self.level.size(0)}
+        return {**counted, "functional": NUMBER * self.contour.size(0)}
 
     @property
     def embed_channels(self) -> int:
@@ -231,9 +237,14 @@ class FilterBank(Module):
             >>> FilterBank(2, 2).standardized(torch.ones(1, 1, 2), torch.tensor([[False]])).tolist()
             [[[0.0, 0.0]]]
         """
-        z = zero_absent(self.scale(x).to(self.mix.dtype), present)
-        z = z if self.limit is None else z.clamp(-self.limit, self.limit)
-        return torch.cat([z, _in_own_scale(z, present)], dim=-1) if self.own_scale else z
+        z = self._limited(zero_absent(self.scale(x).to(self.mix.dtype), present))
+        if not self.own_scale:
+            return z
+        own = in_own_scale(x, present, LEAST_VARIANCE * self.scale.std.square())
+        return torch.cat([z, self._limited(own.to(z.dtype))], dim=-1)
+
+    def _limited(self, z: Tensor) -> Tensor:
+        return z if self.limit is None else z.clamp(-self.limit, self.limit)
 
     def responses(self, z: Tensor, present: Tensor | None) -> Tensor:
         """Computes what the filters respond at each frame.
@@ -259,38 +270,70 @@ class FilterBank(Module):
 
     def _summarize(self, z: Tensor, responses: Tensor, present: Tensor) -> Tensor:
         """Reads out the whole sequences and their parts, ``[B, F]``."""
-        parts = summarize_parts(responses, z @ self.level.mT, present, self.threshold, self.segments)
+        level = z @ self.level.mT
+        parts = summarize_parts(responses, level, present, self.threshold, self.segments)
         kinds = [parts, rank_filters(responses, present, self.heads, APART)]
         if len(self.pair):
             kinds.append(correlations(z, present, self.pair).flatten(1))
+        if self.places:
+            kinds.append(places(level, present, self.places).flatten(1))
         if len(self.contour):
             kinds.append(functionals(z @ self.contour.mT, present).flatten(1))
         return torch.cat(kinds, dim=-1)
 
-    def drop_functionals(self) -> None:
-        """Takes away the functionals, which a head with no weight on them does not need.
+    def drop(self, *kinds: str) -> None:
+        """Takes away summaries that a head with no weight on them does not need.
+
+        Args:
+            *kinds: ``"place"`` or ``"functional"``, or both.
+
+        Raises:
+            ValueError: If a kind cannot be taken away.
 
         Example:
-            >>> model = FilterBank(2, 3)
-            >>> model.drop_functionals()
+            >>> model = FilterBank(2, 3, places=16)
+            >>> model.drop("place", "functional")
             >>> model.blocks["functional"], model(torch.rand(9, 2)).shape
             (0, torch.Size([1, 3]))
         """
-        kept = self.head.weight.detach()[:, : self.embed_channels - self.blocks["functional"]]
-        self.contour = self.contour[:0]
-        self.head.in_features, self.head.weight = self.embed_channels, Parameter(kept.clone())
+        for kind in kinds:
+            check_option("kinds", kind, ("place", "functional"))
+        kept = torch.cat([torch.full((count,), kind not in kinds) for kind, count in self.blocks.items()])
+        if "place" in kinds:
+            self.places = 0
+        if "functional" in kinds:
+            self.contour = self.contour[:0]
+        self.head.in_features, self.head.weight = self.embed_channels, Parameter(self.head.weight.detach()[:, kept])
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.num_classes}, dilations={self.dilations}, heads={self.heads}"
         return f"{type(self).__name__}({sizes}, mixes={self.mixes}, seed={self.seed})"
 
 
-def _in_own_scale(z: Tensor, present: Tensor | None) -> Tensor:
-    """Scales each channel of each sequence to mean 0 and variance 1 over its present frames; ``z`` is 0 at others."""
-    count = z.size(1) if present is None else present.sum(1).clamp(min=1).view(-1, 1, 1)
-    centered = zero_absent(z - z.sum(1, keepdim=True) / count, present)
+def in_own_scale(x: Tensor, present: Tensor | None, least: Tensor) -> Tensor:
+    """Scales each channel of each sequence to mean 0 and variance 1 over its present frames.
+
+    A scale common to all sequences would leave a few digits of those whose values are small beside the common mean.
+
+    Args:
+        x: Features ``[B, M, P]``.
+        present: Bool ``[B, M]``; ``None`` means all.
+        least: Variance ``[P]`` below which a channel counts as flat.
+
+    Returns:
+        ``[B, M, P]``, 0 at absent frames and close to 0 where a channel is flat.
+
+    Example:
+        >>> x = torch.tensor([[[1e6], [1e6 + 1]], [[0.0], [1e-3]]], dtype=torch.float64)
+        >>> in_own_scale(x, None, torch.tensor([1e-10])).squeeze(-1).tolist()
+        [[-1.0, 1.0], [-1.0, 1.0]]
+    """
+    count = x.size(1) if present is None else present.sum(1).clamp(min=1).view(-1, 1, 1)
+    centered = zero_absent(x.nan_to_num(nan=0.0), present)  # a channel that is missing counts as flat
+    for _ in range(2):  # the first mean is rounded beside a large offset
+        centered = zero_absent(centered - centered.sum(1, keepdim=True) / count, present)
     variance = centered.square().sum(1, keepdim=True) / count
-    return centered * variance.clamp(min=LEAST_VARIANCE).rsqrt()
+    return centered * variance.clamp(min=least.to(x.dtype)).rsqrt()
 
 
 def _each(count: int, channels: int) -> Tensor:

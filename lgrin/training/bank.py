@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import ndtr, stdtrit
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -21,16 +23,20 @@ BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights 
 MOST, MANY, FEWER = 10_000, 4_000, 3_000  # summaries at most; those of more than so many sequences
 HEADS, THRESHOLDS, SEGMENTS = 8, 3, (1, 4)
 TOGETHER = {"correlation": 0.06}  # beside the others, where there are several channels
+SHAPES = {"share": 0.66, "magnitude": 0.04, "max": 0.04, "level": 0.09, "rank": 0.17, **TOGETHER}
 READINGS = (  # variance of each kind in the ridge, and by how many standard errors the reading has to be better
-    ({"share": 0.66, "magnitude": 0.04, "max": 0.04, "level": 0.09, "rank": 0.17, **TOGETHER, "functional": 0.0}, 0.0),
-    ({"share": 0.25, "magnitude": 0.04, "max": 0.04, "level": 0.5, "rank": 0.17, **TOGETHER, "functional": 0.0}, 1.5),
-    ({"share": 0.3, "magnitude": 0.02, "max": 0.02, "level": 0.01, "rank": 0.65, **TOGETHER, "functional": 0.0}, 1.5),
+    (SHAPES, 0.0),
+    ({"share": 0.25, "magnitude": 0.04, "max": 0.04, "level": 0.5, "rank": 0.17, **TOGETHER}, 1.25),
+    ({"share": 0.3, "magnitude": 0.02, "max": 0.02, "level": 0.01, "rank": 0.65, **TOGETHER}, 1.25),
+    ({**{kind: share / 2 for kind, share in SHAPES.items()}, "place": 0.5}, 2.5),
     ({"share": 0.16, "magnitude": 0.03, "max": 0.03, "level": 0.04, "rank": 0.17, **TOGETHER, "functional": 0.57}, 2.5),
 )
+AT_WILL = ("place", "functional")  # kinds that a bank does not have where the best reading does without
 ENOUGH_FOR_PAIRS, MOST_FOR_PAIRS = 15, 2_000  # sequences of a class; sequences, since time grows with their cube
 RANKS = 2  # summaries of each response over the whole sequence alone
 PART = 0.5  # of the budget, which levels may have, and functionals of what these leave
 PART_OF_PAIRS = 0.125  # of what levels and functionals leave
+MOST_PLACES = 64  # in the room of functionals, since a bank has one kind or the other
 FEWEST_MIXES = 4  # beside several channels; half as many as channels if that is more
 ROOM = 2**22  # numbers of responses that are computed at a time
 SAMPLES = 20_000  # frames from which thresholds are taken, 8 of a sequence at least
@@ -94,50 +100,80 @@ def fit_bank(
     channels, own_scale = sequences[0].num_features, differ_in_scale(sequences, weight)
     sizes = bank_sizes(median, channels * (1 + own_scale), num_classes, len(sequences), budget)
     how = {**sizes, "limit": LIMIT, "own_scale": own_scale, "seed": seed}
-    fitted = partial(_fit, sequences, num_classes, weight, groups, centered)
-    bank, ridge = fitted(how)
+    read = partial(_read, sequences, num_classes, weight, groups, centered)
+    first = taken = read(how)
     if high > LENGTHS_APART * low:
-        stretched = fitted({**how, "num_frames": round(median)})
-        gain, error = _gain(ridge, stretched[1], weight)
-        if gain > ERRORS_IN_TIME * error:
-            bank, ridge = stretched
-    return bank.eval(), ridge
+        stretched = read({**how, "num_frames": round(median)})
+        gain = _gain(first.plain, stretched.best, weight)
+        if gain.is_beyond(ERRORS_IN_TIME) and gain.mean > _gain(first.plain, first.best, weight).mean:
+            taken = stretched
+    return taken.bank.eval(), _complete(taken, sequences, num_classes, weight, groups)
 
 
-def _fit(
+class _Read(NamedTuple):
+    """A bank, what it reads of the training sequences ``[n, F]``, and the ridges of all readings."""
+
+    bank: FilterBank
+    features: Tensor
+    ridges: list[Ridge]
+    chosen: int
+
+    @property
+    def plain(self) -> Ridge:
+        return self.ridges[0]
+
+    @property
+    def best(self) -> Ridge:
+        return self.ridges[self.chosen]
+
+
+def _read(
     sequences: Sequence[Data],
     num_classes: int,
     weight: Tensor,
     groups: Tensor | None,
     centered: Tensor | None,
     how: Mapping[str, Any],
-) -> tuple[FilterBank, Ridge]:
-    """Fits a bank with the given sizes and ways to read sequences."""
+) -> _Read:
+    """Fits scale, thresholds and ridges of a bank with the given sizes and ways to read sequences."""
     channels = sequences[0].num_features
     with own_random_numbers():
         bank = FilterBank(channels, num_classes, **how)
     bank.scale.to(sequences[0].x.dtype)
-    few, many = sorted((len(sequences), bank.embed_channels))
-    with torch.no_grad(), threads_for(float(few * few * many)):
+    with torch.no_grad(), _threads_for(bank, sequences):
         if centered is None:
             _fit_scale(bank, sequences, weight)
         _fit_thresholds(bank, sequences, weight)
         features = summaries(bank, sequences)
         if centered is not None:
             features = _without_mean(features, centered, weight)
-        labels = torch.cat([one.y for one in sequences])
         scales = [_scale_of(bank, shares) for shares, _ in READINGS]
-        ridges = fit_ridges(features, labels, num_classes, weight, scales, groups)
-        best = _best(ridges, weight, few_mixes=len(bank.mix.flatten(0, 1)) < channels)
-        ridge = ridges[best]
+        ridges = fit_ridges(features, _labels(sequences), num_classes, weight, scales, groups)
+    chosen = _best(ridges, weight, few_mixes=len(bank.mix.flatten(0, 1)) < channels)
+    return _Read(bank, features, ridges, chosen)
+
+
+def _complete(read: _Read, sequences: Sequence[Data], num_classes: int, weight: Tensor, groups: Tensor | None) -> Ridge:
+    """Gives a bank the best ridge as its head, with ridges of pairs of classes where there are sequences enough."""
+    bank, ridge, shares = read.bank, read.best, READINGS[read.chosen][0]
+    with torch.no_grad(), _threads_for(bank, sequences):
         if num_classes > 2 and ENOUGH_FOR_PAIRS * num_classes <= len(sequences) <= MOST_FOR_PAIRS:
-            pairs = fit_pairs(features, labels, num_classes, weight, scales[best], groups)
+            labels, scale = _labels(sequences), _scale_of(bank, shares)
+            pairs = fit_pairs(read.features, labels, num_classes, weight, scale, groups)
             ridge = average(ridge, pairs, labels)
         bank.head.weight.copy_(ridge.weight)
         bank.head.bias.copy_(ridge.bias)
-        if not READINGS[best][0]["functional"]:
-            bank.drop_functionals()
-    return bank, ridge
+    bank.drop(*(kind for kind in AT_WILL if kind not in shares))
+    return ridge
+
+
+def _threads_for(bank: FilterBank, sequences: Sequence[Data]) -> AbstractContextManager[None]:
+    few, many = sorted((len(sequences), bank.embed_channels))
+    return threads_for(float(few * few * many))
+
+
+def _labels(sequences: Sequence[Data]) -> Tensor:
+    return torch.cat([one.y for one in sequences])
 
 
 def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, budget: int = BUDGET) -> dict[str, Any]:
@@ -163,7 +199,9 @@ def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, bu
     levels = max(1, min(in_channels, READ, int(PART * most / (2 * parts))))
     wanted = in_channels + max(FEWEST_MIXES, in_channels // 2) if in_channels > 1 else 0  # one channel gains nothing
     contours = min(wanted, READ, int(PART * (most - 2 * parts * levels) / NUMBER))
-    spent = 2 * parts * levels + NUMBER * max(0, contours)
+    room = NUMBER * max(0, contours) if in_channels > 1 else MOST_PLACES
+    places = min(MOST_PLACES, int(length), room // levels)
+    spent = 2 * parts * levels + room
     pairs = min(in_channels * (in_channels - 1) // 2, READ, int(PART_OF_PAIRS * max(0, most - spent) / EACH))
     spent += EACH * pairs
     each_response = parts * (THRESHOLDS + 2) + RANKS
@@ -177,7 +215,7 @@ def bank_sizes(length: float, in_channels: int, num_classes: int, count: int, bu
     mixes = max(1, each // heads)
     if in_channels == 1 and mixes > 2:  # the channel and its differences are all that there is; more filters instead
         dilations, mixes = dilations * (mixes // 2), 2
-    read = {"levels": levels, "functionals": max(0, contours), "pairs": pairs}
+    read = {"levels": levels, "functionals": max(0, contours), "pairs": pairs, "places": places}
     return {"dilations": dilations, "heads": heads, "mixes": mixes, **read}
 
 
@@ -227,7 +265,8 @@ def differ_in_scale(sequences: Sequence[Data], weight: Tensor) -> bool:
 
 def _scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:
     """The standard deviation of each summary, of which those of one kind share the variance."""
-    return torch.cat([torch.full((n,), math.sqrt(shares[name] / max(n, 1))) for name, n in bank.blocks.items()])
+    each = {name: math.sqrt(shares.get(name, 0.0) / max(n, 1)) for name, n in bank.blocks.items()}
+    return torch.cat([torch.full((n,), each[name]) for name, n in bank.blocks.items()])
 
 
 def _best(ridges: Sequence[Ridge], weight: Tensor, few_mixes: bool) -> int:
@@ -237,19 +276,33 @@ def _best(ridges: Sequence[Ridge], weight: Tensor, few_mixes: bool) -> int:
     """
     best, most = 0, 0.0
     for index, (other, (shares, errors)) in enumerate(zip(ridges, READINGS, strict=True)):
-        gain, error = _gain(ridges[0], other, weight)
-        enough = 0.0 if few_mixes and shares["functional"] else errors * error
-        if gain > max(most, enough):
-            best, most = index, gain
+        gain = _gain(ridges[0], other, weight)
+        enough = few_mixes and "functional" in shares
+        if gain.mean > most and (enough or gain.is_beyond(errors)):
+            best, most = index, gain.mean
     return best
 
 
-def _gain(one: Ridge, other: Ridge, weight: Tensor) -> tuple[float, float]:
-    """By how much the left-out sequences of another ridge have a lower cross-entropy, and the standard error."""
+class _Gain(NamedTuple):
+    """A mean over sequences, its standard error, and the number of sequences that would give it at equal weights."""
+
+    mean: float
+    error: float
+    effective: float
+
+    def is_beyond(self, errors: float) -> bool:
+        """Whether it is as unlikely by chance as a normal number beyond so many standard errors."""
+        if self.effective <= 1:
+            return False
+        return self.mean > self.error * float(stdtrit(self.effective - 1, ndtr(errors)))
+
+
+def _gain(one: Ridge, other: Ridge, weight: Tensor) -> _Gain:
+    """By how much the left-out sequences of another ridge have a lower cross-entropy."""
     share = weight / weight.sum()
     better = one.losses - other.losses
-    mean = float(better @ share)
-    return mean, math.sqrt(float(share.square() @ (better - mean).square()))
+    mean, squares = float(better @ share), share.square()
+    return _Gain(mean, math.sqrt(float(squares @ (better - mean).square())), 1 / float(squares.sum()))
 
 
 def _without_mean(features: Tensor, groups: Tensor, weight: Tensor) -> Tensor:

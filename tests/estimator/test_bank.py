@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from lgrin.models import FilterBank
 from lgrin.sklearn import FilterBankClassifier, inference
 from lgrin.training import fit_bank
-from lgrin.training.bank import BUDGET, bank_sizes, differ_in_scale
+from lgrin.training.bank import BUDGET, _Gain, bank_sizes, differ_in_scale
 from lgrin.training.ridge import PENALTIES, fit_ridge
 
 WEIGHTS = {
@@ -185,7 +185,10 @@ def test_the_fitted_numbers_stay_within_the_budget(classes, channels, length, bu
         Data(x=torch.randn(min(length, 8), channels), y=torch.tensor([index % classes])) for index in range(classes)
     ]
     sizes = bank_sizes(length, channels, classes, 200, budget)
-    assert fitted_numbers(FilterBank(channels, classes, **sizes)) <= budget
+    for kind in ("place", "functional"):  # a bank has one kind or the other
+        bank = FilterBank(channels, classes, **sizes)
+        bank.drop(kind)
+        assert fitted_numbers(bank) <= budget
     if length == 8:
         bank, _ = fit_bank(data, classes, budget=budget)
         assert (len(bank.dilations), bank.heads, bank.mixes) == (
@@ -253,6 +256,24 @@ def test_sequences_whose_scales_differ_are_read_in_their_own_scale_too():
     assert classifier.model_.config["own_scale"] is True
     other, labels = waves(60, seed=1)
     assert classifier.score([one * 10 ** random.uniform(-3, 3) for one in other], labels) > 0.95
+
+
+def test_what_is_coded_by_the_place_in_a_sequence_is_read_there():
+    random = np.random.default_rng(0)
+    X, y = random.standard_normal((160, 2, 48)), np.arange(160) % 2
+    for x, label in zip(X, y, strict=True):
+        x[0, 20:40:4] += 1.2 * (2 * label - 1) * (-1) ** np.arange(5)  # no shape, no order, no level tells
+    classifier = FilterBankClassifier(random_state=0).fit(X[:80], y[:80])
+    assert classifier.model_.config["places"] == 48
+    assert classifier.score(X[80:], y[80:]) > 0.9
+    assert FilterBankClassifier(random_state=0).fit(*waves(60)).model_.config["places"] == 0
+
+
+def test_what_few_sequences_say_is_chance_up_to_larger_gains():
+    assert _Gain(2.6, 1.0, 1000.0).is_beyond(2.5)
+    assert not _Gain(2.6, 1.0, 8.0).is_beyond(2.5)
+    assert _Gain(3.5, 1.0, 8.0).is_beyond(2.5)
+    assert not _Gain(9.0, 0.0, 1.0).is_beyond(2.5)
 
 
 def test_a_channel_that_is_missing_or_flat_says_nothing_of_scales():

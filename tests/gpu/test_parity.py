@@ -218,9 +218,14 @@ def test_recorded_networks():
         assert torch.equal(logits, model(x))
 
 
-def test_banks():
+BANKS = {"by default": {}, "its own scale": {"own_scale": True, "limit": 4.0}, "stretched": {"num_frames": 20}}
+BANKS |= {"correlations and places": {"pairs": 5, "places": 9}}
+
+
+@pytest.mark.parametrize("name", BANKS)
+def test_banks(name):
     torch.manual_seed(0)
-    bank = FilterBank(P, 3).double()
+    bank = FilterBank(P, 3, **BANKS[name]).double()
     torch.nn.init.normal_(bank.head.weight)
     for layout in ("dense", "dense, missing"):
         x, place = laid_out(layout, torch.float64)

@@ -12,7 +12,13 @@ from lgrin.models.functionals import functionals
 from lgrin.transforms import Resample
 
 LENGTHS = (9, 1, 30, 5)
-WAYS = {"as they are": {}, "own scale": {"own_scale": True}, "stretched": {"num_frames": 12}, "limited": {"limit": 1.0}}
+WAYS = {
+    "as they are": {},
+    "own scale": {"own_scale": True},
+    "stretched": {"num_frames": 12},
+    "limited": {"limit": 1.0},
+    "places": {"places": 7},
+}
 in_every_way = pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
 
 
@@ -42,7 +48,7 @@ def test_responses_are_those_of_its_graphs():
 
 
 def test_summaries_are_what_they_are_called():
-    model, (x, *_) = bank(segments=(1, 2)), sequences()
+    model, (x, *_) = bank(segments=(1, 2), places=3), sequences()
     present = torch.ones(1, 9, dtype=torch.bool)
     z = model.scale(x)
     responses, found = model.responses(z.unsqueeze(0), present)[0].numpy(), model.embed(x)[0].numpy()
@@ -56,9 +62,10 @@ def test_summaries_are_what_they_are_called():
         ranks.append((groups == extreme(groups, 2, keepdims=True)).mean(0).ravel())
     z = z.numpy()
     levels = [z[part].mean(0) for part in parts] + [np.sqrt((z[part] ** 2).mean(0)) for part in parts]
+    thirds = z.reshape(3, 3, 3).mean(1).ravel()
     mixed = torch.from_numpy(z) @ model.contour.double().mT
     contours = functionals(mixed.unsqueeze(0), present).flatten().numpy()
-    assert np.allclose(found, np.concatenate([*shares, *magnitudes, *largest, *levels, *ranks, contours]))
+    assert np.allclose(found, np.concatenate([*shares, *magnitudes, *largest, *levels, *ranks, thirds, contours]))
 
 
 def test_filters_that_respond_alike_have_no_ranks():
@@ -71,15 +78,25 @@ def test_filters_that_respond_alike_have_no_ranks():
     assert torch.allclose(moving, torch.ones_like(moving)), "one filter of each group is first, and one is last"
 
 
-def test_without_functionals_the_logits_of_a_head_that_has_no_weight_on_them_stay():
-    model, (x, *_) = bank(), sequences()
+@pytest.mark.parametrize("kinds", [("functional",), ("place",), ("place", "functional")])
+def test_without_summaries_the_logits_of_a_head_that_has_no_weight_on_them_stay(kinds):
+    model, (x, *_) = bank(places=4), sequences()
+    left = torch.cat([torch.full((count,), kind not in kinds) for kind, count in model.blocks.items()])
     with torch.no_grad():
-        model.head.weight[:, -model.blocks["functional"] :] = 0
-    before, rest = model(x), model.embed(x)[:, : -model.blocks["functional"]]
-    model.drop_functionals()
+        model.head.weight[:, ~left] = 0
+    before, rest = model(x), model.embed(x)[:, left]
+    model.drop(*kinds)
     assert torch.allclose(model(x), before)
     assert torch.equal(model.embed(x), rest)
-    assert model.config["functionals"] == 0
+    assert not any(model.blocks[kind] for kind in kinds)
+    again = FilterBank(**model.config).double()
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(x), model(x))
+
+
+def test_what_filters_count_is_not_taken_away():
+    with pytest.raises(ValueError, match="kinds"):
+        bank().drop("share")
 
 
 @in_every_way
@@ -118,6 +135,8 @@ def test_in_its_own_scale_a_sequence_is_the_same_however_loud_it_is():
     short = found[1, :21, 3:]
     assert torch.allclose(short, (x[1, :21] - x[1, :21].mean(0)) / x[1, :21].std(0, correction=0))
     assert not found[1, 21:].any()
+    offset = model.standardized(1e-3 * x.float() + 10, present)[..., 3:]
+    assert torch.allclose(offset, found[..., 3:], atol=2e-3), "an offset costs no digits that float32 has"
     flat = model.standardized(torch.full((1, 5, 3), 3.3, dtype=torch.double), None)
     assert not flat[..., 3:].any(), "a flat sequence has no scale"
 
@@ -159,7 +178,7 @@ def test_a_seed_draws_it_and_a_configuration_builds_it_again():
         FilterBank(70, 2, levels=64, seed=3),
         from_config({"name": "FilterBank", **FilterBank(70, 2, levels=64, seed=3).config}),
     )
-    config = FilterBank(3, 2, num_frames=9, limit=4.0, own_scale=True).config
+    config = FilterBank(3, 2, places=5, num_frames=9, limit=4.0, own_scale=True).config
     assert FilterBank(**config).config == config
     drawn = [name for name in one.state_dict() if not name.startswith("head")]
     assert all(torch.equal(one.state_dict()[name], other.state_dict()[name]) for name in drawn)
@@ -193,6 +212,7 @@ def test_file_and_module_agree(options, tmp_path):
         ({"seed": -1}, "seed"),
         ({"segments": (0,)}, "segments"),
         ({"functionals": -1}, "functionals"),
+        ({"places": -1}, "places"),
         ({"num_frames": 0}, "num_frames"),
         ({"limit": -1.0}, "limit"),
         ({"own_scale": "yes"}, "own_scale"),

@@ -74,7 +74,7 @@ def test_a_bank_reads_them_between_ranks_and_functionals():
     found = model.embed(x)[0, first : first + 3 * EACH].view(EACH, 3)
     assert np.allclose(found, reference(x.numpy(), [(0, 1), (0, 2), (1, 2)]))
     before = model.embed(x)[:, : -model.blocks["functional"]]
-    model.drop_functionals()
+    model.drop("functional")
     assert torch.equal(model.embed(x), before)
 
 
