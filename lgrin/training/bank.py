@@ -16,7 +16,7 @@ from lgrin.models.bank import REACH, READ, FilterBank
 from lgrin.models.correlations import EACH
 from lgrin.models.functionals import NUMBER
 from lgrin.training.generators import own_random_numbers
-from lgrin.training.ridge import Ridge, average, fit_pairs, fit_ridges
+from lgrin.training.ridge import Ridge, average, fit_pairs, fit_ridge, fit_ridges
 from lgrin.training.threads import threads_for
 
 BUDGET = 120_000  # numbers that are fitted: scale, thresholds, and the weights of the ridge
@@ -33,6 +33,7 @@ READINGS = (  # variance of each kind in the ridge, and by how many standard err
 )
 AT_WILL = ("place", "functional")  # kinds that a bank does not have where the best reading does without
 ENOUGH_FOR_PAIRS, MOST_FOR_PAIRS = 15, 2_000  # sequences of a class; sequences, since time grows with their cube
+ENOUGH_TO_CHOOSE = 2_000  # sequences, drawn at random of more; likewise
 RANKS = 2  # summaries of each response over the whole sequence alone
 PART = 0.5  # of the budget, which levels may have, and functionals of what these leave
 PART_OF_PAIRS = 0.125  # of what levels and functionals leave
@@ -60,12 +61,13 @@ def fit_bank(
     """Fits a :class:`lgrin.models.FilterBank`: scale, thresholds, and a ridge as its head.
 
     The ridge sees summaries of one kind with more variance than others: shares of frames above thresholds, unless
-    left-out sequences are classified better with levels or ranks in front, by 1.5 standard errors of the cross-entropy,
-    or with functionals in front, by 2.5. Where channels outnumber the mixes of channels that the filters see, it is
-    enough that functionals are better at all, since they read each channel by itself. A bank that does not need
-    functionals has none. Where each of more than two classes has 15 sequences on average, and there are 2,000 at the
-    most, the logits are the mean of this ridge, of each class against all others, and of ridges of each pair of
-    classes.
+    left-out sequences are classified better with levels or ranks in front, by 1.25 standard errors of the cross-entropy
+    (with few sequences by more, such as Student's t has it), or with places or functionals in front, by 2.5. Where
+    channels outnumber the mixes of channels that the filters see, it is enough that functionals are better at all,
+    since they read each channel by itself. A bank has no places and functionals that it does not need. Of more than
+    2,000 sequences, so many choose. Where each of more than two classes has 15 sequences on average, and there are
+    2,000 at the most, the logits are the mean of this ridge, of each class against all others, and of ridges of each
+    pair of classes.
 
     The bank has as many summaries as its budget allows for C classes, 10,000 at most, or 3,000 for more than 4,000
     sequences. Its dilations are powers of 2 up to where a filter spans two sequences of median length. Where
@@ -104,17 +106,18 @@ def fit_bank(
     first = taken = read(how)
     if high > LENGTHS_APART * low:
         stretched = read({**how, "num_frames": round(median)})
-        gain = _gain(first.plain, stretched.best, weight)
-        if gain.is_beyond(ERRORS_IN_TIME) and gain.mean > _gain(first.plain, first.best, weight).mean:
+        gain = _gain(first.plain, stretched.best, weight[first.some])
+        if gain.is_beyond(ERRORS_IN_TIME) and gain.mean > _gain(first.plain, first.best, weight[first.some]).mean:
             taken = stretched
     return taken.bank.eval(), _complete(taken, sequences, num_classes, weight, groups)
 
 
 class _Read(NamedTuple):
-    """A bank, what it reads of the training sequences ``[n, F]``, and the ridges of all readings."""
+    """A bank, what it reads of the training sequences ``[n, F]``, and the ridges of all readings on some of them."""
 
     bank: FilterBank
     features: Tensor
+    some: Tensor
     ridges: list[Ridge]
     chosen: int
 
@@ -148,17 +151,28 @@ def _read(
         if centered is not None:
             features = _without_mean(features, centered, weight)
         scales = [_scale_of(bank, shares) for shares, _ in READINGS]
-        ridges = fit_ridges(features, _labels(sequences), num_classes, weight, scales, groups)
-    chosen = _best(ridges, weight, few_mixes=len(bank.mix.flatten(0, 1)) < channels)
-    return _Read(bank, features, ridges, chosen)
+        some = _drawn(len(sequences), ENOUGH_TO_CHOOSE, bank.seed)
+        together = None if groups is None else groups[some]
+        ridges = fit_ridges(features[some], _labels(sequences)[some], num_classes, weight[some], scales, together)
+    chosen = _best(ridges, weight[some], few_mixes=len(bank.mix.flatten(0, 1)) < channels)
+    return _Read(bank, features, some, ridges, chosen)
+
+
+def _drawn(count: int, most: int, seed: int) -> Tensor:
+    """All indices in their order, or so many at random."""
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most].sort().values
 
 
 def _complete(read: _Read, sequences: Sequence[Data], num_classes: int, weight: Tensor, groups: Tensor | None) -> Ridge:
     """Gives a bank the best ridge as its head, with ridges of pairs of classes where there are sequences enough."""
     bank, ridge, shares = read.bank, read.best, READINGS[read.chosen][0]
+    labels, scale = _labels(sequences), _scale_of(bank, shares)
     with torch.no_grad(), _threads_for(bank, sequences):
+        if len(read.some) < len(labels):
+            ridge = fit_ridge(read.features, labels, num_classes, weight, scale, groups)
         if num_classes > 2 and ENOUGH_FOR_PAIRS * num_classes <= len(sequences) <= MOST_FOR_PAIRS:
-            labels, scale = _labels(sequences), _scale_of(bank, shares)
             pairs = fit_pairs(read.features, labels, num_classes, weight, scale, groups)
             ridge = average(ridge, pairs, labels)
         bank.head.weight.copy_(ridge.weight)

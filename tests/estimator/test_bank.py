@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from lgrin.models import FilterBank
 from lgrin.sklearn import FilterBankClassifier, inference
+from lgrin.training import bank as bank_fit
 from lgrin.training import fit_bank
 from lgrin.training.bank import BUDGET, _Gain, bank_sizes, differ_in_scale
 from lgrin.training.ridge import PENALTIES, fit_ridge
@@ -267,6 +268,22 @@ def test_what_is_coded_by_the_place_in_a_sequence_is_read_there():
     assert classifier.model_.config["places"] == 48
     assert classifier.score(X[80:], y[80:]) > 0.9
     assert FilterBankClassifier(random_state=0).fit(*waves(60)).model_.config["places"] == 0
+
+
+def test_some_of_many_sequences_choose_and_all_are_fitted(monkeypatch):
+    X, y = waves(90)
+    data = [
+        Data(x=torch.from_numpy(one.T.copy()), y=torch.tensor([int(label)])) for one, label in zip(X, y, strict=True)
+    ]
+    expected, of_all = fit_bank(data, int(y.max()) + 1)
+    counts, fit = [], bank_fit.fit_ridges
+    monkeypatch.setattr(bank_fit, "fit_ridges", lambda x, *others: counts.append(len(x)) or fit(x, *others))
+    monkeypatch.setattr(bank_fit, "ENOUGH_TO_CHOOSE", 60)
+    bank, ridge = fit_bank(data, int(y.max()) + 1)
+    assert counts == [60]
+    assert bank.config == expected.config
+    assert torch.allclose(bank.head.weight, expected.head.weight)
+    assert torch.allclose(ridge.left_out, of_all.left_out)
 
 
 def test_what_few_sequences_say_is_chance_up_to_larger_gains():
