@@ -271,15 +271,14 @@ def test_what_is_coded_by_the_place_in_a_sequence_is_read_there():
 
 
 def test_some_of_many_sequences_choose_and_all_are_fitted(monkeypatch):
-    X, y = waves(90)
-    data = [
-        Data(x=torch.from_numpy(one.T.copy()), y=torch.tensor([int(label)])) for one, label in zip(X, y, strict=True)
-    ]
-    expected, of_all = fit_bank(data, int(y.max()) + 1)
+    X, names = waves(90)
+    y = torch.from_numpy(np.unique(names, return_inverse=True)[1])
+    data = [Data(x=torch.from_numpy(one.T.copy()), y=label.view(1)) for one, label in zip(X, y, strict=True)]
+    expected, of_all = fit_bank(data, 2)
     counts, fit = [], bank_fit.fit_ridges
     monkeypatch.setattr(bank_fit, "fit_ridges", lambda x, *others: counts.append(len(x)) or fit(x, *others))
     monkeypatch.setattr(bank_fit, "ENOUGH_TO_CHOOSE", 60)
-    bank, ridge = fit_bank(data, int(y.max()) + 1)
+    bank, ridge = fit_bank(data, 2)
     assert counts == [60]
     assert bank.config == expected.config
     assert torch.allclose(bank.head.weight, expected.head.weight)
