@@ -271,7 +271,7 @@ def test_what_is_coded_by_the_place_in_a_sequence_is_read_there():
 
 
 def test_some_of_many_sequences_choose_and_all_are_fitted(monkeypatch):
-    X, names = waves(90)
+    X, names = waves(90, length=(40, 41))
     y = torch.from_numpy(np.unique(names, return_inverse=True)[1])
     data = [Data(x=torch.from_numpy(one.T.copy()), y=label.view(1)) for one, label in zip(X, y, strict=True)]
     expected, of_all = fit_bank(data, 2)
