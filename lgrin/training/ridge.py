@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-PENALTIES = torch.logspace(-5, 3, 17, dtype=torch.double)  # beside the mean squared error of all sequences
+PENALTIES = torch.logspace(-5, 1, 13, dtype=torch.double)  # beside the mean squared error of all sequences
 LEAST = 0.1  # of its deviation without weights: a feature has no lower deviation, lest rare ones be blown up
 TEMPERATURES = torch.logspace(-1, 2, 40, dtype=torch.double)  # what scores are multiplied by
 
@@ -173,8 +173,8 @@ def _of_pair(
     """Fits the ridge of two classes for each penalty, from products of all rows with those of the two, ``[n, m]``.
 
     Returns:
-        The scores of all sequences by a classifier that has not seen them or their group, ``[17, n]``; what the rows of
-        the two are multiplied by in the weights, ``[17, m]``; and the biases ``[17]``.
+        The scores of all sequences by a classifier that has not seen them or their group, ``[K, n]`` for K penalties; what the rows of
+        the two are multiplied by in the weights, ``[K, m]``; and the biases ``[K]``.
     """
     share = share / share.sum()
     root, target = share.sqrt(), torch.where(first, 1.0, -1.0).double()
@@ -183,8 +183,8 @@ def _of_pair(
     centered = products - (products @ share).unsqueeze(1)
     centered = centered - share @ centered[here]
     values, vectors = _spectrum(centered[here] * root * root.unsqueeze(1))
-    inverse = 1 / (values + PENALTIES.unsqueeze(1))  # [17, r]
-    solved, seen = inverse * (vectors.mT @ sought), (centered * root) @ vectors  # [17, r], [n, r]
+    inverse = 1 / (values + PENALTIES.unsqueeze(1))  # [K, r]
+    solved, seen = inverse * (vectors.mT @ sought), (centered * root) @ vectors  # [K, r], [n, r]
     scores, dual = mean + solved @ seen.mT, solved @ vectors.mT * root
     own = None if groups is None else groups[here]
     missed = _without_own(sought.unsqueeze(1), values, vectors, root, own).squeeze(2) / root
@@ -244,7 +244,7 @@ def _spectrum(products: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _without_own(sought: Tensor, values: Tensor, vectors: Tensor, constant: Tensor, groups: Tensor | None) -> Tensor:
-    """For each penalty, residuals of sequences by the fit without them, or without their group, ``[17, n, C]``."""
+    """For each penalty, residuals of sequences by the fit without them, or without their group, ``[K, n, C]``."""
     shrunk = values / (values + PENALTIES.unsqueeze(1))
     residual = sought - vectors @ (shrunk.unsqueeze(2) * (vectors.mT @ sought))
     if groups is None:
@@ -261,7 +261,7 @@ def _without_own(sought: Tensor, values: Tensor, vectors: Tensor, constant: Tens
 
 
 def _choose(left_out: Tensor, labels: Tensor, share: Tensor) -> tuple[int, float, Tensor]:
-    """Finds the scores ``[n, C]`` of ``[17, n, C]`` with the lowest cross-entropy, each at its best temperature.
+    """Finds the scores ``[n, C]`` of ``[K, n, C]`` with the lowest cross-entropy, each at its best temperature.
 
     Returns:
         Which they are, what they are to be multiplied by, and the cross-entropies ``[n]`` then.
