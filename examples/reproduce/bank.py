@@ -7,11 +7,11 @@ Sets of the archive have their own split; ``DIR/NAME.npz`` with ``X_train``, ``y
 read where it is there. Watches, EmoDB and the periodic worlds are split by person. With ``--transductive``, EmoDB is
 scaled by speaker: other methods get scaled frames or functionals, and ours are adapted to the test speaker
 (``LGrINClassifier.adapt``). Ours get sequences at their own lengths, methods of other libraries, which need one length,
-at the longest, 200 frames at most, or 1,500 of one channel; these run ``--their-seeds`` times. Five sets come with
-other libraries (``examples/reproduce/shipped.py``). Seconds are those of one thread of a processor, without waiting.
-``--labels`` trains on so many sequences of each class, drawn ``--draws`` times from the training
-split. ``--resume`` reads rows that an earlier run has left in ``--out``; of a row with fewer seeds, it runs those that
-are missing.
+at the longest, 200 frames at most, or 1,500 of one channel; these run ``--their-seeds`` times. Other sets come with
+other libraries (``examples/reproduce/shipped.py``, ``examples/reproduce/fields.py``). Seconds are those of one thread
+of a processor, without waiting. ``--labels`` trains on so many sequences of each class, drawn ``--draws`` times from
+the training split. ``--resume`` reads rows that an earlier run has left in ``--out``; of a row with fewer seeds, it
+runs those that are missing.
 
 Every method is compared with the default on the same test sequences, and the network with networks on fixed graphs.
 Differences are means over people, over draws, or over sequences, with t intervals and p-values of sign-flip tests, not
@@ -37,8 +37,7 @@ from examples.reproduce.corpora import CHOSEN_ON, speakers
 from examples.reproduce.fixed_graphs import empty, fixed, line
 from examples.reproduce.paired import Scored, accuracies, by_set, by_unit, outcomes, over_sets, units
 from examples.reproduce.rivals import OF_SPEECH, THEIRS, is_transductive
-from examples.reproduce.sets import SETS, as_channels, opened
-from examples.reproduce.shipped import SHIPPED
+from examples.reproduce.sets import OTHERS, SETS, as_channels, opened
 from lgrin import LGrIN
 from lgrin.checksum import read_kept
 from lgrin.files import write_atomically
@@ -254,7 +253,7 @@ def main(study, arguments=None):
         nargs="*",
         default=SETS,
         metavar="NAME",
-        help=f"sets of the archive, watch, periodic, periodic-300, {', '.join(SHIPPED)}",
+        help=f"sets of the archive, watch, periodic, periodic-300, {', '.join(OTHERS)}",
     )
     parser.add_argument("--emodb", metavar="DIR", help="folder of EmoDB, which is added if given")
     parser.add_argument("--layout", default="paper", metavar="NAME", help="of EmoDB's features (default: %(default)s)")

@@ -1,8 +1,8 @@
 """The data that accuracy is measured on: EmoDB, sets of the UEA archive, and recordings of a watch."""
 
-import importlib.util
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,16 +74,20 @@ def archive(name: str, root: str) -> Corpus:
     return Corpus(name, tuple(train.classes), data, [fold])
 
 
+def folder_of(package: str) -> Path:
+    """Where a library that ships data is installed."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise ImportError(f"the data that {package} ships are needed: pip install --no-deps {package}")
+    return Path(found.origin).parent
+
+
 def watch() -> Corpus:
     """Seven exercises of the shoulder by ten people with a watch, shipped by seglearn; a fold tests two people.
 
     Burns and others, "Shoulder physiotherapy exercise recognition", Physiological Measurement 2018.
     """
-    seglearn = importlib.util.find_spec("seglearn")
-    if seglearn is None or seglearn.origin is None:
-        raise ImportError("watch needs the data that seglearn ships: pip install --no-deps seglearn")
-    path = Path(seglearn.origin).parent / "data" / "watch_dataset.npy"
-    content = read_object(path)
+    content = read_object(folder_of("seglearn") / "data" / "watch_dataset.npy")
     classes = tuple(content["y_labels"])
     frames = [torch.from_numpy(np.asarray(one, np.float32)) for one in content["X"]]
     labels, people = (torch.as_tensor(np.asarray(content[name], int)) for name in ("y", "subject"))

@@ -7,12 +7,14 @@ import torch
 from torch_geometric.data import Data
 
 from examples.reproduce.corpora import Corpus, archive, emodb, watch, whole_folds
+from examples.reproduce.fields import FIELDS
 from examples.reproduce.rivals import TRANSDUCTIVE
 from examples.reproduce.shipped import SHIPPED, both_splits
 from lgrin.training import normalize_groups
 
 PERIODIC = {"periodic": 60, "periodic-300": 300}  # recordings
 SETS = ("ERing", "RacketSports", "Epilepsy", "JapaneseVowels", "BasicMotions", "watch", *PERIODIC)
+OTHERS = {**SHIPPED, **FIELDS}
 RATE, NOISE, FREQUENCIES, SUBJECTS = 25, 0.5, (1.0, 1.6, 2.4), 10
 
 
@@ -45,8 +47,8 @@ def opened(options):
             yield watch()
         elif name in PERIODIC:
             yield periodic(PERIODIC[name])._replace(name=name)
-        elif name in SHIPPED:
-            yield SHIPPED[name]()
+        elif name in OTHERS:
+            yield OTHERS[name]()
         else:
             yield stored(path) if path.exists() else archive(name, options.root)
     if options.emodb:

