@@ -19,12 +19,21 @@ NETWORK = LGrINClassifier(epochs=1, branch_channels=(8, 4), random_state=0)
 
 
 def pulses(count=40, classes=4, noise=1.0, seed=0):
-    """The class is the place of a short pulse; all places lie within the first quarter, which the bank sees as one."""
+    """The class is the place of a short pulse."""
     random, y = np.random.default_rng(seed), np.arange(count) % classes
     X = noise * random.standard_normal((count, 1, 48))
     for x, label in zip(X, y, strict=True):
         x[0, 3 + 2 * label : 5 + 2 * label] += 3
     return X, y
+
+
+def signs(count=40, noise=0.3, seed=0):
+    """Three pulses at known places, each up or down; the class is the product of their signs, which no sum tells."""
+    random = np.random.default_rng(seed)
+    sign, X = random.choice([-1, 1], (count, 3)), noise * random.standard_normal((count, 1, 48))
+    for pulse, start in enumerate((4, 22, 41)):
+        X[:, 0, start : start + 3] += 2 * sign[:, pulse : pulse + 1]
+    return X, (sign.prod(1) > 0).astype(int)
 
 
 def nodes(X, y):
@@ -40,7 +49,7 @@ def scores(correct, labels, classes=2):
 
 @pytest.mark.parametrize("classifier", [BANK, NETWORK], ids=["bank", "network and bank"])
 def test_fit_warns_where_a_neighbour_is_better_and_names_both_accuracies(classifier):
-    X, y = pulses()
+    X, y = signs()
     with pytest.warns(UserWarning, match="may be the wrong tool") as caught:
         classifier.fit(X, y)
     neighbour = (cross_val_predict(KNeighborsClassifier(1), X[:, 0], y, cv=LeaveOneOut()) == y).mean()
@@ -56,11 +65,11 @@ def test_the_warning_comes_before_the_network_is_trained(monkeypatch):
 
     monkeypatch.setattr("lgrin.sklearn.classifier.fit_in_memory", stop)
     with pytest.warns(UserWarning, match="may be the wrong tool"), pytest.raises(KeyboardInterrupt):
-        NETWORK.fit(*pulses())
+        NETWORK.fit(*signs())
 
 
 def test_what_is_said_of_training_sequences_holds_for_new_ones():
-    (X, y), (new, truth) = pulses(), pulses(400, seed=1)
+    (X, y), (new, truth) = signs(), signs(400, seed=1)
     with pytest.warns(UserWarning, match="may be the wrong tool"):
         bank = BANK.fit(X, y).score(new, truth)
     assert KNeighborsClassifier(1).fit(X[:, 0], y).score(new[:, 0], truth) > bank + 0.2
