@@ -523,9 +523,10 @@ def test_sequences_of_any_length_are_trained_by_their_recipe(tmp_path, capsys):
 def test_a_run_says_where_a_plain_method_is_better(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for index in range(60):
-        values, label = 0.8 * rng.normal(size=48), index % 4
-        values[3 + 2 * label : 5 + 2 * label] += 3  # a pulse, whose place within the first quarter is the class
-        path = tmp_path / "pulses" / "abcd"[label] / f"{index}.csv"
+        values, signs = 0.3 * rng.normal(size=48), rng.choice([-1, 1], 3)
+        for start, sign in zip((4, 22, 41), signs, strict=True):
+            values[start : start + 3] += 2 * sign
+        path = tmp_path / "pulses" / ("odd" if signs.prod() < 0 else "even") / f"{index}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(["height", *(f"{value:.3f}" for value in values)]) + "\n")
     words = ["train", "--dataset", "table", "--root", tmp_path / "pulses", "--cache", tmp_path / "cache"]

