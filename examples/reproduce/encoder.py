@@ -25,7 +25,7 @@ from examples.reproduce.suite import tasks
 from lgrin import LGrIN
 from lgrin.sklearn.inputs import to_nodes
 from lgrin.training import fit_bank, write_results
-from lgrin.training.bank import READINGS, summaries
+from lgrin.training.bank import READINGS, scale_of, summaries
 from lgrin.training.ridge import fit_ridge
 
 SERIES, BATCH, CROPS, TEMPERATURE, RATE = 6000, 64, (40, 128), 0.2, 3e-3
@@ -105,9 +105,7 @@ def run(task, encoders):
     bank, _ = fit_bank(nodes := to_nodes(X, y.numpy()), classes)
     with torch.no_grad():
         own, of_tested = summaries(bank, nodes), summaries(bank, to_nodes(tested))
-    shares = READINGS[0][0]
-    each = {name: math.sqrt(shares.get(name, 0.0) / max(size, 1)) for name, size in bank.blocks.items()}
-    kinds = torch.cat([torch.full((size,), each[name]) for name, size in bank.blocks.items()])
+    kinds = scale_of(bank, READINGS[0][0])
     views = [(encoded(one, X), encoded(one, tested)) for one in encoders]
     mixed = [torch.cat([math.sqrt(1 - share) * kinds, block(learn, share)]) for learn, _ in views]
     both = [

@@ -150,7 +150,7 @@ def _read(
         features = summaries(bank, sequences)
         if centered is not None:
             features = _without_mean(features, centered, weight)
-        scales = [_scale_of(bank, shares) for shares, _ in READINGS]
+        scales = [scale_of(bank, shares) for shares, _ in READINGS]
         some = _drawn(len(sequences), ENOUGH_TO_CHOOSE, bank.seed)
         together = None if groups is None else groups[some]
         ridges = fit_ridges(features[some], _labels(sequences)[some], num_classes, weight[some], scales, together)
@@ -168,7 +168,7 @@ def _drawn(count: int, most: int, seed: int) -> Tensor:
 def _complete(read: _Read, sequences: Sequence[Data], num_classes: int, weight: Tensor, groups: Tensor | None) -> Ridge:
     """Gives a bank the best ridge as its head, with ridges of pairs of classes where there are sequences enough."""
     bank, ridge, shares = read.bank, read.best, READINGS[read.chosen][0]
-    labels, scale = _labels(sequences), _scale_of(bank, shares)
+    labels, scale = _labels(sequences), scale_of(bank, shares)
     with torch.no_grad(), _threads_for(bank, sequences):
         if len(read.some) < len(labels):
             ridge = fit_ridge(read.features, labels, num_classes, weight, scale, groups)
@@ -277,8 +277,14 @@ def differ_in_scale(sequences: Sequence[Data], weight: Tensor) -> bool:
     return bool(0 < SCALES_APART * low < high)
 
 
-def _scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:
-    """The standard deviation of each summary, of which those of one kind share the variance."""
+def scale_of(bank: FilterBank, shares: Mapping[str, float]) -> Tensor:
+    """Computes the standard deviation ``[F]`` of each summary in the ridge, from the variance of each kind.
+
+    Example:
+        >>> bank = FilterBank(2, 3)
+        >>> scale_of(bank, {"level": 0.5, "rank": 0.5}).square().sum().round(decimals=4).item()
+        1.0
+    """
     each = {name: math.sqrt(shares.get(name, 0.0) / max(n, 1)) for name, n in bank.blocks.items()}
     return torch.cat([torch.full((n,), each[name]) for name, n in bank.blocks.items()])
 

@@ -36,11 +36,11 @@ def make(request):
 @pytest.mark.parametrize("name", ["bank", "both"])
 def test_a_classifier_that_is_adapted_to_a_person_knows_classes_that_people_hide(name):
     X, y, group = people()
-    seen = group < 5
+    seen, new = group < 4, group == 4
     classifier = CLASSIFIERS[name]().fit(X[seen], y[seen], groups=group[seen])
     alike = clone(classifier).set_params(normalize="train").fit(X[seen], y[seen], groups=group[seen])
-    adapted = classifier.adapt(X[~seen])
-    assert adapted.score(X[~seen], y[~seen]) > max(0.8, alike.score(X[~seen], y[~seen]))
+    adapted = classifier.adapt(X[new])
+    assert adapted.score(X[new], y[new]) > max(0.8, alike.score(X[new], y[new]) + 0.2)
     assert not np.allclose(adapted.predict_proba(X), classifier.predict_proba(X))
 
 
