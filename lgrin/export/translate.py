@@ -229,9 +229,9 @@ def _class_names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
 def _to_onnx_model(program: _Program, description: Description) -> "Model":
     """Traces a program for any number of sequences, and translates it to operators of ONNX."""
     x, mask = _random_inputs(2, description, description.num_nodes or LENGTHS[1])
-    axes = {0: torch.export.Dim("batch")}
+    axes = {0: torch.export.Dim.DYNAMIC}
     if description.num_nodes is None:
-        axes[1] = torch.export.Dim("frames")
+        axes[1] = torch.export.Dim.DYNAMIC
     exported = torch.export.export(program, (x, mask), dynamic_shapes=(axes, axes))
     written: Any = torch.onnx.export(
         exported.run_decompositions({**decompositions(), torch.ops.aten.masked_fill.Scalar: _masked_fill_bool}),
