@@ -66,12 +66,17 @@ class Corpus(NamedTuple):
         )
 
 
+def in_two_splits(name: str, classes: Sequence[str], train: Sequence[Data], test: Sequence[Data]) -> Corpus:
+    """A set whose split is given."""
+    data = [*train, *test]
+    fold = Fold("test split", list(range(len(train))), [], list(range(len(train), len(data))))
+    return Corpus(name, tuple(classes), data, [fold])
+
+
 def archive(name: str, root: str) -> Corpus:
     """Both splits of a set."""
     train, test = (UEA(root, name, split) for split in ("train", "test"))
-    data = [*train, *test]
-    fold = Fold("test split", list(range(len(train))), [], list(range(len(train), len(data))))
-    return Corpus(name, tuple(train.classes), data, [fold])
+    return in_two_splits(name, train.classes, train, test)
 
 
 def folder_of(package: str) -> Path:

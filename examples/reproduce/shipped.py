@@ -9,8 +9,7 @@ from aeon.datasets import load_from_ts_file
 from sklearn.datasets import load_digits
 from torch_geometric.data import Data
 
-from examples.reproduce.corpora import Corpus, folder_of
-from lgrin.training import Fold
+from examples.reproduce.corpora import folder_of, in_two_splits
 
 
 def both_splits(name, train, test):
@@ -20,8 +19,7 @@ def both_splits(name, train, test):
     arrays = [np.asarray(one, np.float32).T.copy() for one in (*X, *other)]
     pairs = zip(arrays, classes, strict=True)
     data = [Data(x=torch.from_numpy(x), y=torch.tensor([int(label)])) for x, label in pairs]
-    fold = Fold("test split", list(range(len(y))), [], list(range(len(y), len(data))))
-    return Corpus(name, tuple(map(str, names)), data, [fold])
+    return in_two_splits(name, [str(one) for one in names], data[: len(y)], data[len(y) :])
 
 
 def plaid():
