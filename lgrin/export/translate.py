@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Identity, Module
+from torch.overrides import TorchFunctionMode
 
 from lgrin.checksum import write_with_checksum
 from lgrin.export.card import write_card
@@ -229,12 +230,15 @@ def _class_names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
 def _to_onnx_model(program: _Program, description: Description) -> "Model":
     """Traces a program for any number of sequences, and translates it to operators of ONNX."""
     x, mask = _random_inputs(2, description, description.num_nodes or LENGTHS[1])
-    axes = {0: torch.export.Dim.DYNAMIC}
-    if description.num_nodes is None:
-        axes[1] = torch.export.Dim.DYNAMIC
-    exported = torch.export.export(program, (x, mask), dynamic_shapes=(axes, axes))
+    any_size = torch.export.Dim.DYNAMIC  # PyTorch 2.11 takes merged axes of a named size for a limit of it
+    axes = {0: any_size} if description.num_nodes else {0: any_size, 1: any_size}
+    table = {**decompositions(), torch.ops.aten.masked_fill.Scalar: _masked_fill_bool}
+    with _Decomposed(table):
+        exported = torch.export.export(program, (x, mask), dynamic_shapes=(axes, axes))
+    if any(node.target in table and _has_to_go(node) for node in exported.graph.nodes):
+        exported = exported.run_decompositions(table)
     written: Any = torch.onnx.export(
-        exported.run_decompositions({**decompositions(), torch.ops.aten.masked_fill.Scalar: _masked_fill_bool}),
+        exported,
         dynamo=True,
         opset_version=20,
         input_names=["x", "mask"],
@@ -252,7 +256,7 @@ def _optimize(model: "Model", any_length: bool) -> "ModelProto":
         import onnx_ir
         from onnx_ir.passes import common as passes
         from onnxscript.optimizer import optimize
-    model = optimize(model, input_size_limit=SIZE_LIMIT, output_size_limit=SIZE_LIMIT)
+    model = optimize(model, num_iterations=1, input_size_limit=SIZE_LIMIT, output_size_limit=SIZE_LIMIT)
     onnx_ir.passes.Sequential(
         passes.DeduplicateInitializersPass(size_limit=SIZE_LIMIT), passes.ClearMetadataAndDocStringPass()
     )(model)
@@ -263,6 +267,23 @@ def _optimize(model: "Model", any_length: bool) -> "ModelProto":
     for value in bare.graph.input if any_length else ():
         value.type.tensor_type.shape.dim[1].dim_param = "frames"
     return bare
+
+
+class _Decomposed(TorchFunctionMode):
+    """Computes operators in terms of others where they are called, which saves a pass over what was traced."""
+
+    def __init__(self, table: Mapping[Any, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.table = table
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.table.get(func, func)(*args, **(kwargs or {}))
+
+
+def _has_to_go(node: Any) -> bool:
+    """Whether the file cannot have an operator: filling of booleans, or sorting of whole numbers."""
+    x = node.args[0].meta["val"]
+    return x.dtype == torch.bool or (node.target == torch.ops.aten.sort.stable and not x.is_floating_point())
 
 
 def _masked_fill_bool(x: Tensor, mask: Tensor, value: float | bool) -> Tensor:
