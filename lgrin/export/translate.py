@@ -277,7 +277,9 @@ class _Decomposed(TorchFunctionMode):
         self.table = table
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self.table.get(func, func)(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        found = self.table[func](*args, **kwargs) if func in self.table else NotImplemented
+        return func(*args, **kwargs) if found is NotImplemented else found
 
 
 def _has_to_go(node: Any) -> bool:
