@@ -230,7 +230,7 @@ def _class_names(num_classes: int, classes: Sequence[str] | None) -> list[str]:
 def _to_onnx_model(program: _Program, description: Description) -> "Model":
     """Traces a program for any number of sequences, and translates it to operators of ONNX."""
     x, mask = _random_inputs(2, description, description.num_nodes or LENGTHS[1])
-    any_size = torch.export.Dim.DYNAMIC  # PyTorch 2.11 takes merged axes of a named size for a limit of it
+    any_size = torch.export.Dim.DYNAMIC  # PyTorch 2.11 refuses programs that merge a named axis with another one
     axes = {0: any_size} if description.num_nodes else {0: any_size, 1: any_size}
     table = {**decompositions(), torch.ops.aten.masked_fill.Scalar: _masked_fill_bool}
     with _Decomposed(table):

@@ -334,7 +334,7 @@ def largest_difference(one, other):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_run_learns_what_a_plain_one_does(tmp_path):
-    options = {"epochs": 6, "batch_size": 10, "progress": False, "averaging": 0.9, "device": "cpu"}
+    options = {"epochs": 6, "batch_size": 6, "progress": False, "averaging": 0.9, "device": "cpu"}
     found = []
     torch._dynamo.utils.counters.clear()
     for compiled in (False, True):

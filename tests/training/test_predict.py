@@ -150,15 +150,11 @@ def test_the_script_prints_classes_and_the_salient_time(trained, tmp_path):
     assert re.search(r"most salient frame at 0\.\d\d s", shown)
 
 
-@pytest.mark.skipif(not EMODB.exists(), reason="needs the clips of EmoDB")
+@pytest.mark.skipif(not EMODB.exists(), reason="needs the 535 clips of EmoDB")
 def test_the_main_job_trains_on_emodb_and_classifies_a_clip(tmp_path):
-    clips = [clip for speaker in ("03", "08", "09", "10") for clip in (EMODB / "wav").glob(f"{speaker}*.wav")]
-    (tmp_path / "wav").mkdir()
-    for clip in clips:
-        (tmp_path / "wav" / clip.name).symlink_to(clip.resolve())
-    command = ["examples/train.py", "--dataset", "emodb", "--root", tmp_path, "--cache", tmp_path / "cache"]
+    command = ["examples/train.py", "--dataset", "emodb", "--root", EMODB, "--cache", tmp_path / "cache"]
     shown = run(*command, "--out", tmp_path / "run", "--epochs", 1, "--no-progress")
-    assert f"EmoDB: {len(clips)} sequences, 7 classes, 34 features a frame" in shown
+    assert "EmoDB: 535 sequences, 7 classes, 34 features a frame" in shown
     assert "emodb: accuracy" in shown
     shown = run("examples/predict.py", tmp_path / "run" / "checkpoints" / "best.ckpt", EMODB / "wav" / "03a01Fa.wav")
     assert all(name in shown for name in ("anger", "boredom", "disgust", "fear", "joy", "sadness", "neutral"))
