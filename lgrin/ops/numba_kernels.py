@@ -97,7 +97,8 @@ def _list_true(flags, but, first, nodes):
 @compiled
 def _window_max(start, stop, x, neighbors, stride, offset, reach, present, ordered, values, sources):
     _, num_nodes, channels = x.shape
-    groups = (num_nodes + GROUP - 1) // GROUP
+    groups, beside = (num_nodes + GROUP - 1) // GROUP, values.shape[0] // max(1, x.shape[0])
+    width = values.shape[2]
     for job in range(start, stop):
         b, first = job // groups, job % groups * GROUP
         end = min(first + GROUP, num_nodes)
@@ -120,10 +121,9 @@ def _window_max(start, stop, x, neighbors, stride, offset, reach, present, order
             _maximum(x[b], nodes[:count], ordered, best, source)
         else:
             shared[:] = False
-        own_source = np.empty(channels, np.int32)
+        own, own_source = np.empty(channels, x.dtype), np.empty(channels, np.int32)
         for i in range(first, end):
             count = _list_true(heard[i - first], shared, low, nodes)
-            own = values[b, i]
             if together and present[b, i]:
                 own[:] = best
                 own_source[:] = source
@@ -134,8 +134,11 @@ def _window_max(start, stop, x, neighbors, stride, offset, reach, present, order
             else:
                 own[:] = 0
                 own_source[:] = num_nodes
-            for f in range(channels):
-                sources[b, i, f] = own_source[f]
+            for k in range(beside):  # the sequences that lie side by side in x
+                row, row_source, left = values[b * beside + k, i], sources[b * beside + k, i], k * width
+                for f in range(width):
+                    row[f] = own[left + f]
+                    row_source[f] = own_source[left + f]
 
 
 @compiled
@@ -312,24 +315,15 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
     if mask is None and window.neighbors.size(0) == 1 and 0 < x.size(2) <= NARROW:
         most = max(1, min(x.size(0), -(-WIDTH // x.size(2))))
         count = next(one for one in range(most, 0, -1) if x.size(0) % one == 0)
-    if count == 1:
-        values, source = _maximum_of_rows(rows, window, mask)
-    else:
-        found = _maximum_of_rows(_side_by_side(rows, count), window, mask)
-        values, source = (_one_after_the_other(one, count) for one in found)
-    return values.to(x.dtype), source
-
-
-def _maximum_of_rows(rows: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    batch_size, num_nodes, _ = rows.shape
-    present = np.ones(rows.shape[:2], np.bool_) if mask is None else mask.contiguous().numpy()
+    beside = rows if count == 1 else _side_by_side(rows, count)
+    present = np.ones(beside.shape[:2], np.bool_) if mask is None else mask.contiguous().numpy()
     values, source = torch.empty_like(rows), torch.empty(rows.shape, dtype=window.dtype)
     _share(
-        _window_max, batch_size * -(-num_nodes // GROUP), rows.numel(),
-        rows.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset, min(window.reach, num_nodes),
-        present, _is_ordered(rows), values.numpy(), source.numpy(),
+        _window_max, len(beside) * -(-x.size(1) // GROUP), rows.numel(),
+        beside.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset, min(window.reach, x.size(1)),
+        present, _is_ordered(beside), values.numpy(), source.numpy(),
     )  # fmt: skip
-    return values, source
+    return values.to(x.dtype), source
 
 
 def _side_by_side(x: Tensor, count: int) -> Tensor:
@@ -338,11 +332,6 @@ def _side_by_side(x: Tensor, count: int) -> Tensor:
     The loops over channels are longer then: they take 16 numbers at once, and what is left one by one.
     """
     return x.unflatten(0, (-1, count)).transpose(1, 2).flatten(2).contiguous()
-
-
-def _one_after_the_other(x: Tensor, count: int) -> Tensor:
-    """Undoes :func:`_side_by_side`."""
-    return x.unflatten(2, (count, -1)).transpose(1, 2).flatten(0, 1).contiguous()
 
 
 def edge_max(x: Tensor, edge_index: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
