@@ -315,13 +315,13 @@ def window_max(x: Tensor, window: Window, mask: Tensor | None) -> tuple[Tensor, 
     if mask is None and window.neighbors.size(0) == 1 and 0 < x.size(2) <= NARROW:
         most = max(1, min(x.size(0), -(-WIDTH // x.size(2))))
         count = next(one for one in range(most, 0, -1) if x.size(0) % one == 0)
-    beside = rows if count == 1 else _side_by_side(rows, count)
-    present = np.ones(beside.shape[:2], np.bool_) if mask is None else mask.contiguous().numpy()
+    side_by_side = rows if count == 1 else _side_by_side(rows, count)
+    present = np.ones(side_by_side.shape[:2], np.bool_) if mask is None else mask.contiguous().numpy()
     values, source = torch.empty_like(rows), torch.empty(rows.shape, dtype=window.dtype)
     _share(
-        _window_max, len(beside) * -(-x.size(1) // GROUP), rows.numel(),
-        beside.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset, min(window.reach, x.size(1)),
-        present, _is_ordered(beside), values.numpy(), source.numpy(),
+        _window_max, len(side_by_side) * -(-x.size(1) // GROUP), rows.numel(),
+        side_by_side.numpy(), window.neighbors.flatten(1).numpy(), window.stride, window.offset,
+        min(window.reach, x.size(1)), present, _is_ordered(side_by_side), values.numpy(), source.numpy(),
     )  # fmt: skip
     return values.to(x.dtype), source
 

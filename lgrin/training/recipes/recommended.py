@@ -75,7 +75,7 @@ def affordable_nodes(longest: int, in_channels: int, num_classes: int, **options
             model = LGrIN(in_channels, num_nodes, num_classes, **options)
         return sum(weight.numel() for weight in model.parameters()) > MOST_PARAMETERS
 
-    if least == most or not is_too_large(most):  # as for most sequences
+    if least == most or not is_too_large(most):  # few networks are too large
         return most
     return least + bisect_left(range(least + 1, most + 1), True, key=is_too_large)  # larger graphs have more parameters
 
