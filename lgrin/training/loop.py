@@ -247,6 +247,7 @@ class Loop:
         self.after_epoch: Any = None if by_step else scheduler
         self.average = AveragedTensors(chain(classifier.parameters(), classifier.buffers()), averaging)
         self.divergence = Divergence(classifier)
+        self.divergence.look_up(classifier)
         self.recorder = Recorder(self._compute, self._may_record)
         self.step = 0
         self.losses: list[Tensor] = []
@@ -260,7 +261,6 @@ class Loop:
         Raises:
             FloatingPointError: If a loss, weight or statistic is not finite any more, with the step.
         """
-        self.divergence.look_up(self.classifier)
         total: Any = 0.0
         for index in batches:
             total = total + self.take_step(index) * len(index)

@@ -109,11 +109,13 @@ class BesideBank(NamedTuple):
         part: The part of the epochs that is enough.
         most_nodes: Frames that the graph may have at most; ``None`` leaves them to the recipe.
         network: Arguments of :class:`lgrin.LGrIN`.
+        rate: What the learning rate is multiplied by, where the recipe decides the epochs.
     """
 
     part: float = 1.0
     most_nodes: int | None = None
     network: Mapping[str, Any] = MappingProxyType({})
+    rate: float = 1.0
 
 
 def as_alone(survey: Survey) -> BesideBank:
@@ -224,6 +226,8 @@ class Recipe:
             num_nodes = self.frames(most, survey.in_channels, num_classes, **chosen)
         decided = self.lengths(survey.num_sequences, **lengths)
         weight = self.network_weight(survey, num_classes) if bank and self.network_weight is not None else None
+        options = dict(self.options)
         if lengths.get("epochs") is None:
             decided["epochs"] = ceil(beside.part * decided["epochs"])
-        return Plan(num_nodes, chosen, dict(self.options), **decided, thin=self.thin, network_weight=weight)
+            options |= {"lr": beside.rate * options["lr"]} if "lr" in options else {}
+        return Plan(num_nodes, chosen, options, **decided, thin=self.thin, network_weight=weight)

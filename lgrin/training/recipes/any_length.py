@@ -4,8 +4,9 @@ from typing import Any
 
 from lgrin.training.levels import class_explains_level
 from lgrin.training.recipe import BesideBank, Recipe, Survey
-from lgrin.training.recipes.recommended import HALF, RECOMMENDED, enough_epochs
+from lgrin.training.recipes.recommended import RECOMMENDED, enough_epochs
 
+HALF = 0.5  # of the epochs, for a network that has a bank beside it
 KERNELS: dict[str, Any] = {"name": "StationaryAdjacency", "reach": 12, "heads": 8, "start": "random"}
 
 
