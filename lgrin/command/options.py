@@ -119,7 +119,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs",
         **number,
-        help="passes over the training set (default: 300 steps, at least 30 passes; twice as many with --no-bank)",
+        help="passes over the training set (default: 150 steps, at least 15 passes; four times as many with --no-bank)",
     )
     parser.add_argument(
         "--seed", default=0, **number, help="seed of weights, batches and splits (default: %(default)s)"

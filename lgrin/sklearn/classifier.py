@@ -87,14 +87,14 @@ class LGrINClassifier(SequenceEstimator):
         thin: How sequences with more frames than M get to M: ``"nearest"``, the recommended way, looks at M of them
             only; ``"mean"``, ``"max"`` and ``"lowpass"`` at all, see :class:`lgrin.transforms.Resample`.
         dropout: Probability of dropping a channel in the head; 0.5 is recommended.
-        lr: Learning rate of Adam; 0.003 is recommended.
+        lr: Learning rate of Adam; 0.003 is recommended, and beside a bank 0.006 for the few steps of ``epochs=None``.
         weight_decay: Decoupled weight decay; 0.05 is recommended.
         crop: The largest part of a training sequence that is left out at random, see :class:`lgrin.training.Augment`;
             0.3 is recommended.
         shift: Standard deviation of the random level of each channel of a training sequence, standardised ones having
             1; see there; 0.3 is recommended.
-        epochs: Passes over the training sequences; ``None`` takes as many as make 300 steps, and 30 at the least, or
-            twice as many without a bank.
+        epochs: Passes over the training sequences; ``None`` takes as many as make 150 steps, and 15 at the least, or
+            four times as many without a bank.
         patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out and does not
             stop. The learning rate falls to 0 at the last of ``epochs`` either way.
         batch_size: Sequences per step; 32 are recommended.
