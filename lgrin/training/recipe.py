@@ -135,7 +135,7 @@ class Recipe:
         frames: From the longest sequence, P, C and those arguments to the frames of the graph, M; or to ``None``,
             where the network takes sequences of any length.
         epochs: From the number of sequences and the batch size to passes over the training sequences.
-        options: Arguments of :class:`lgrin.training.SequenceClassifier`.
+        options: Arguments of :class:`lgrin.training.SequenceClassifier`; the learning rate is that without a bank.
         averaging: Decay per step of the average of the weights; 0 takes the weights themselves.
         batch_size: Sequences per step.
         thin: How sequences that are longer than M get to M frames, ``how`` of :class:`lgrin.transforms.Resample`.

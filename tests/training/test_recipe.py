@@ -188,6 +188,20 @@ def test_what_the_caller_has_fixed_stays():
     assert recipe.plan(data, 2, network={"input_norm": False}).network == {"input_norm": False}
 
 
+def test_a_network_beside_a_bank_takes_a_quarter_of_the_steps_at_twice_the_learning_rate():
+    data, recipe = list(from_arrays(**DATA["grouped"])), RECIPES["recommended"]
+    alone, beside = (recipe.plan(data, 2, bank=bank) for bank in (False, True))
+    assert (alone.epochs, alone.options["lr"]) == (300, 0.003)
+    assert (beside.epochs, beside.options["lr"]) == (75, 0.006)
+    assert {**beside.options, "lr": 0.003} == alone.options == recipe.options
+    chosen = recipe.plan(data, 2, bank=True, epochs=40)
+    assert (chosen.epochs, chosen.options["lr"]) == (40, 0.003)
+    one_channel = [Data(x=one.x[:, :1], y=one.y) for one in data]
+    assert recipe.plan(one_channel, 2, bank=True)[2:4] == (recipe.options, 38)
+    assert find_recipe({"lr": 0.1}).plan(data, 2, bank=True).options == {"lr": 0.2}
+    assert find_recipe({"weight_decay": 0.1}).plan(data, 2, bank=True).options == {"weight_decay": 0.1}
+
+
 @pytest.mark.parametrize("given", [{"epochs": 0}, {"num_nodes": 0}, {"batch_size": 0}])
 def test_numbers_that_the_caller_gives_are_checked(given):
     (name,) = given

@@ -20,7 +20,7 @@ def find_recipe(recipe: str | Recipe | Mapping[str, Any]) -> Recipe:
 
     Args:
         recipe: A name in :data:`RECIPES`; a recipe; or arguments of :class:`lgrin.training.SequenceClassifier`, which
-            replace those of the recommended recipe.
+            replace those of the recommended recipe. The learning rate is that of a network without a bank.
 
     Returns:
         The recipe.
