@@ -26,8 +26,8 @@ class LGrINAeonClassifier(BaseClassifier):
         weight_decay: Decoupled weight decay.
         crop: The largest part of a training series that is left out at random.
         shift: Standard deviation of the random level of each channel of a training series.
-        epochs: Passes over the training series; ``None`` takes as many as make 150 steps, and 15 at the least,
-            or four times as many without a bank.
+        epochs: Passes over the training series; ``None`` leaves them to the recipe. The recommended one takes as many
+            as make 150 steps, and 15 at the least, or four times as many without a bank.
         patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out.
         batch_size: Series per step.
         device: Where to train: ``"auto"``, ``"cpu"``, ``"cuda"``.

@@ -229,5 +229,6 @@ class Recipe:
         options = dict(self.options)
         if lengths.get("epochs") is None:
             decided["epochs"] = ceil(beside.part * decided["epochs"])
-            options |= {"lr": beside.rate * options["lr"]} if "lr" in options else {}
+            if "lr" in options:
+                options["lr"] *= beside.rate
         return Plan(num_nodes, chosen, options, **decided, thin=self.thin, network_weight=weight)
