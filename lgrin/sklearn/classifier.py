@@ -93,8 +93,8 @@ class LGrINClassifier(SequenceEstimator):
             0.3 is recommended.
         shift: Standard deviation of the random level of each channel of a training sequence, standardised ones having
             1; see there; 0.3 is recommended.
-        epochs: Passes over the training sequences; ``None`` leaves them to the recipe. The recommended one takes as many
-            as make 150 steps, and 15 at the least, or four times as many without a bank.
+        epochs: Passes over the training sequences; ``None`` leaves them to the recipe. The recommended one takes as
+            many as make 150 steps, and 15 at the least, or four times as many without a bank.
         patience: Epochs without a lower validation loss after which to stop; ``None`` holds nothing out and does not
             stop. The learning rate falls to 0 at the last of ``epochs`` either way.
         batch_size: Sequences per step; 32 are recommended.
