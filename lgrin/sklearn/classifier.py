@@ -87,7 +87,7 @@ class LGrINClassifier(SequenceEstimator):
         thin: How sequences with more frames than M get to M: ``"nearest"``, the recommended way, looks at M of them
             only; ``"mean"``, ``"max"`` and ``"lowpass"`` at all, see :class:`lgrin.transforms.Resample`.
         dropout: Probability of dropping a channel in the head; 0.5 is recommended.
-        lr: Learning rate of Adam; 0.003 is recommended, and beside a bank 0.006 for the few steps of ``epochs=None``.
+        lr: Learning rate of Adam; 0.003 is recommended, or 0.006 where a bank stands beside and ``epochs`` is ``None``.
         weight_decay: Decoupled weight decay; 0.05 is recommended.
         crop: The largest part of a training sequence that is left out at random, see :class:`lgrin.training.Augment`;
             0.3 is recommended.
